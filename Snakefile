@@ -1,0 +1,32 @@
+"""From images to Tables 1-4 and a report: `snakemake --cores 4 --resources gpu=1`."""
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: "config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/tracking.smk"
+include: "rules/data.smk"
+include: "rules/train.smk"
+include: "rules/evaluate.smk"
+include: "rules/prune.smk"
+include: "rules/tables.smk"
+include: "rules/report.smk"
+
+
+report: "report/workflow.rst"
+
+
+localrules:
+    all,
+
+
+rule all:
+    default_target: True
+    input:
+        tables=expand(f"{ROOT}/tables/{{table}}.parquet", table=TABLES),
+

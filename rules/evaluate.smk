@@ -1,0 +1,60 @@
+EVALUATION = f"{ROOT}/evaluations/{RUN}/state~{{state}}"
+
+
+def evaluate_settings(wildcards):
+    """Settings of one evaluation; ``belongs`` is what the checkpoint must say of itself."""
+    trained = wildcards.state == "trained"
+    return dict(
+        keys=keys_of(wildcards),
+        belongs=keys_of(wildcards) if trained else keys_of_initial(wildcards),
+        architecture=architecture_of(wildcards),
+        state=wildcards.state,
+        batch_size=config["evaluation"]["batch_size"],
+    )
+
+
+rule evaluate:
+    input:
+        array=f"{ROOT}/dataset/images.npy",
+        split=f"{ROOT}/splits/seed~{{seed}}.parquet",
+        network=network_of,
+        code=code_of("evaluate"),
+        tracking=ancient(f"{ROOT}/tracking/store.json"),
+    output:
+        predictions=f"{EVALUATION}/predictions.parquet",
+        metrics=f"{EVALUATION}/metrics.parquet",
+        confusion=f"{EVALUATION}/confusion.parquet",
+        activations=f"{EVALUATION}/activations.safetensors",
+    log:
+        f"{ROOT}/logs/evaluate/{RUN}/state~{{state}}.log",
+    benchmark:
+        f"{ROOT}/benchmarks/evaluate/{RUN}/state~{{state}}.jsonl"
+    threads: 4
+    resources:
+        gpu=1,
+        mem_mb=8000,
+    params:
+        settings=evaluate_settings,
+    conda:
+        ENVIRONMENT
+    script:
+        "../scripts/evaluate.py"
+
+
+checkpoint select_hyperparameters:
+    input:
+        metrics=run_paths(f"{ROOT}/evaluations/{RUN}/state~trained/metrics.parquet"),
+        code=code_of("select_hyperparameters"),
+        tracking=ancient(f"{ROOT}/tracking/store.json"),
+    output:
+        selection=f"{ROOT}/selection.parquet",
+    log:
+        f"{ROOT}/logs/select_hyperparameters.log",
+    resources:
+        mem_mb=1000,
+    params:
+        settings=dict(fixed=config["selection"]["fixed"]),
+    conda:
+        ENVIRONMENT
+    script:
+        "../scripts/select_hyperparameters.py"

@@ -1,0 +1,56 @@
+PRUNED = f"{ROOT}/pruned/{RUN}/state~{{state}}/angle~{{angle}}"
+
+
+def prune_settings(wildcards):
+    """Settings of one pruning."""
+    return dict(
+        keys=keys_of(wildcards),
+        state=wildcards.state,
+        layer=config["models"][wildcards.model]["pruned_layer"],
+        angle=float(wildcards.angle),
+        distinctiveness=config["pruning"]["distinctiveness"],
+        compensation=config["pruning"]["compensation"],
+        batch_size=config["evaluation"]["batch_size"],
+    )
+
+
+rule prune:
+    input:
+        array=f"{ROOT}/dataset/images.npy",
+        split=f"{ROOT}/splits/seed~{{seed}}.parquet",
+        network=network_of,
+        activations=f"{EVALUATION}/activations.safetensors",
+        code=code_of("prune"),
+        tracking=ancient(f"{ROOT}/tracking/store.json"),
+    output:
+        pruned=f"{PRUNED}/network.safetensors",
+        description=f"{PRUNED}/network.json",
+        metrics=f"{PRUNED}/metrics.parquet",
+        units=f"{PRUNED}/units.parquet",
+    log:
+        f"{ROOT}/logs/prune/{RUN}/state~{{state}}/angle~{{angle}}.log",
+    wildcard_constraints:
+        state="trained",
+    benchmark:
+        f"{ROOT}/benchmarks/prune/{RUN}/state~{{state}}/angle~{{angle}}.jsonl"
+    threads: 4
+    resources:
+        gpu=1,
+        mem_mb=6000,
+    params:
+        settings=prune_settings,
+    conda:
+        ENVIRONMENT
+    script:
+        "../scripts/prune.py"
+
+
+# The control's networks are measured, then deleted: nobody needs them, and a VGG takes 650 MB.
+use rule prune as prune_untrained with:
+    output:
+        pruned=temp(f"{PRUNED}/network.safetensors"),
+        description=f"{PRUNED}/network.json",
+        metrics=f"{PRUNED}/metrics.parquet",
+        units=f"{PRUNED}/units.parquet",
+    wildcard_constraints:
+        state="untrained",

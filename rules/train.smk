@@ -1,0 +1,78 @@
+def initial_settings(wildcards):
+    """Settings of an initial network, which all runs of a model and seed share."""
+    keys = keys_of_initial(wildcards)
+    return dict(
+        architecture=architecture_of(wildcards),
+        initialisation=RECIPE["initialisation"],
+        keys=keys,
+    )
+
+
+def keys_of_initial(wildcards):
+    """Provenance of an initial network: all but the hyper-parameters of the optimiser."""
+    return {
+        "experiment": EXPERIMENT,
+        "recipe": config["recipe"],
+        "model": wildcards.model,
+        "seed": int(wildcards.seed),
+    }
+
+
+def train_settings(wildcards):
+    """Settings of one run."""
+    return dict(
+        keys=keys_of(wildcards),
+        training=dict(**config["training"], optimiser=RECIPE["optimiser"]),
+    )
+
+
+rule initialise:
+    input:
+        array=f"{ROOT}/dataset/images.npy",
+        split=f"{ROOT}/splits/seed~{{seed}}.parquet",
+        code=code_of("initialise"),
+        tracking=ancient(f"{ROOT}/tracking/store.json"),
+    output:
+        network=f"{ROOT}/networks/model~{{model}}/seed~{{seed}}/initial.safetensors",
+        description=f"{ROOT}/networks/model~{{model}}/seed~{{seed}}/initial.json",
+    log:
+        f"{ROOT}/logs/initialise/model~{{model}}/seed~{{seed}}.log",
+    benchmark:
+        f"{ROOT}/benchmarks/initialise/model~{{model}}/seed~{{seed}}.jsonl"
+    threads: 4
+    resources:
+        gpu=1,
+        mem_mb=8000,
+    params:
+        settings=initial_settings,
+    conda:
+        ENVIRONMENT
+    script:
+        "../scripts/initialise.py"
+
+
+rule train:
+    input:
+        array=f"{ROOT}/dataset/images.npy",
+        split=f"{ROOT}/splits/seed~{{seed}}.parquet",
+        initial=f"{ROOT}/networks/model~{{model}}/seed~{{seed}}/initial.safetensors",
+        code=code_of("train"),
+        tracking=ancient(f"{ROOT}/tracking/store.json"),
+    output:
+        network=f"{ROOT}/runs/{RUN}/network.safetensors",
+        description=f"{ROOT}/runs/{RUN}/network.json",
+        history=f"{ROOT}/runs/{RUN}/history.parquet",
+    log:
+        f"{ROOT}/logs/train/{RUN}.log",
+    benchmark:
+        f"{ROOT}/benchmarks/train/{RUN}.jsonl"
+    threads: 4
+    resources:
+        gpu=1,
+        mem_mb=12000,
+    params:
+        settings=train_settings,
+    conda:
+        ENVIRONMENT
+    script:
+        "../scripts/train.py"

@@ -1,0 +1,147 @@
+"""Between Snakemake and the scripts: arguments, log, errors, threads, and the mirror."""
+
+import inspect
+import logging
+import os
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from neuron_pruning.errors import UserError
+from neuron_pruning.files import read_json
+from neuron_pruning.tracking import JobRecord, Store, milliseconds, mirror_record
+
+NOT_ARGUMENTS = {"code", "tracking"}  # inputs that only order the jobs
+
+
+@dataclass(frozen=True)
+class Mirrored:
+    """What a script's function returns for the tracking store besides its files."""
+
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    series: Mapping[str, list[float]] = field(default_factory=dict)
+
+
+def run_job(snakemake: Any, function: Callable[..., Mirrored]) -> None:
+    """Call ``function`` with the rule's inputs, outputs and settings by their names."""
+    _limit_threads(snakemake.threads)
+    _open_log(Path(snakemake.log[0]))
+    started = milliseconds()
+    try:
+        mirrored = function(**_arguments(snakemake, function))
+    except Exception as error:
+        _explain(snakemake, error)
+        _mirror(snakemake, Mirrored(), started, "FAILED")
+        raise SystemExit(1) from None
+    _mirror(snakemake, mirrored, started, "FINISHED")
+
+
+def _limit_threads(threads: int) -> None:
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[variable] = str(threads)
+
+
+def _open_log(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    logging.basicConfig(
+        filename=path, filemode="w", level=logging.INFO, format="%(asctime)s %(message)s"
+    )
+    logging.captureWarnings(True)
+
+
+def _arguments(snakemake: Any, function: Callable[..., Any]) -> dict[str, Any]:
+    files = {**_named(snakemake.input), **_named(snakemake.output)}
+    arguments = {name: paths for name, paths in files.items() if name not in NOT_ARGUMENTS}
+    arguments.update(snakemake.params.get("settings", {}))
+    if "threads" in inspect.signature(function).parameters:
+        arguments["threads"] = snakemake.threads
+    return arguments
+
+
+def _named(files: Any) -> dict[str, Path | list[Path]]:
+    return {
+        name: Path(value) if isinstance(value, str) else [Path(v) for v in value]
+        for name, value in files.items()
+    }
+
+
+def _job_name(snakemake: Any) -> str:
+    wildcards = " ".join(f"{name}={value}" for name, value in snakemake.wildcards.items())
+    return f"{snakemake.rule} {wildcards}".strip()
+
+
+def _explain(snakemake: Any, error: Exception) -> None:
+    """One message a person can act on; a traceback only where the fault is not theirs."""
+    if isinstance(error, UserError | ValueError):
+        logging.error("%s: %s", _job_name(snakemake), error)
+        text = str(error)
+    else:
+        logging.error("%s\n%s", _job_name(snakemake), traceback.format_exc())
+        text = f"{type(error).__name__}: {error}; the traceback is in {snakemake.log[0]}"
+    print(f"\n{_job_name(snakemake)}: {text}\n", file=sys.stderr, flush=True)
+
+
+def _mirror(snakemake: Any, mirrored: Mirrored, started: int, status: str) -> None:
+    if "tracking" not in snakemake.input.keys():  # noqa: SIM118 - Namedlist is no mapping
+        return
+    tracking = Path(snakemake.input.tracking)
+    record = JobRecord(
+        name=_job_name(snakemake),
+        tags=dict(_tags(snakemake)),
+        parameters=_flatten({**snakemake.params.get("settings", {}), **mirrored.parameters}),
+        metrics=dict(mirrored.metrics),
+        series=dict(mirrored.series),
+        artifacts=[*map(str, snakemake.output), str(snakemake.log[0])],
+        started=started,
+        ended=milliseconds(),
+        status=status,
+    )
+    problem = mirror_record(record, Store(**read_json(tracking)), tracking.parent / "pending")
+    if problem is not None:
+        logging.warning("not mirrored to MLflow: %s", problem)
+        print(
+            f"warning: {record.name} was not mirrored to MLflow ({problem}); its files are "
+            "complete. Send it later: snakemake resend_tracking",
+            file=sys.stderr,
+        )
+
+
+def _tags(snakemake: Any) -> Iterator[tuple[str, str]]:
+    yield "experiment", str(snakemake.config["experiment"])
+    yield "rule", snakemake.rule
+    for name, value in snakemake.wildcards.items():
+        yield f"wildcard.{name}", str(value)
+        if name == "seed":
+            yield "seed", str(value)
+    yield "git_commit", git_commit()
+    yield "device", _device()
+
+
+def git_commit() -> str:
+    """Commit of the workflow, with ``+`` where files differ from it."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=40"]
+    answer = subprocess.run([*command, "--dirty=+"], capture_output=True, text=True, check=False)
+    return answer.stdout.strip() or "unknown"
+
+
+def _device() -> str:
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        return str(torch.cuda.get_device_name())
+    return "cpu"
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as ``optimiser.name`` and so on."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat.update(_flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

@@ -1,0 +1,31 @@
+"""Draw the built-in faces."""
+
+from pathlib import Path
+
+from adapter import Mirrored, run_job
+from neuron_pruning.faces import FacesSettings, write_faces
+
+
+def make_faces(
+    folder: Path,
+    seed: int,
+    counts: dict[str, int],
+    width: int,
+    height: int,
+    movies: int,
+    threads: int = 1,
+) -> Mirrored:
+    """Write the images of all classes under ``folder``."""
+    from tqdm import tqdm
+
+    settings = FacesSettings(seed, counts, width, height, movies)
+
+    def progress(plans):
+        return tqdm(plans, total=sum(counts.values()), desc="faces", disable=None, leave=False)
+
+    written = write_faces(settings, folder, processes=threads, progress=progress)
+    return Mirrored(metrics={"images": len(written)})
+
+
+if "snakemake" in globals():
+    run_job(snakemake, make_faces)  # noqa: F821

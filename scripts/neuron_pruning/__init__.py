@@ -1,0 +1,34 @@
+"""Pruning of redundant neurons: networks, angles, selection, surgery.
+
+The names below are the public API. They load on first use, so that work without a network
+never waits for torch.
+"""
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "Architecture": "networks",
+    "Network": "networks",
+    "Removal": "distinctiveness",
+    "Selection": "distinctiveness",
+    "UserError": "errors",
+    "build_network": "networks",
+    "load_network": "checkpoints",
+    "pairwise_angles": "angles",
+    "prune_layer": "surgery",
+    "save_network": "checkpoints",
+    "select_units": "distinctiveness",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,90 @@
+"""The config against its schema: defaults filled in, errors said for a person."""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator, ValidationError
+
+from neuron_pruning.errors import UserError
+
+
+def check_config(config: dict[str, Any], schema_path: Path) -> None:
+    """Fill the schema's defaults into ``config`` and check it.
+
+    Raises:
+        UserError: every fault with its key and remedy.
+    """
+    schema = yaml.safe_load(schema_path.read_text(encoding="utf-8"))
+    _fill_defaults(config, schema, schema)
+    validator = Draft202012Validator(schema)
+    faults = [line for error in validator.iter_errors(config) for line in _explain(error)]
+    faults = faults or list(_cross_checks(config))
+    if faults:
+        listed = "\n".join(f"  {fault}" for fault in faults)
+        raise UserError(f"the config has {len(faults)} fault(s):\n{listed}")
+
+
+def _resolve(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
+    reference = schema.get("$ref")
+    return schema if reference is None else root["$defs"][reference.rsplit("/", 1)[1]]
+
+
+def _fill_defaults(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) -> None:
+    """Set missing keys to the schema's defaults, at every depth."""
+    resolved = _resolve(schema, root)
+    if not isinstance(value, dict):
+        return
+    for key, below in resolved.get("properties", {}).items():
+        if "default" in below and key not in value:
+            default = below["default"]
+            value[key] = dict(default) if isinstance(default, dict) else default
+        if key in value:
+            _fill_defaults(value[key], below, root)
+    extra = resolved.get("additionalProperties")
+    if isinstance(extra, dict):
+        for key in value.keys() - resolved.get("properties", {}).keys():
+            _fill_defaults(value[key], extra, root)
+
+
+def _explain(error: ValidationError) -> Iterator[str]:
+    place = ".".join(str(step) for step in error.absolute_path)
+    if error.validator == "additionalProperties":
+        known = list(error.schema["properties"])
+        for key in error.instance.keys() - set(known):
+            near = difflib.get_close_matches(key, known, n=1)
+            meant = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+            yield f"{place + '.' if place else ''}{key}: unknown key; {meant}"
+    elif error.validator == "type" and error.validator_value == "number":
+        yield (
+            f"{place}: {error.instance!r} is no number; "
+            "write 0.0005 rather than 5e-4, and no quotes"
+        )
+    else:
+        yield f"{place or 'config'}: {error.message}"
+
+
+def _cross_checks(config: Mapping[str, Any]) -> Iterator[str]:
+    """What one key demands of another."""
+    if config["recipe"] not in config["recipes"]:
+        yield f"recipe: {config['recipe']!r} is none of recipes: {', '.join(config['recipes'])}"
+    for name in config["run_models"]:
+        yield from _check_model(config, name)
+    for name, cell in config["selection"]["fixed"].items():
+        model = config["models"][name]
+        if cell["learning_rate"] not in model["learning_rates"] or (
+            cell["batch_size"] not in model["batch_sizes"]
+        ):
+            yield f"selection.fixed.{name}: {cell} is not in the grid of models.{name}"
+
+
+def _check_model(config: Mapping[str, Any], name: str) -> Iterator[str]:
+    model = config["models"][name]
+    hidden = [f"fc{number}" for number in range(1, len(model["widths"]) + 1)]
+    if model["pruned_layer"] not in hidden:
+        yield (
+            f"models.{name}.pruned_layer: no hidden layer {model['pruned_layer']!r}; "
+            f"there are {', '.join(hidden)}"
+        )

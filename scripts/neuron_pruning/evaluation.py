@@ -1,0 +1,91 @@
+"""What a network answers, how good that is, and what its layers say."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.metrics import confusion_matrix
+
+from neuron_pruning.images import batches, load_batch
+from neuron_pruning.networks import Network
+from neuron_pruning.training import Precision, precision_context
+
+
+@torch.inference_mode()
+def compute_activations(
+    network: Network,
+    array: NDArray[np.uint8],
+    batch_size: int,
+    device: torch.device,
+    precision: Precision = "float32",
+    positions: NDArray[np.int64] | None = None,
+) -> dict[str, NDArray[np.float32]]:
+    """Outputs of every fully connected layer for every image, N x units; the last are logits.
+
+    ``positions`` names the rows of ``array`` that count; None: all.
+    """
+    network.eval().to(device=device, memory_format=torch.channels_last)
+    pieces = []
+    wanted = np.arange(len(array)) if positions is None else positions
+    for rows in batches(wanted, batch_size):
+        with precision_context(precision, device):
+            outputs = network.activations(load_batch(array, rows, device))
+        pieces.append({name: values.float().cpu() for name, values in outputs.items()})
+    return {name: torch.cat([p[name] for p in pieces]).numpy() for name in network.layer_names}
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Class probabilities, N x classes, float64."""
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    exponentials = np.exp(shifted)
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
+def class_metrics(
+    truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Rows ``class, metric, value``: accuracy over all, and four figures a class.
+
+    A figure whose denominator is empty (a class that was never predicted has no precision) is
+    reported as 0, as scikit-learn does.
+    """
+    matrix = confusion_matrix(truth, predicted, labels=range(len(classes)))
+    hit = np.diag(matrix)
+    figures = {
+        "precision": _ratio(hit, matrix.sum(axis=0)),
+        "recall": _ratio(hit, matrix.sum(axis=1)),
+        "specificity": _ratio(
+            matrix.sum() - matrix.sum(axis=0) - matrix.sum(axis=1) + hit,
+            matrix.sum() - matrix.sum(axis=1),
+        ),
+        "f1": _ratio(2 * hit, matrix.sum(axis=0) + matrix.sum(axis=1)),
+    }
+    rows = [{"class": "all", "metric": "accuracy", "value": float(hit.sum() / matrix.sum())}]
+    for metric, values in figures.items():
+        for name, value in zip(classes, values.tolist(), strict=True):
+            rows.append({"class": name, "metric": metric, "value": value})
+    return rows
+
+
+def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
+    return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
+
+
+def confusion_rows(
+    truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Rows ``label, predicted, count`` of the confusion matrix, zeros included."""
+    matrix = confusion_matrix(truth, predicted, labels=range(len(classes)))
+    return [
+        {"label": label, "predicted": answer, "count": int(matrix[i, j])}
+        for i, label in enumerate(classes)
+        for j, answer in enumerate(classes)
+    ]
+
+
+def cross_entropy(logits: NDArray[np.float32], truth: NDArray[np.int64]) -> float:
+    """Mean cross-entropy of the softmax in nats."""
+    probabilities = softmax(logits)[np.arange(len(truth)), truth]
+    return float(-np.log(np.clip(probabilities, 1e-300, None)).mean())

@@ -1,0 +1,69 @@
+"""Tidy Parquet files with a stated schema: the truth that every later stage reads."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from neuron_pruning.errors import UserError
+from neuron_pruning.files import atomic_path
+
+
+def column(name: str, kind: pa.DataType, description: str, unit: str = "") -> pa.Field:
+    """Field of a schema that carries its description and unit."""
+    return pa.field(name, kind, metadata={"description": description, "unit": unit})
+
+
+RUN_COLUMNS = (
+    column("experiment", pa.string(), "name of the experiment"),
+    column("recipe", pa.string(), "initialisation and optimiser recipe"),
+    column("model", pa.string(), "network"),
+    column("learning_rate", pa.float64(), "initial learning rate of the optimiser"),
+    column("batch_size", pa.int64(), "images an optimiser step", "images"),
+    column("seed", pa.int64(), "seed of split, initialisation and shuffling"),
+)
+
+
+def schema(*fields: pa.Field, run: bool = True) -> pa.Schema:
+    """Schema of a Parquet file; ``run`` puts the keys of a training run first."""
+    return pa.schema([*(RUN_COLUMNS if run else ()), *fields])
+
+
+def write_rows(
+    path: Path,
+    rows: Iterable[Mapping[str, Any]],
+    table_schema: pa.Schema,
+    keys: Mapping[str, Any] | None = None,
+) -> None:
+    """Write ``rows`` atomically; ``keys`` are repeated in every row.
+
+    Raises:
+        ValueError: a row lacks a column or has one too many.
+    """
+    names = set(table_schema.names)
+    complete = [{**(keys or {}), **row} for row in rows]
+    for row in complete:
+        if row.keys() != names:
+            odd = sorted(row.keys() ^ names)
+            raise ValueError(f"{path}: row and schema differ in {odd}")
+    with atomic_path(path) as temporary:
+        pq.write_table(pa.Table.from_pylist(complete, schema=table_schema), temporary)
+
+
+def read_rows(path: Path, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """Rows of a Parquet file as dictionaries.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    try:
+        return pq.read_table(path, columns=columns).to_pylist()
+    except (OSError, pa.ArrowInvalid) as error:
+        raise UserError(f"{path} cannot be read ({error}); delete it and run again") from error
+
+
+def read_many(paths: Iterable[Path]) -> list[dict[str, Any]]:
+    """Rows of several files of one schema, in the order of the paths."""
+    return [row for path in paths for row in read_rows(path)]

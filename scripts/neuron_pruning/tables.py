@@ -1,0 +1,85 @@
+"""Tables as a reader wants them: one set of figures, five formats."""
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from neuron_pruning.files import write_text
+from neuron_pruning.records import write_rows
+
+DISPLAY_NAMES = {"alexnet": "AlexNet", "vgg": "VGG"}
+
+
+def percent(mean: float | None, deviation: float | None = None) -> str:
+    """``22.96 ± 1.20`` of shares, in percent; a dash where there is no figure."""
+    return _figure(mean, deviation, 100.0, 2)
+
+
+def share(mean: float | None, deviation: float | None = None) -> str:
+    """``0.21 ± 0.03``; a dash where there is no figure."""
+    return _figure(mean, deviation, 1.0, 2)
+
+
+def count(mean: float | None, deviation: float | None = None) -> str:
+    """``95.0 ± 1.2`` units; a whole number where nothing varies."""
+    whole = mean is not None and not pd.isna(mean) and float(mean).is_integer()
+    return _figure(mean, deviation, 1.0, 0 if whole and not deviation else 1)
+
+
+def _figure(mean: float | None, deviation: float | None, scale: float, digits: int) -> str:
+    if mean is None or pd.isna(mean):
+        return "–"
+    text = f"{mean * scale:.{digits}f}"
+    if deviation is None or pd.isna(deviation):
+        return text
+    return f"{text} ± {deviation * scale:.{digits}f}"
+
+
+def degrees(angle: float) -> str:
+    """``15°`` or ``7.5°``."""
+    return f"{angle:g}°"
+
+
+def write_table(
+    rows: pd.DataFrame,
+    display: pd.DataFrame,
+    caption: str,
+    table_schema: pa.Schema,
+    parquet: Path,
+    rendered: Iterable[Path],
+) -> None:
+    """Write the figures as Parquet and, by suffix, as CSV; the display as md, tex or html."""
+    write_rows(parquet, _none_for_nan(rows), table_schema)
+    writers = {
+        ".csv": lambda: rows.to_csv(index=False),
+        ".md": lambda: f"{caption}\n\n{display.to_markdown(index=False, disable_numparse=True)}\n",
+        ".tex": lambda: _latex(display, caption),
+        ".html": lambda: _html(display, caption),
+    }
+    for path in rendered:
+        write_text(path, writers[path.suffix]())
+
+
+def _none_for_nan(rows: pd.DataFrame) -> list[dict[str, object]]:
+    return [
+        {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()}
+        for row in rows.to_dict("records")
+    ]
+
+
+def _html(display: pd.DataFrame, caption: str) -> str:
+    styled = display.style.hide(axis="index").set_caption(caption)
+    return styled.to_html(table_attributes='class="table"', cell_ids=False) + "\n"
+
+
+def _latex(display: pd.DataFrame, caption: str) -> str:
+    """A booktabs table; ± and ° as LaTeX says them."""
+    styled = display.style.hide(axis="index").format(escape="latex")
+    styled = styled.format_index(escape="latex", axis=1)
+    text = styled.to_latex(hrules=True, caption=caption.replace("%", r"\%"))
+    for sign, command in {"±": r"$\pm$", "°": r"$^{\circ}$", "–": "--"}.items():
+        text = text.replace(sign, command)
+    return text

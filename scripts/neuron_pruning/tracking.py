@@ -1,0 +1,151 @@
+"""MLflow as a mirror of the Parquet files: nothing reads it, nothing is lost without it."""
+
+import os
+import sqlite3
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+from neuron_pruning.files import read_json, write_json
+
+LARGEST_ARTIFACT = 1_000_000  # bytes
+PARAMETERS_A_BATCH = 100  # the tracking API's own limits
+METRICS_A_BATCH = 1000
+
+
+@dataclass(frozen=True)
+class Store:
+    """Where records are mirrored; ``experiment_id`` is None where the store was not reached."""
+
+    uri: str | None
+    experiment: str
+    experiment_id: str | None = None
+    artifacts: str | None = None
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """What one job tells the tracking store; ``series`` are metrics by epoch, from 1."""
+
+    name: str
+    tags: Mapping[str, str]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    series: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    artifacts: Sequence[str] = ()
+    started: int = 0
+    ended: int = 0
+    status: str = "FINISHED"
+    record_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+
+def milliseconds() -> int:
+    """Now, in the unit of the tracking API."""
+    return int(time.time() * 1000)
+
+
+def _client(uri: str) -> Any:
+    """Client that gives up in seconds: an unreachable server must not hold a job."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
+    from mlflow import MlflowClient  # here: it takes seconds to import
+
+    return MlflowClient(tracking_uri=uri)
+
+
+def open_store(store: Store) -> Store:
+    """Create the store's schema and the experiment once, before parallel jobs race to."""
+    if store.uri is None:
+        return store
+    database = _sqlite_file(store.uri)
+    if database is not None:
+        database.parent.mkdir(parents=True, exist_ok=True)
+    client = _client(store.uri)
+    found = client.get_experiment_by_name(store.experiment)
+    if found is not None:
+        experiment_id = found.experiment_id
+    else:
+        location = Path(store.artifacts).resolve().as_uri() if store.artifacts else None
+        experiment_id = client.create_experiment(store.experiment, artifact_location=location)
+    if database is not None:
+        with sqlite3.connect(database) as connection:  # readers do not block writers
+            connection.execute("PRAGMA journal_mode=wal")
+    return Store(store.uri, store.experiment, experiment_id, store.artifacts)
+
+
+def _sqlite_file(uri: str) -> Path | None:
+    if not uri.startswith("sqlite:///"):
+        return None
+    return Path(unquote(urlparse(uri).path)[1:])
+
+
+def send_record(record: JobRecord, store: Store) -> str:
+    """Log one job as one run and return the run's id; a record already there is left alone."""
+    client = _client(str(store.uri))
+    known = client.search_runs(
+        [store.experiment_id], f"tags.record_id = '{record.record_id}'", max_results=1
+    )
+    if known:
+        return known[0].info.run_id
+    tags = {**record.tags, "record_id": record.record_id}
+    run = client.create_run(store.experiment_id, record.started, tags, run_name=record.name)
+    run_id = run.info.run_id
+    _log_values(client, run_id, record)
+    for artifact in record.artifacts:
+        if Path(artifact).is_file() and Path(artifact).stat().st_size <= LARGEST_ARTIFACT:
+            client.log_artifact(run_id, artifact)
+    client.set_terminated(run_id, record.status, record.ended)
+    return run_id
+
+
+def _log_values(client: Any, run_id: str, record: JobRecord) -> None:
+    from mlflow.entities import Metric, Param
+
+    at = record.ended
+    metrics = [Metric(name, value, at, 0) for name, value in record.metrics.items()]
+    for name, values in record.series.items():
+        metrics += [Metric(name, value, at, step) for step, value in enumerate(values, start=1)]
+    parameters = [Param(name, str(value)[:6000]) for name, value in record.parameters.items()]
+    for start in range(0, max(len(metrics), len(parameters)), PARAMETERS_A_BATCH):
+        stop = start + PARAMETERS_A_BATCH
+        client.log_batch(run_id, metrics[start:stop], parameters[start:stop])
+
+
+def mirror_record(record: JobRecord, store: Store, pending: Path) -> str | None:
+    """Mirror ``record``; where that fails, keep it in ``pending`` and return why.
+
+    The record is on disk before anything is sent, so a job killed in between loses nothing.
+    """
+    if store.uri is None:
+        return None
+    waiting = pending / f"{record.record_id}.json"
+    write_json(waiting, asdict(record))
+    if store.experiment_id is None:
+        return f"{store.uri} was not reached when the experiment began"
+    try:
+        send_record(record, store)
+    except Exception as error:  # whatever the store throws, the job's result stands
+        return f"{store.uri}: {type(error).__name__}: {str(error).splitlines()[0][:200]}"
+    waiting.unlink()
+    return None
+
+
+def resend_pending(store: Store, pending: Path) -> tuple[int, int]:
+    """Send what is still in ``pending``; returns how many were sent and how many remain.
+
+    Raises:
+        Exception: whatever the tracking store throws; what was sent by then is sent.
+    """
+    waiting = sorted(pending.glob("*.json"))
+    if not waiting or store.uri is None:
+        return 0, len(waiting)
+    opened = open_store(store)
+    for path in waiting:
+        send_record(JobRecord(**read_json(path)), opened)
+        path.unlink()
+    return len(waiting), 0

@@ -1,0 +1,149 @@
+"""Prune one network at one angle and measure what is left."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from adapter import Mirrored, run_job
+from neuron_pruning.checkpoints import load_network, save_network
+from neuron_pruning.devices import choose_device
+from neuron_pruning.distinctiveness import RULES, Selection, select_units
+from neuron_pruning.errors import UserError
+from neuron_pruning.evaluation import compute_activations, cross_entropy
+from neuron_pruning.images import open_array
+from neuron_pruning.networks import Network, count_multiply_adds, count_parameters
+from neuron_pruning.records import column, schema, write_rows
+from neuron_pruning.splits import read_split
+from neuron_pruning.surgery import prune_layer
+from neuron_pruning.training import Patterns
+from safetensors.numpy import load_file
+
+PRUNING = (
+    column("state", pa.string(), "trained or untrained"),
+    column("technique", pa.string(), "how units were selected"),
+    column("compensation", pa.string(), "what the remaining units got in return"),
+    column("layer", pa.string(), "pruned fully connected layer"),
+    column("angle", pa.float64(), "threshold", "degrees"),
+)
+METRICS_SCHEMA = schema(
+    *PRUNING,
+    column("units_before", pa.int64(), "units of the layer before pruning"),
+    column("units_after", pa.int64(), "units of the layer after pruning"),
+    *(column(f"removed_{rule}", pa.int64(), f"units removed as {rule}") for rule in RULES),
+    column("largest_similar_angle", pa.float64(), "between a unit and its survivor", "degrees"),
+    column("test_images", pa.int64(), "images of the test part", "images"),
+    column("test_accuracy_before", pa.float64(), "share right before pruning"),
+    column("test_accuracy_after", pa.float64(), "share right after pruning, forward pass"),
+    column("test_loss_before", pa.float64(), "mean cross-entropy before pruning", "nats"),
+    column("test_loss_after", pa.float64(), "mean cross-entropy after pruning", "nats"),
+    column("parameters_before", pa.int64(), "parameters of the whole network"),
+    column("parameters_after", pa.int64(), "parameters of the pruned network"),
+    column("multiply_adds_before", pa.int64(), "multiply-adds an image"),
+    column("multiply_adds_after", pa.int64(), "multiply-adds an image of the pruned network"),
+)
+UNITS_SCHEMA = schema(
+    *PRUNING,
+    column("unit", pa.int64(), "removed unit, from 0"),
+    column("rule", pa.string(), "short, constant, similar or complementary"),
+    column("partner", pa.int64(), "survivor or other half of the pair"),
+    column("pair_angle", pa.float64(), "between unit and partner", "degrees"),
+)
+
+
+def prune(
+    array: Path,
+    split: Path,
+    network: Path,
+    activations: Path,
+    pruned: Path,
+    description: Path,
+    metrics: Path,
+    units: Path,
+    keys: dict[str, Any],
+    state: str,
+    layer: str,
+    angle: float,
+    distinctiveness: dict[str, Any],
+    compensation: str,
+    batch_size: int,
+    threads: int = 1,
+) -> Mirrored:
+    """Write the smaller network, its metrics and the list of removed units."""
+    device = choose_device(threads)
+    parts, outputs = read_split(split), load_file(activations)
+    if layer not in outputs:
+        raise UserError(
+            f"models.{keys['model']}.pruned_layer: no layer {layer!r}; "
+            f"hidden layers are {', '.join(list(sorted(outputs))[:-1])}"
+        )
+    before = load_network(network)
+    training = outputs[layer][parts.positions("train")]
+    selection = select_units(training, angle, **distinctiveness)
+    after = prune_layer(before, layer, selection, compensation, training)
+    every = {
+        **keys,
+        "state": state,
+        "technique": "distinctiveness",
+        "compensation": compensation,
+        "layer": layer,
+        "angle": angle,
+    }
+    save_network(after, pruned, every)
+    where = parts.positions("test")
+    test = Patterns(open_array(array), where, parts.truth[where])
+    old = outputs[before.layer_names[-1]][where]
+    new = forward_logits(after, test, batch_size, device)
+    row = {**sizes(before, after, selection), **accuracies(old, new, test.classes)}
+    write_rows(metrics, [row], METRICS_SCHEMA, every)
+    write_rows(units, unit_rows(selection), UNITS_SCHEMA, every)
+    numbers = {name: value for name, value in row.items() if value is not None}
+    return Mirrored(metrics=numbers)
+
+
+def forward_logits(network: Network, test: Patterns, batch_size: int, device: Any) -> np.ndarray:
+    """Logits of the test images by a pass through the whole network."""
+    outputs = compute_activations(
+        network, test.array, batch_size, device, positions=test.positions
+    )
+    return outputs[network.layer_names[-1]]
+
+
+def sizes(before: Network, after: Network, selection: Selection) -> dict[str, Any]:
+    """Units, parameters and multiply-adds before and after."""
+    return {
+        "units_before": selection.units,
+        "units_after": len(selection.kept),
+        **{f"removed_{rule}": count for rule, count in selection.counts.items()},
+        "largest_similar_angle": selection.largest_similar_angle,
+        "parameters_before": count_parameters(before),
+        "parameters_after": count_parameters(after),
+        "multiply_adds_before": count_multiply_adds(before),
+        "multiply_adds_after": count_multiply_adds(after),
+    }
+
+
+def accuracies(old: np.ndarray, new: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
+    """Accuracy and loss on the test images before and after."""
+    return {
+        "test_images": len(truth),
+        "test_accuracy_before": float((old.argmax(axis=1) == truth).mean()),
+        "test_accuracy_after": float((new.argmax(axis=1) == truth).mean()),
+        "test_loss_before": cross_entropy(old, truth),
+        "test_loss_after": cross_entropy(new, truth),
+    }
+
+
+def unit_rows(selection: Selection) -> list[dict[str, Any]]:
+    """One row a removed unit."""
+    rows = []
+    for removal in selection.removals:
+        fields = asdict(removal)
+        fields.pop("together")
+        rows.append({**fields, "pair_angle": fields.pop("angle")})
+    return rows
+
+
+if "snakemake" in globals():
+    run_job(snakemake, prune)  # noqa: F821

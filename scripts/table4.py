@@ -1,0 +1,108 @@
+"""Table 4: units removed and accuracy after pruning, trained and untrained."""
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import yaml
+from adapter import Mirrored, run_job
+from neuron_pruning.distinctiveness import RULES
+from neuron_pruning.records import column, read_many, schema
+from neuron_pruning.tables import DISPLAY_NAMES, count, degrees, percent, write_table
+
+KEYS = ["experiment", "recipe", "model", "learning_rate", "batch_size", "state", "layer", "angle"]
+AVERAGED = {
+    "removed": "units removed",
+    **{f"removed_{rule}": f"units removed as {rule}" for rule in RULES},
+    "test_accuracy_before": "share right before pruning",
+    "test_accuracy_after": "share right after pruning",
+    "parameters_after": "parameters after pruning",
+    "multiply_adds_after": "multiply-adds an image after pruning",
+}
+PAPER = {"removed": "units removed", "before": "accuracy before", "after": "accuracy after"}
+TABLE_SCHEMA = schema(
+    column("experiment", pa.string(), "name of the experiment"),
+    column("recipe", pa.string(), "initialisation and optimiser recipe"),
+    column("model", pa.string(), "network"),
+    column("learning_rate", pa.float64(), "selected learning rate"),
+    column("batch_size", pa.int64(), "selected batch size", "images"),
+    column("state", pa.string(), "trained or untrained"),
+    column("layer", pa.string(), "pruned layer"),
+    column("angle", pa.float64(), "threshold", "degrees"),
+    column("units", pa.int64(), "units of the layer before pruning"),
+    column("seeds", pa.int64(), "runs in the mean"),
+    column("test_images", pa.int64(), "images of the test part", "images"),
+    *(
+        column(f"{name}_{figure}", pa.float64(), f"{text}, {figure} over seeds")
+        for name, text in AVERAGED.items()
+        for figure in ("mean", "std")
+    ),
+    *(column(f"paper_{name}", pa.float64(), f"the paper: {t}") for name, t in PAPER.items()),
+    run=False,
+)
+
+
+def table4(
+    metrics: list[Path], paper: Path, table: Path, rendered: list[Path], caption: str
+) -> Mirrored:
+    """Write the table; the paper's values stand beside the trained networks."""
+    rows = summarise(pd.DataFrame(read_many(metrics)))
+    published = pd.DataFrame(yaml.safe_load(paper.read_text(encoding="utf-8"))["table4"])
+    published = published.rename(columns={name: f"paper_{name}" for name in PAPER})
+    published = published.assign(state="trained", angle=published["angle"].astype(float))
+    rows = rows.merge(
+        published.drop(columns="units"), how="left", on=["model", "angle", "state"]
+    )
+    text = (
+        f"Table 4. {caption} Mean ± standard deviation over {rows['seeds'].max()} seeds; "
+        f"accuracy in percent of {rows['test_images'].max()} test images."
+    )
+    write_table(rows[TABLE_SCHEMA.names], display(rows), text, TABLE_SCHEMA, table, rendered)
+    return Mirrored()
+
+
+def summarise(rows: pd.DataFrame) -> pd.DataFrame:
+    """Mean and deviation over seeds, a row a model, state and angle."""
+    rows = rows.assign(removed=rows["units_before"] - rows["units_after"])
+    grouped = rows.groupby(KEYS, sort=False)
+    figures = {
+        f"{name}_{figure}": grouped[name].agg(figure)
+        for name in AVERAGED
+        for figure in ("mean", "std")
+    }
+    sizes = {
+        "units": grouped["units_before"].max(),
+        "seeds": grouped.size(),
+        "test_images": grouped["test_images"].max(),
+    }
+    return pd.DataFrame({**sizes, **figures}).reset_index()
+
+
+def display(rows: pd.DataFrame) -> pd.DataFrame:
+    """The paper's columns with its own values beside ours."""
+    names = [
+        f"{DISPLAY_NAMES.get(model, model)}{'' if state == 'trained' else ', untrained'}"
+        for model, state in zip(rows["model"], rows["state"], strict=True)
+    ]
+    before, after = "test_accuracy_before", "test_accuracy_after"
+    return pd.DataFrame(
+        {
+            "Model": names,
+            "Test Accuracy before Pruning": map(
+                percent, rows[f"{before}_mean"], rows[f"{before}_std"]
+            ),
+            "Threshold angle": map(degrees, rows["angle"]),
+            "Neurons in this layer": rows["units"],
+            "Neurons removed": map(count, rows["removed_mean"], rows["removed_std"]),
+            "Test Accuracy after Pruning": map(
+                percent, rows[f"{after}_mean"], rows[f"{after}_std"]
+            ),
+            "Paper removed": map(count, rows["paper_removed"]),
+            "Paper before": map(percent, rows["paper_before"]),
+            "Paper after": map(percent, rows["paper_after"]),
+        }
+    )
+
+
+if "snakemake" in globals():
+    run_job(snakemake, table4)  # noqa: F821

@@ -1,0 +1,94 @@
+"""Train one network: a model, a learning rate, a batch size, a seed."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from adapter import Mirrored, run_job
+from neuron_pruning.checkpoints import check_belongs, load_network, read_description, save_network
+from neuron_pruning.devices import choose_device
+from neuron_pruning.images import open_array
+from neuron_pruning.records import column, schema, write_rows
+from neuron_pruning.splits import read_split
+from neuron_pruning.training import (
+    Epoch,
+    OptimiserSettings,
+    Patterns,
+    Progress,
+    TrainingSettings,
+    train_network,
+)
+
+HISTORY_SCHEMA = schema(
+    column("epoch", pa.int64(), "passes through the training images, from 1"),
+    column("train_loss", pa.float64(), "mean cross-entropy over the epoch's batches", "nats"),
+    column("train_accuracy", pa.float64(), "share right over the epoch's batches"),
+    column("test_loss", pa.float64(), "mean cross-entropy after the epoch", "nats"),
+    column("test_accuracy", pa.float64(), "share right after the epoch"),
+    column("seconds", pa.float64(), "time of the training pass", "s"),
+    column("images_per_second", pa.float64(), "training speed", "1/s"),
+)
+
+
+def train(
+    array: Path,
+    split: Path,
+    initial: Path,
+    network: Path,
+    description: Path,
+    history: Path,
+    keys: dict[str, Any],
+    training: dict[str, Any],
+    threads: int = 1,
+) -> Mirrored:
+    """Train the initial network; write it and its history, a row an epoch."""
+    device = choose_device(threads)
+    images, parts = open_array(array), read_split(split)
+    architecture, _ = read_description(initial)
+    check_belongs(initial, architecture, {k: keys[k] for k in ("recipe", "model", "seed")})
+    settings = training_settings(training, keys)
+    trained = load_network(initial)
+    patterns = {
+        part: Patterns(images, parts.positions(part), parts.truth[parts.positions(part)])
+        for part in ("train", "test")
+    }
+    title, total = f"{keys['model']} seed {keys['seed']}", len(parts.positions("train"))
+    with progress_bar(title, total * settings.epochs) as progress:
+        epochs = train_network(
+            trained, patterns["train"], patterns["test"], settings, device, progress
+        )
+    for epoch in epochs:
+        logging.info("%s", epoch)
+    save_network(trained.cpu(), network, keys)
+    write_rows(history, map(asdict, epochs), HISTORY_SCHEMA, keys)
+    series = [f.name for f in fields(Epoch) if f.name != "epoch"]
+    return Mirrored(series={name: [getattr(e, name) for e in epochs] for name in series})
+
+
+def training_settings(training: dict[str, Any], keys: dict[str, Any]) -> TrainingSettings:
+    """Settings of one run from the config's ``training`` and ``optimiser`` sections."""
+    hyper = {name: keys[name] for name in ("learning_rate", "batch_size", "seed")}
+    optimiser = OptimiserSettings(**training["optimiser"])
+    return TrainingSettings(**{**training, **hyper, "optimiser": optimiser})
+
+
+@contextmanager
+def progress_bar(title: str, images: int) -> Iterator[Progress]:
+    """Progress over all images of all epochs; silent where nobody watches a terminal."""
+    from tqdm import tqdm
+
+    with tqdm(desc=title, total=images, unit="img", disable=None, leave=False) as bar:
+
+        def progress(count: int, loss: float) -> None:
+            bar.update(count)
+            bar.set_postfix(loss=f"{loss:.3f}")
+
+        yield progress
+
+
+if "snakemake" in globals():
+    run_job(snakemake, train)  # noqa: F821
