@@ -29,6 +29,8 @@ class OptimiserSettings:
     ``linear_fan_in`` and ``convolution_fan_in`` shorten the steps of wide layers: a weight of a
     layer with more inputs than that learns at ``learning_rate * fan_in_reference / inputs``, so
     that a step moves no pre-activation further in a wide layer than in a narrow one.
+    ``centred_gradients`` subtracts from every unit's weight gradient its mean over the inputs
+    (gradient centralisation, Yong et al. 2020), so that a step does not shift all inputs alike.
     """
 
     name: OptimiserName = "adam"
@@ -36,6 +38,7 @@ class OptimiserSettings:
     momentum: float = 0.9
     linear_fan_in: float | None = None
     convolution_fan_in: float | None = None
+    centred_gradients: bool = False
     warmup_steps: int = 0
     schedule: Schedule = "constant"
 
@@ -158,6 +161,15 @@ def _step_scale(module: nn.Module, name: str, settings: OptimiserSettings) -> fl
     return min(1.0, reference / module.weight[0].numel())
 
 
+@torch.no_grad()
+def centre_gradients(network: nn.Module) -> None:
+    """Give the weight gradient of every unit and kernel the mean 0 over its inputs."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d) and layer.weight.grad is not None:
+            gradient = layer.weight.grad
+            gradient.sub_(gradient.mean(dim=tuple(range(1, gradient.ndim)), keepdim=True))
+
+
 def _schedule(
     optimiser: torch.optim.Optimizer, settings: TrainingSettings, images: int
 ) -> torch.optim.lr_scheduler.LambdaLR:
@@ -192,6 +204,8 @@ def _train_epoch(
     for rows in batches(order, settings.batch_size):
         optimiser.zero_grad()
         totals += _accumulate_gradients(network, train, rows, settings, device)
+        if settings.optimiser.centred_gradients:
+            centre_gradients(network)
         optimiser.step()
         schedule.step()
         done += len(rows)
