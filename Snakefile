@@ -29,4 +29,3 @@ rule all:
     default_target: True
     input:
         tables=expand(f"{ROOT}/tables/{{table}}.parquet", table=TABLES),
-

@@ -37,7 +37,9 @@ RUNS = Paramspace(
             for seed in SEEDS
         ],
         columns=["model", "learning_rate", "batch_size", "seed"],
-    ).astype(object)  # Python's own numbers: 0.0005 in paths, never np.float64(0.0005)
+    ).astype(
+        object
+    )  # Python's own numbers: 0.0005 in paths, never np.float64(0.0005)
 )
 RUN = RUNS.wildcard_pattern
 
@@ -70,10 +72,16 @@ def code_of(script):
 def imported_files(path):
     """Files of neuron_pruning and of other scripts that one file names in its imports."""
     tree = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-    named = {node.module for node in tree if isinstance(node, ast.ImportFrom)} - {"adapter", None}
+    named = {node.module for node in tree if isinstance(node, ast.ImportFrom)} - {
+        "adapter",
+        None,
+    }
     places = [SCRIPTS.joinpath(*name.split(".")) for name in named]
     modules = {place.with_suffix(".py") for place in places} | {
-        file for place in places[:] if place.parent != SCRIPTS for file in place.glob("*.py")
+        file
+        for place in places[:]
+        if place.parent != SCRIPTS
+        for file in place.glob("*.py")
     }
     return {file for file in modules if file.is_file()}
 
@@ -132,4 +140,6 @@ def selected_cells(model=None):
 
 def selected_paths(pattern, model=None):
     """``pattern`` for the runs with the selected hyper-parameters, all seeds."""
-    return [path for cell in selected_cells(model) for path in run_paths(pattern, **cell)]
+    return [
+        path for cell in selected_cells(model) for path in run_paths(pattern, **cell)
+    ]

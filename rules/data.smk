@@ -32,13 +32,13 @@ rule make_faces:
         f"{ROOT}/logs/make_faces.log",
     benchmark:
         f"{ROOT}/benchmarks/make_faces.jsonl"
+    conda:
+        ENVIRONMENT
     threads: 4
     resources:
         mem_mb=2000,
     params:
         settings=config["faces"],
-    conda:
-        ENVIRONMENT
     script:
         "../scripts/make_faces.py"
 
@@ -60,13 +60,13 @@ rule prepare_dataset:
         f"{ROOT}/logs/prepare_dataset.log",
     benchmark:
         f"{ROOT}/benchmarks/prepare_dataset.jsonl"
+    conda:
+        ENVIRONMENT
     threads: 4
     resources:
         mem_mb=2000,
     params:
         settings=dataset_settings(),
-    conda:
-        ENVIRONMENT
     script:
         "../scripts/prepare_dataset.py"
 
@@ -80,11 +80,11 @@ rule split_dataset:
         split=f"{ROOT}/splits/seed~{{seed}}.parquet",
     log:
         f"{ROOT}/logs/split_dataset/seed~{{seed}}.log",
+    conda:
+        ENVIRONMENT
     resources:
         mem_mb=1000,
     params:
         settings=lambda wildcards: dict(**config["split"], seed=int(wildcards.seed)),
-    conda:
-        ENVIRONMENT
     script:
         "../scripts/split_dataset.py"

@@ -29,14 +29,14 @@ rule evaluate:
         f"{ROOT}/logs/evaluate/{RUN}/state~{{state}}.log",
     benchmark:
         f"{ROOT}/benchmarks/evaluate/{RUN}/state~{{state}}.jsonl"
+    conda:
+        ENVIRONMENT
     threads: 4
     resources:
         gpu=1,
         mem_mb=8000,
     params:
         settings=evaluate_settings,
-    conda:
-        ENVIRONMENT
     script:
         "../scripts/evaluate.py"
 
@@ -50,11 +50,11 @@ checkpoint select_hyperparameters:
         selection=f"{ROOT}/selection.parquet",
     log:
         f"{ROOT}/logs/select_hyperparameters.log",
+    conda:
+        ENVIRONMENT
     resources:
         mem_mb=1000,
     params:
         settings=dict(fixed=config["selection"]["fixed"]),
-    conda:
-        ENVIRONMENT
     script:
         "../scripts/select_hyperparameters.py"

@@ -29,18 +29,18 @@ rule prune:
         units=f"{PRUNED}/units.parquet",
     log:
         f"{ROOT}/logs/prune/{RUN}/state~{{state}}/angle~{{angle}}.log",
-    wildcard_constraints:
-        state="trained",
     benchmark:
         f"{ROOT}/benchmarks/prune/{RUN}/state~{{state}}/angle~{{angle}}.jsonl"
+    wildcard_constraints:
+        state="trained",
+    conda:
+        ENVIRONMENT
     threads: 4
     resources:
         gpu=1,
         mem_mb=6000,
     params:
         settings=prune_settings,
-    conda:
-        ENVIRONMENT
     script:
         "../scripts/prune.py"
 

@@ -1,0 +1,51 @@
+def selected_evaluations(name):
+    """Input function: a file of the evaluations of the selected networks, every state."""
+
+    def paths(wildcards):
+        patterns = expand(f"{EVALUATION}/{name}", state=STATES, allow_missing=True)
+        return [path for pattern in patterns for path in selected_paths(pattern)]
+
+    return paths
+
+
+def selected_confusions(wildcards):
+    """Confusion matrices of the selected networks."""
+    return selected_paths(f"{ROOT}/evaluations/{RUN}/state~trained/confusion.parquet")
+
+
+rule build_report:
+    input:
+        array=f"{ROOT}/dataset/images.npy",
+        audit=f"{ROOT}/dataset/audit.parquet",
+        selection=f"{ROOT}/selection.parquet",
+        histories=run_paths(f"{ROOT}/runs/{RUN}/history.parquet"),
+        predictions=selected_evaluations("predictions.parquet"),
+        activations=selected_evaluations("activations.safetensors"),
+        confusion=selected_confusions,
+        pruned=pruned_metrics,
+        tables=expand(f"{ROOT}/tables/{{table}}.parquet", table=TABLES),
+        paper="resources/paper.yaml",
+        template="report/report.html.j2",
+        code=code_of("build_report"),
+        tracking=ancient(f"{ROOT}/tracking/store.json"),
+    output:
+        page=report(
+            f"{ROOT}/report.html", caption="../report/page.rst", category="Report"
+        ),
+    log:
+        f"{ROOT}/logs/build_report.log",
+    benchmark:
+        f"{ROOT}/benchmarks/build_report.jsonl"
+    threads: 1
+    resources:
+        mem_mb=2000,
+    params:
+        settings=dict(
+            # The address of the mirror is no part of the result, and may hold a password.
+            config={key: value for key, value in config.items() if key != "tracking"},
+            benchmarks=f"{ROOT}/benchmarks",
+        ),
+    conda:
+        ENVIRONMENT
+    script:
+        "../scripts/build_report.py"

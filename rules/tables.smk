@@ -33,14 +33,12 @@ rule table1:
         ),
     log:
         f"{ROOT}/logs/table1.log",
+    conda:
+        ENVIRONMENT
     resources:
         mem_mb=1000,
     params:
-        settings=dict(
-            caption="Different hyperparameters: train and test accuracy."
-        ),
-    conda:
-        ENVIRONMENT
+        settings=dict(caption="Different hyperparameters: train and test accuracy."),
     script:
         "../scripts/table1.py"
 
@@ -48,7 +46,9 @@ rule table1:
 def class_metrics(wildcards):
     """Evaluations of the selected networks of the model that a table shows."""
     model = CLASS_TABLES[wildcards.class_table]
-    return selected_paths(f"{ROOT}/evaluations/{RUN}/state~trained/metrics.parquet", model)
+    return selected_paths(
+        f"{ROOT}/evaluations/{RUN}/state~trained/metrics.parquet", model
+    )
 
 
 def class_settings(wildcards):
@@ -76,12 +76,12 @@ rule table_classes:
         f"{ROOT}/logs/{{class_table}}.log",
     wildcard_constraints:
         class_table="|".join(CLASS_TABLES),
+    conda:
+        ENVIRONMENT
     resources:
         mem_mb=1000,
     params:
         settings=class_settings,
-    conda:
-        ENVIRONMENT
     script:
         "../scripts/table_classes.py"
 
@@ -99,13 +99,13 @@ rule table4:
         ),
     log:
         f"{ROOT}/logs/table4.log",
+    conda:
+        ENVIRONMENT
     resources:
         mem_mb=1000,
     params:
         settings=dict(
             caption="Accuracy after pruning and the number of neurons removed."
         ),
-    conda:
-        ENVIRONMENT
     script:
         "../scripts/table4.py"

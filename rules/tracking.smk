@@ -10,12 +10,12 @@ rule open_tracking:
         store=f"{ROOT}/tracking/store.json",
     log:
         f"{ROOT}/logs/open_tracking.log",
+    conda:
+        ENVIRONMENT
     resources:
         mem_mb=1000,
     params:
         settings=STORE,
-    conda:
-        ENVIRONMENT
     script:
         "../scripts/open_tracking.py"
 
@@ -23,11 +23,11 @@ rule open_tracking:
 rule resend_tracking:
     log:
         f"{ROOT}/logs/resend_tracking.log",
+    conda:
+        ENVIRONMENT
     resources:
         mem_mb=1000,
     params:
         settings=dict(**STORE, pending=f"{ROOT}/tracking/pending"),
-    conda:
-        ENVIRONMENT
     script:
         "../scripts/resend_tracking.py"

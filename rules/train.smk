@@ -39,14 +39,14 @@ rule initialise:
         f"{ROOT}/logs/initialise/model~{{model}}/seed~{{seed}}.log",
     benchmark:
         f"{ROOT}/benchmarks/initialise/model~{{model}}/seed~{{seed}}.jsonl"
+    conda:
+        ENVIRONMENT
     threads: 4
     resources:
         gpu=1,
         mem_mb=8000,
     params:
         settings=initial_settings,
-    conda:
-        ENVIRONMENT
     script:
         "../scripts/initialise.py"
 
@@ -66,13 +66,13 @@ rule train:
         f"{ROOT}/logs/train/{RUN}.log",
     benchmark:
         f"{ROOT}/benchmarks/train/{RUN}.jsonl"
+    conda:
+        ENVIRONMENT
     threads: 4
     resources:
         gpu=1,
         mem_mb=12000,
     params:
         settings=train_settings,
-    conda:
-        ENVIRONMENT
     script:
         "../scripts/train.py"

@@ -34,7 +34,7 @@ def run_job(snakemake: Any, function: Callable[..., Mirrored]) -> None:
     started = milliseconds()
     try:
         mirrored = function(**_arguments(snakemake, function))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - explained, then exit 1
         _explain(snakemake, error)
         _mirror(snakemake, Mirrored(), started, "FAILED")
         raise SystemExit(1) from None

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from safetensors.numpy import save_file
+
 from adapter import Mirrored, run_job
 from neuron_pruning.checkpoints import check_belongs, load_network
 from neuron_pruning.devices import choose_device
@@ -20,7 +22,6 @@ from neuron_pruning.images import open_array
 from neuron_pruning.networks import build_network
 from neuron_pruning.records import column, schema, write_rows
 from neuron_pruning.splits import Split, read_split
-from safetensors.numpy import save_file
 
 STATE = column("state", pa.string(), "trained or untrained")
 PART = column("part", pa.string(), "train or test")

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from adapter import Mirrored, run_job
 from neuron_pruning.checkpoints import save_network
 from neuron_pruning.devices import choose_device
@@ -12,6 +13,7 @@ from neuron_pruning.initialisation import InitialisationSettings, initialise_net
 from neuron_pruning.networks import build_network, count_parameters
 from neuron_pruning.seeds import derive_seed
 from neuron_pruning.splits import read_split
+
 
 def initialise(
     array: Path,
@@ -26,7 +28,9 @@ def initialise(
     """Write the network before its first step."""
     device = choose_device(threads)
     images, parts = open_array(array), read_split(split)
-    blank = build_network(**{**architecture, "widths": [*architecture["widths"], len(parts.classes)]})
+    blank = build_network(
+        **{**architecture, "widths": [*architecture["widths"], len(parts.classes)]}
+    )
     settings = InitialisationSettings(**initialisation)
     calibration = np.random.default_rng(derive_seed(keys["seed"], "calibration"))
     rows = calibration.permutation(parts.positions("train"))[: settings.calibration_images]

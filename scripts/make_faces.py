@@ -1,6 +1,8 @@
 """Draw the built-in faces."""
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from adapter import Mirrored, run_job
 from neuron_pruning.faces import FacesSettings, write_faces
@@ -20,7 +22,7 @@ def make_faces(
 
     settings = FacesSettings(seed, counts, width, height, movies)
 
-    def progress(plans):
+    def progress(plans: Iterable[Any]) -> Iterable[Any]:
         return tqdm(plans, total=sum(counts.values()), desc="faces", disable=None, leave=False)
 
     written = write_faces(settings, folder, processes=threads, progress=progress)

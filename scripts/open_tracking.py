@@ -15,7 +15,7 @@ def open_tracking(store: Path, uri: str | None, experiment: str, artifacts: str 
     wanted = Store(uri, experiment, None, artifacts)
     try:
         wanted = open_store(wanted)
-    except Exception as error:  # whatever the store throws, the work can go on
+    except Exception as error:  # noqa: BLE001 - whatever the store throws, the work can go on
         problem = f"{uri} cannot be reached ({type(error).__name__}: {str(error).splitlines()[0]})"
         logging.warning(problem)
         print(f"warning: {problem}; records wait in {store.parent}/pending", file=sys.stderr)

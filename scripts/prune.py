@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from safetensors.numpy import load_file
+
 from adapter import Mirrored, run_job
 from neuron_pruning.checkpoints import load_network, save_network
 from neuron_pruning.devices import choose_device
@@ -18,7 +20,6 @@ from neuron_pruning.records import column, schema, write_rows
 from neuron_pruning.splits import read_split
 from neuron_pruning.surgery import prune_layer
 from neuron_pruning.training import Patterns
-from safetensors.numpy import load_file
 
 PRUNING = (
     column("state", pa.string(), "trained or untrained"),
@@ -104,9 +105,7 @@ def prune(
 
 def forward_logits(network: Network, test: Patterns, batch_size: int, device: Any) -> np.ndarray:
     """Logits of the test images by a pass through the whole network."""
-    outputs = compute_activations(
-        network, test.array, batch_size, device, positions=test.positions
-    )
+    outputs = compute_activations(network, test.array, batch_size, device, positions=test.positions)
     return outputs[network.layer_names[-1]]
 
 

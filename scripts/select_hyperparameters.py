@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+
 from adapter import Mirrored, run_job
 from neuron_pruning.records import column, read_many, schema, write_rows
 

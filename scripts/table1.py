@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 import yaml
+
 from adapter import Mirrored, run_job
 from neuron_pruning.records import column, read_rows, schema
 from neuron_pruning.tables import DISPLAY_NAMES, percent, write_table

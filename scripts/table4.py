@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 import yaml
+
 from adapter import Mirrored, run_job
 from neuron_pruning.distinctiveness import RULES
 from neuron_pruning.records import column, read_many, schema
@@ -50,9 +51,7 @@ def table4(
     published = pd.DataFrame(yaml.safe_load(paper.read_text(encoding="utf-8"))["table4"])
     published = published.rename(columns={name: f"paper_{name}" for name in PAPER})
     published = published.assign(state="trained", angle=published["angle"].astype(float))
-    rows = rows.merge(
-        published.drop(columns="units"), how="left", on=["model", "angle", "state"]
-    )
+    rows = rows.merge(published.drop(columns="units"), how="left", on=["model", "angle", "state"])
     text = (
         f"Table 4. {caption} Mean ± standard deviation over {rows['seeds'].max()} seeds; "
         f"accuracy in percent of {rows['test_images'].max()} test images."

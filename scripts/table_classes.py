@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import yaml
+
 from adapter import Mirrored, run_job
 from neuron_pruning.records import column, read_many, schema
 from neuron_pruning.tables import DISPLAY_NAMES, share, write_table

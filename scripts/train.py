@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+
 from adapter import Mirrored, run_job
 from neuron_pruning.checkpoints import check_belongs, load_network, read_description, save_network
 from neuron_pruning.devices import choose_device

@@ -102,10 +102,17 @@ def list_images(folder: Path) -> list[Path]:
     return [file for files in images.values() for file in files]
 
 
+def _check_good(index: Sequence[ImageRecord], files: Sequence[Path]) -> None:
+    """Enough images of every class are left after bad ones were skipped."""
+    good = Counter(record.label for record in index)
+    for name in sorted({file.parent.name for file in files}):
+        _check_class(name, good[name])
+
+
 def _check_class(name: str, count: int) -> None:
     if count < SMALLEST_CLASS:
         raise UserError(
-            f"dataset.path: class {name} has {count} PNG or JPEG images; "
+            f"dataset.path: class {name} has {count} readable PNG or JPEG images; "
             f"{SMALLEST_CLASS} at least are needed, or remove the folder"
         )
 
@@ -171,14 +178,13 @@ def prepare_images(
         index, bad = _fill(temporary, shape, decoded, folder, settings.on_bad_image)
         if bad:
             _keep_rows(temporary, len(index))
-    for label, count in Counter(record.label for record in index).items():
-        _check_class(label, count)
+            _check_good(index, files)
     return index, bad
 
 
 def _reserve(path: Path, shape: tuple[int, ...]) -> None:
     """Claim the space at once: a memory map on a full disk would die without a word."""
-    with open(path, "wb") as handle:
+    with path.open("wb") as handle:
         os.posix_fallocate(handle.fileno(), 0, int(np.prod(shape)) + 4096)
     np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape).flush()
 
@@ -240,7 +246,7 @@ def _bad_message(folder: Path, bad: Sequence[BadImage]) -> str:
 def _keep_rows(array: Path, count: int) -> None:
     """Shorten the array to its first ``count`` rows."""
     rows = np.load(array, mmap_mode="r")[:count]
-    with atomic_path(array) as temporary, open(temporary, "wb") as handle:
+    with atomic_path(array) as temporary, temporary.open("wb") as handle:
         np.save(handle, rows)
 
 

@@ -118,7 +118,8 @@ def _pairs(
 ) -> Iterator[tuple[int, int]]:
     """Pairs i < j with ``chosen`` by ascending ``order_by``, both alive when it is their turn."""
     first, second = np.nonzero(np.triu(chosen & alive & alive[:, None], 1))
-    order = np.argsort(order_by[first, second], kind="stable")  # ties: by index
+    # Below 1e-6 degrees arccos is rounding noise: equal angles go by index.
+    order = np.argsort(order_by[first, second].round(6), kind="stable")
     for i, j in zip(first[order].tolist(), second[order].tolist(), strict=True):
         if alive[i] and alive[j]:
             yield i, j

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.metrics import confusion_matrix
 
 from neuron_pruning.images import batches, load_batch
 from neuron_pruning.networks import Network
@@ -26,7 +25,7 @@ def compute_activations(
 
     ``positions`` names the rows of ``array`` that count; None: all.
     """
-    network.eval().to(device=device, memory_format=torch.channels_last)
+    network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     pieces = []
     wanted = np.arange(len(array)) if positions is None else positions
     for rows in batches(wanted, batch_size):
@@ -43,6 +42,14 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     return exponentials / exponentials.sum(axis=1, keepdims=True)
 
 
+def confusion_matrix(
+    truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: int
+) -> NDArray[np.int64]:
+    """How many images of each class (rows) got each answer (columns)."""
+    cells = np.bincount(truth * classes + predicted, minlength=classes**2)
+    return cells.reshape(classes, classes)
+
+
 def class_metrics(
     truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: Sequence[str]
 ) -> list[dict[str, Any]]:
@@ -51,7 +58,7 @@ def class_metrics(
     A figure whose denominator is empty (a class that was never predicted has no precision) is
     reported as 0, as scikit-learn does.
     """
-    matrix = confusion_matrix(truth, predicted, labels=range(len(classes)))
+    matrix = confusion_matrix(truth, predicted, len(classes))
     hit = np.diag(matrix)
     figures = {
         "precision": _ratio(hit, matrix.sum(axis=0)),
@@ -77,7 +84,7 @@ def confusion_rows(
     truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: Sequence[str]
 ) -> list[dict[str, Any]]:
     """Rows ``label, predicted, count`` of the confusion matrix, zeros included."""
-    matrix = confusion_matrix(truth, predicted, labels=range(len(classes)))
+    matrix = confusion_matrix(truth, predicted, len(classes))
     return [
         {"label": label, "predicted": answer, "count": int(matrix[i, j])}
         for i, label in enumerate(classes)

@@ -25,7 +25,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{os.getpid()}.partial.{path.name}")
     try:
         yield temporary
-        with open(temporary, "rb+") as handle:
+        with temporary.open("rb+") as handle:
             os.fsync(handle.fileno())
         temporary.replace(path)
     except OSError as error:

@@ -66,6 +66,7 @@ def _he_convolutions(network: Network) -> None:
     for layer in network.features.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            assert layer.bias is not None
             nn.init.zeros_(layer.bias)
 
 

@@ -183,13 +183,21 @@ def smallest_input(name: str) -> int:
     """Smallest height and width in pixels that leave one output a channel."""
     size = 1
     for layer in reversed(list(FEATURES[name](DEFAULT_CHANNELS[name], "none"))):
-        if isinstance(layer, nn.Conv2d | nn.MaxPool2d):
-            kernel, stride, padding = (
-                value if isinstance(value, int) else value[0]
-                for value in (layer.kernel_size, layer.stride, layer.padding)
-            )
-            size = max((size - 1) * stride + kernel - 2 * padding, 1)
+        if isinstance(layer, nn.Conv2d):
+            (kernel, _), (stride, _) = layer.kernel_size, layer.stride
+            padding = int(layer.padding[0])
+        elif isinstance(layer, nn.MaxPool2d):
+            (kernel, stride), padding = _square(layer), 0
+        else:
+            continue
+        size = max((size - 1) * stride + kernel - 2 * padding, 1)
     return size
+
+
+def _square(layer: nn.MaxPool2d) -> tuple[int, int]:
+    """Kernel and stride of a pooling that was built from two whole numbers."""
+    assert isinstance(layer.kernel_size, int) and isinstance(layer.stride, int)
+    return layer.kernel_size, layer.stride
 
 
 def count_parameters(network: Network) -> int:

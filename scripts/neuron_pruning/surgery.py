@@ -95,7 +95,7 @@ def _compensate_scaled(
 
 def _needed(activations: Matrix | None) -> Matrix:
     if activations is None:
-        raise ValueError("this compensation is fitted to the activations: give them")
+        raise ValueError("this compensation is fitted: give the activations")
     return activations
 
 

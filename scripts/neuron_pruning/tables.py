@@ -65,7 +65,7 @@ def write_table(
 
 def _none_for_nan(rows: pd.DataFrame) -> list[dict[str, object]]:
     return [
-        {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()}
+        {str(k): None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()}
         for row in rows.to_dict("records")
     ]
 

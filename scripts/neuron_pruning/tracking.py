@@ -129,7 +129,7 @@ def mirror_record(record: JobRecord, store: Store, pending: Path) -> str | None:
         return f"{store.uri} was not reached when the experiment began"
     try:
         send_record(record, store)
-    except Exception as error:  # whatever the store throws, the job's result stands
+    except Exception as error:  # noqa: BLE001 - whatever the store throws, the job's result stands
         return f"{store.uri}: {type(error).__name__}: {str(error).splitlines()[0][:200]}"
     waiting.unlink()
     return None

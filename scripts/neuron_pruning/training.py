@@ -106,7 +106,7 @@ def train_network(
     Raises:
         UserError: the loss is no longer a number.
     """
-    network.to(device=device, memory_format=torch.channels_last)
+    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = build_optimiser(network, settings.learning_rate, settings.optimiser)
     schedule = _schedule(optimiser, settings, len(train.positions))
     shuffle = np.random.default_rng(derive_seed(settings.seed, "shuffle"))

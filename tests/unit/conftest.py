@@ -1,0 +1,29 @@
+import numpy as np
+import pytest
+import torch
+
+from neuron_pruning import build_network
+
+SMALL = {
+    "alexnet": {"channels": (4, 4, 4, 4, 4, 4), "widths": (12, 10, 3), "input_size": (300, 300)},
+    "vgg": {"channels": (2, 2, 2, 2, 2, 2, 4), "widths": (12, 10, 3), "input_size": (128, 130)},
+}
+
+
+@pytest.fixture(params=["alexnet", "vgg"])
+def small_network(request):
+    """Network of each kind with fc1 of 12 and fc2 of 10 units, three classes."""
+    torch.manual_seed(0)
+    return build_network(request.param, **SMALL[request.param]).eval()
+
+
+@pytest.fixture
+def images():
+    """Twelve random images for the small vgg, uint8, N x H x W x 3."""
+    return np.random.default_rng(0).integers(0, 256, (12, 128, 130, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def small_vgg():
+    torch.manual_seed(0)
+    return build_network("vgg", **SMALL["vgg"]).eval()

@@ -1,0 +1,94 @@
+import copy
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from neuron_pruning import UserError
+from neuron_pruning.configuration import check_config
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = ROOT / "schemas" / "config.schema.yaml"
+CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
+RUN = {"learning_rate": 0.0005, "batch_size": 64}
+
+
+def changed(path, value):
+    config = copy.deepcopy(CONFIG)
+    *parents, last = path.split("/")
+    place = config
+    for name in parents:
+        place = place[name]
+    place[last] = value
+    return config
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("training/epoch", 3, "training.epoch: unknown key; did you mean epochs?"),
+        ("datsaet", {}, "datsaet: unknown key; did you mean dataset?"),
+        ("models/vgg/learning_rates", ["5e-4"], "'5e-4' is no number; write 0.0005"),
+        ("models/vgg/learning_rates", [0], "models.vgg.learning_rates.0: 0 is less than or equal"),
+        ("models/vgg/learning_rates", [-0.1], "models.vgg.learning_rates.0: -0.1 is less than"),
+        ("pruning/angles", [0], "pruning.angles.0: 0 is less than or equal to the minimum"),
+        ("pruning/angles", [90.5], "pruning.angles.0: 90.5 is greater than the maximum of 90"),
+        ("models/vgg/pruned_layer", "fc9", "no hidden layer 'fc9'; there are fc1, fc2, fc3, fc4"),
+        ("recipe", "magic", "recipe: 'magic' is none of recipes: as_written"),
+        ("selection/fixed", {"vgg": {**RUN, "batch_size": 5}}, "not in the grid of models.vgg"),
+        ("seeds", [1, 1], "seeds: [1, 1] has non-unique elements"),
+        ("experiment", "a/b", "experiment: 'a/b' does not match"),
+        ("dataset/on_bad_image", "ignore", "'ignore' is not one of ['fail', 'skip']"),
+    ],
+)
+def test_faults_name_the_key_and_the_remedy(path, value, message):
+    with pytest.raises(UserError, match=re.escape(message)):
+        check_config(changed(path, value), SCHEMA)
+
+
+def test_every_fault_is_named_at_once():
+    config = changed("seeds", [])
+    config["epochs"] = 3
+    with pytest.raises(UserError, match=r"(?s)2 fault\(s\).*epochs.*seeds"):
+        check_config(config, SCHEMA)
+
+
+@pytest.mark.parametrize("path", [ROOT / "config.yaml", *(ROOT / "configs").glob("*.yaml")])
+def test_shipped_configs_are_valid(path):
+    from snakemake.utils import update_config
+
+    config = copy.deepcopy(CONFIG)
+    update_config(config, yaml.safe_load(path.read_text()))
+    check_config(config, SCHEMA)
+    rates = [r for m in config["models"].values() for r in m["learning_rates"]]
+    assert all(isinstance(rate, float) for rate in rates)
+
+
+def test_defaults_fill_what_is_missing_and_equal_the_shipped_config():
+    config = {"experiment": "paper", "recipe": "as_written"}
+    check_config(config, SCHEMA)
+    shipped = copy.deepcopy(CONFIG)
+    check_config(shipped, SCHEMA)
+    for key in config.keys() - {"recipe", "recipes"}:
+        assert config[key] == shipped[key], key
+
+
+def keys_of(schema, root, place=""):
+    """Every property of the schema as (path, property)."""
+    if "$ref" in schema:
+        schema = root["$defs"][schema["$ref"].rsplit("/", 1)[1]]
+    for name, below in schema.get("properties", {}).items():
+        yield f"{place}{name}", below, schema
+        yield from keys_of(below, root, f"{place}{name}.")
+    if isinstance(schema.get("additionalProperties"), dict):
+        yield from keys_of(schema["additionalProperties"], root, f"{place}*.")
+
+
+def test_every_key_is_described_and_unknown_ones_are_refused():
+    root = yaml.safe_load(SCHEMA.read_text())
+    found = list(keys_of(root, root))
+    assert len(found) > 50
+    for path, below, parent in found:
+        assert "description" in below or "$ref" in below or path == "experiment", path
+        assert parent["additionalProperties"] is False, path

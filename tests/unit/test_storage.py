@@ -1,0 +1,133 @@
+"""Whole or absent: files, records, checkpoints."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from neuron_pruning import UserError, load_network, save_network
+from neuron_pruning.checkpoints import check_belongs
+from neuron_pruning.files import atomic_path, read_json, write_text
+from neuron_pruning.records import column, read_rows, schema, write_rows
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+TABLE = schema(column("loss", pa.float64(), "mean loss", "nats"), run=False)
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
+    target = tmp_path / "x.txt"
+    write_text(target, "old")
+    with pytest.raises(RuntimeError), atomic_path(target) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert target.read_text() == "old"
+    assert os.listdir(tmp_path) == ["x.txt"]
+
+
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+sys.path.insert(0, {scripts!r})
+from neuron_pruning import build_network, save_network, UserError
+from neuron_pruning.dataset import DatasetSettings, _reserve
+from neuron_pruning.files import atomic_path, write_text
+network = build_network("vgg", (128, 128), widths=[64, 3])
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+def array():
+    with atomic_path(Path("out/a.npy")) as temporary:
+        _reserve(temporary, (10, 100, 100, 3))
+for write in (lambda: write_text(Path("out/t.txt"), "x" * 50_000),
+              lambda: save_network(network, Path("out/n.safetensors"), {{}}), array):
+    try:
+        write()
+    except UserError as error:
+        print(error)
+"""
+
+
+def test_a_full_disk_is_said_and_leaves_no_half_file(tmp_path):
+    """A limit on the file size stands in for a disk that fills while an output is written."""
+    code = FULL.format(scripts=str(SCRIPTS))
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    lines = ran.stdout.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["out/t.txt", "out/n.safetensors", "out/a.npy"]
+    assert all("the disk is full" in line and "free some space" in line for line in lines)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_records_carry_keys_types_units(tmp_path):
+    path = tmp_path / "r.parquet"
+    wanted = schema(column("loss", pa.float64(), "mean loss", "nats"))
+    keys = {
+        "experiment": "e", "recipe": "r", "model": "vgg",
+        "learning_rate": 0.0005, "batch_size": 64, "seed": 0,
+    }  # fmt: skip
+    write_rows(path, [{"loss": 1.5}, {"loss": None}], wanted, keys)
+    assert read_rows(path) == [{**keys, "loss": 1.5}, {**keys, "loss": None}]
+    field = pq.read_schema(path).field("loss")
+    assert field.metadata == {b"description": b"mean loss", b"unit": b"nats"}
+    assert pq.read_schema(path).field("learning_rate").type == pa.float64()
+
+
+def test_records_of_another_shape_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"differ in \['accuracy', 'loss'\]"):
+        write_rows(tmp_path / "r.parquet", [{"accuracy": 1.0}], TABLE)
+    assert not (tmp_path / "r.parquet").exists()
+
+
+def test_damaged_files_are_named(tmp_path):
+    for name, read in (("r.parquet", read_rows), ("d.json", read_json)):
+        (tmp_path / name).write_text("{broken")
+        with pytest.raises(UserError, match=rf"{name}.*delete it and run again"):
+            read(tmp_path / name)
+
+
+def test_a_network_comes_back_the_same(small_network, tmp_path):
+    save_network(small_network, tmp_path / "n.safetensors", {"seed": 3})
+    loaded = load_network(tmp_path / "n.safetensors")
+    assert loaded.architecture == small_network.architecture
+    assert not loaded.training
+    for name, tensor in small_network.state_dict().items():
+        assert torch.equal(tensor, loaded.state_dict()[name])
+    assert json.loads((tmp_path / "n.json").read_text())["provenance"] == {"seed": 3}
+
+
+def test_checkpoints_that_do_not_fit(small_network, tmp_path):
+    path = tmp_path / "n.safetensors"
+    save_network(small_network, path, {"seed": 3, "model": "m"})
+    check_belongs(path, small_network.architecture, {"seed": 3})
+    with pytest.raises(UserError, match=r"does not belong to this config \(seed: 3 instead of 4\)"):
+        check_belongs(path, small_network.architecture, {"seed": 4, "model": "m"})
+    description = json.loads((tmp_path / "n.json").read_text())
+    description["architecture"]["widths"] = [12, 11, 3]
+    (tmp_path / "n.json").write_text(json.dumps(description))
+    with pytest.raises(UserError, match=r"n\.safetensors does not hold the weights"):
+        load_network(path)
+    (tmp_path / "n.json").write_text("{}")
+    with pytest.raises(UserError, match="describes no network"):
+        load_network(path)
+    with pytest.raises(UserError, match="does not exist"):
+        load_network(tmp_path / "other.safetensors")
+
+
+def test_a_truncated_checkpoint_is_named(small_network, tmp_path):
+    path = tmp_path / "n.safetensors"
+    save_network(small_network, path, {})
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(UserError, match=r"n\.safetensors does not hold"):
+        load_network(path)
+
+
+def test_the_limit_stands_in_for_a_real_errno():
+    """The fault injection above only means something where the platform has the limit."""
+    assert hasattr(resource, "RLIMIT_FSIZE")

@@ -1,0 +1,86 @@
+import json
+import sqlite3
+
+import pytest
+
+from neuron_pruning.tracking import (
+    JobRecord,
+    Store,
+    mirror_record,
+    open_store,
+    resend_pending,
+)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """A real SQLite store: its schema takes seconds, so the module shares one."""
+    folder = tmp_path_factory.mktemp("store")
+    wanted = Store(f"sqlite:///{folder}/deep/m.db", "exp", None, str(folder / "artifacts"))
+    return open_store(wanted)
+
+
+def runs(store):
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=store.uri).search_runs([store.experiment_id])
+
+
+def record(tmp_path, name, **fields):
+    (tmp_path / "small.txt").write_text("hello")
+    return JobRecord(
+        name=name,
+        tags={"rule": name},
+        parameters={"angle": 15.0},
+        metrics={"accuracy": 0.5},
+        series={"loss": [2.0, 1.0]},
+        artifacts=[str(tmp_path / "small.txt"), str(tmp_path / "gone.txt")],
+        started=1000,
+        ended=5000,
+        **fields,
+    )
+
+
+def test_the_store_is_made_once_and_keeps_its_experiment(store):
+    assert open_store(store).experiment_id == store.experiment_id
+    with sqlite3.connect(store.uri.removeprefix("sqlite:///")) as database:
+        assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_record_becomes_a_run(store, tmp_path):
+    from mlflow import MlflowClient
+
+    assert mirror_record(record(tmp_path, "one"), store, tmp_path / "pending") is None
+    (run,) = [r for r in runs(store) if r.data.tags["rule"] == "one"]
+    assert run.info.status == "FINISHED" and run.info.run_name == "one"
+    assert (run.info.start_time, run.info.end_time) == (1000, 5000)
+    assert run.data.params == {"angle": "15.0"}
+    assert run.data.metrics == {"accuracy": 0.5, "loss": 1.0}
+    client = MlflowClient(tracking_uri=store.uri)
+    history = client.get_metric_history(run.info.run_id, "loss")
+    assert [(m.step, m.value) for m in history] == [(1, 2.0), (2, 1.0)]
+    assert [a.path for a in client.list_artifacts(run.info.run_id)] == ["small.txt"]
+    assert list((tmp_path / "pending").iterdir()) == []
+
+
+def test_nothing_is_lost_when_the_store_is_down_and_nothing_comes_twice(store, tmp_path):
+    pending = tmp_path / "pending"
+    down = Store("http://127.0.0.1:9", "exp", store.experiment_id)
+    problem = mirror_record(record(tmp_path, "two"), down, pending)
+    assert problem and problem.startswith("http://127.0.0.1:9")
+    unopened = Store(store.uri, "exp", None)
+    assert "not reached" in mirror_record(record(tmp_path, "three"), unopened, pending)
+    kept = sorted(pending.iterdir())
+    assert sorted(json.loads(p.read_text())["name"] for p in kept) == ["three", "two"]
+    copies = {p.name: p.read_text() for p in kept}
+    assert resend_pending(store, pending) == (2, 0)
+    assert list(pending.iterdir()) == []
+    for name, text in copies.items():  # as if the job had died between sending and deleting
+        (pending / name).write_text(text)
+    assert resend_pending(store, pending) == (2, 0)
+    assert sorted(r.data.tags["rule"] for r in runs(store)).count("two") == 1
+
+
+def test_tracking_can_be_switched_off(tmp_path):
+    assert mirror_record(record(tmp_path, "x"), Store(None, "exp"), tmp_path / "pending") is None
+    assert not (tmp_path / "pending").exists()

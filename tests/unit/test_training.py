@@ -1,0 +1,184 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from neuron_pruning import UserError
+from neuron_pruning.initialisation import InitialisationSettings, initialise_network
+from neuron_pruning.seeds import derive_seed
+from neuron_pruning.training import (
+    OptimiserSettings,
+    Patterns,
+    TrainingSettings,
+    build_optimiser,
+    centre_gradients,
+    train_network,
+)
+
+CPU = torch.device("cpu")
+SETTINGS = TrainingSettings(learning_rate=0.01, batch_size=5, seed=3, epochs=2)
+
+
+@pytest.fixture
+def parts(images):
+    classes = np.arange(12) % 3
+    rows = np.arange(12)
+    return Patterns(images, rows[:9], classes[:9]), Patterns(images, rows[9:], classes[9:])
+
+
+def history(network, parts, settings):
+    """History without its times."""
+    epochs = train_network(network, *parts, settings, CPU)
+    return [dataclasses.astuple(e)[:5] for e in epochs]
+
+
+def start(architecture, seed=0, **settings):
+    return initialise_network(architecture, InitialisationSettings(**settings), seed)
+
+
+def test_same_seed_gives_identical_metrics_and_another_seed_others(small_vgg, parts):
+    a = small_vgg.architecture
+    first = history(start(a), parts, SETTINGS)
+    assert first == history(start(a), parts, SETTINGS)
+    assert first != history(start(a), parts, dataclasses.replace(SETTINGS, seed=4))
+    assert [row[0] for row in first] == [1, 2]
+
+
+def test_micro_batches_give_the_batchs_gradient(small_vgg, parts):
+    a = small_vgg.architecture
+    whole = history(start(a), parts, SETTINGS)
+    pieces = history(start(a), parts, dataclasses.replace(SETTINGS, micro_batch=2))
+    np.testing.assert_allclose(pieces, whole, rtol=1e-3, atol=1e-3)
+
+
+def test_training_fits_what_can_be_fitted(small_vgg, images):
+    """Black and white images of two classes: after some steps the network tells them apart."""
+    array = np.concatenate([np.zeros_like(images[:6]), np.full_like(images[:6], 255)])
+    patterns = Patterns(array, np.arange(12), np.repeat([0, 1], 6))
+    network = start(small_vgg.architecture, scheme="centred")
+    settings = dataclasses.replace(SETTINGS, epochs=15)
+    last = train_network(network, patterns, patterns, settings, CPU)[-1]
+    assert last.test_accuracy == 1.0
+    assert last.images_per_second == pytest.approx(12 / last.seconds)
+
+
+def test_bfloat16_keeps_float32_weights(small_vgg, parts):
+    network = start(small_vgg.architecture)
+    history(network, parts, dataclasses.replace(SETTINGS, precision="bfloat16"))
+    assert {p.dtype for p in network.parameters()} == {torch.float32}
+
+
+def test_progress_counts_every_image(small_vgg, parts):
+    seen = []
+    train_network(
+        small_vgg, *parts, SETTINGS, CPU, lambda count, loss: seen.append((count, loss > 0))
+    )
+    assert seen == [(5, True), (4, True)] * 2
+
+
+def test_divergence_is_said(small_vgg, parts):
+    with torch.no_grad():
+        small_vgg.linear("fc1").bias.fill_(float("nan"))
+    with pytest.raises(UserError, match=r"diverged.*epoch 1.*below 0.01"):
+        train_network(small_vgg, *parts, SETTINGS, CPU)
+
+
+def rates(network, **settings):
+    optimiser = build_optimiser(network, 0.1, OptimiserSettings(**settings))
+    return {id(p): g["lr"] for g in optimiser.param_groups for p in g["params"]}
+
+
+def test_wide_layers_take_shorter_steps(small_vgg):
+    found = rates(small_vgg, linear_fan_in=4, convolution_fan_in=9)
+    fc2, convolution = small_vgg.linear("fc2"), small_vgg.features[0]
+    assert found[id(fc2.weight)] == pytest.approx(0.1 * 4 / 12)
+    assert found[id(fc2.bias)] == 0.1
+    assert found[id(convolution.weight)] == pytest.approx(0.1 * 9 / 27)
+    assert set(rates(small_vgg).values()) == {0.1}
+    assert len(found) == len(list(small_vgg.parameters()))
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
+def test_every_optimiser_moves_weights(small_vgg, parts, name):
+    before = small_vgg.linear("fc2").weight.clone()
+    settings = dataclasses.replace(SETTINGS, optimiser=OptimiserSettings(name=name))
+    train_network(small_vgg, *parts, settings, CPU)
+    assert not torch.equal(before, small_vgg.linear("fc2").weight)
+
+
+def test_warm_up_and_cosine(small_vgg, parts):
+    from neuron_pruning.training import _schedule
+
+    optimiser = build_optimiser(small_vgg, 0.1, OptimiserSettings())
+    chosen = OptimiserSettings(warmup_steps=1, schedule="cosine")
+    schedule = _schedule(optimiser, dataclasses.replace(SETTINGS, optimiser=chosen), images=9)
+    seen = []
+    for _ in range(5):
+        seen.append(optimiser.param_groups[0]["lr"])
+        optimiser.step()
+        schedule.step()
+    np.testing.assert_allclose(seen, [0.05, 0.1, 0.075, 0.025, 0.0], atol=1e-9)
+
+
+def test_centred_gradients_have_mean_zero(small_vgg):
+    small_vgg(torch.randn(2, 3, 128, 130)).sum().backward()
+    bias = small_vgg.linear("fc2").bias.grad.clone()
+    centre_gradients(small_vgg)
+    for layer in small_vgg.modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d):
+            means = layer.weight.grad.flatten(1).mean(dim=1)
+            torch.testing.assert_close(means, torch.zeros_like(means), atol=1e-6, rtol=0)
+    assert torch.equal(bias, small_vgg.linear("fc2").bias.grad)
+
+
+def test_initialisation_depends_on_the_seed_alone(small_vgg):
+    a = small_vgg.architecture
+    torch.manual_seed(123)
+    first = start(a, 1).linear("fc1").weight
+    state = torch.random.get_rng_state()
+    second = start(a, 1).linear("fc1").weight
+    assert torch.equal(first, second)
+    assert torch.equal(state, torch.random.get_rng_state())
+    assert not torch.equal(first, start(a, 2).linear("fc1").weight)
+
+
+def test_centred_sigmoids_start_in_the_middle(small_vgg):
+    network = start(small_vgg.architecture, scheme="centred")
+    fc2 = network.linear("fc2")
+    at_half = fc2(torch.full((1, 12), 0.5))
+    torch.testing.assert_close(at_half, torch.zeros_like(at_half), atol=1e-5, rtol=0)
+    assert fc2.weight.std() > 2 * start(small_vgg.architecture).linear("fc2").weight.std()
+
+
+def test_standardised_units_have_mean_zero_and_deviation_one(small_vgg, images):
+    from neuron_pruning.images import load_batch
+
+    batch = load_batch(images, np.arange(12), CPU)
+    settings = InitialisationSettings("standardised", output_deviation=0.5)
+    network = initialise_network(small_vgg.architecture, settings, 0, batch)
+    outputs = network.activations(batch)
+    before = torch.logit(outputs["fc2"])
+    torch.testing.assert_close(before.mean(0), torch.zeros(10), atol=1e-4, rtol=0)
+    torch.testing.assert_close(before.std(0, correction=0), torch.ones(10), atol=1e-3, rtol=0)
+    spread = outputs["fc3"].std(0, correction=0)
+    torch.testing.assert_close(spread, torch.full((3,), 0.5), atol=1e-3, rtol=0)
+    first = network.features[0](batch)
+    torch.testing.assert_close(first.mean((0, 2, 3)), torch.zeros(2), atol=1e-4, rtol=0)
+
+
+def test_impossible_initialisations(small_vgg):
+    with pytest.raises(ValueError, match="unknown initialisation 'he'; known: default"):
+        start(small_vgg.architecture, scheme="he")
+    with pytest.raises(ValueError, match="needs training images"):
+        start(small_vgg.architecture, scheme="standardised")
+
+
+@given(st.integers(0, 10**6), st.text(max_size=8), st.text(max_size=8))
+def test_seeds_of_components_differ_and_repeat(seed, one, other):
+    assert derive_seed(seed, one) == derive_seed(seed, one)
+    assert (derive_seed(seed, one) == derive_seed(seed, other)) == (one == other)
+    assert 0 <= derive_seed(seed, one) < 2**63
