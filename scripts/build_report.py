@@ -16,9 +16,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import yaml
-from adapter import Mirrored, git_commit, run_job
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors import SafetensorError, safe_open
+
+from adapter import Mirrored, git_commit, run_job
 from neuron_pruning.angles import pairwise_angles
 from neuron_pruning.errors import UserError
 from neuron_pruning.figures import (
@@ -26,14 +30,12 @@ from neuron_pruning.figures import (
     angle_histogram,
     confusion_matrix,
     learning_curves,
+    own_names,
     pair_angles,
 )
 from neuron_pruning.files import write_text
 from neuron_pruning.records import read_many, read_rows
 from neuron_pruning.tables import DISPLAY_NAMES, count, degrees, percent
-from numpy.typing import NDArray
-from PIL import Image
-from safetensors import SafetensorError, safe_open
 from table1 import display as display_settings
 from table4 import display as display_prunings
 from table_classes import display as display_classes
@@ -96,12 +98,18 @@ class Results:
 
 @dataclass(frozen=True)
 class Panel:
-    """One chart of a figure: its heading, what it shows in words, and the SVG."""
+    """One chart of a figure: a name for the page, its heading, itself in words, and the SVG."""
 
+    name: str
     title: str
     description: str
-    svg: Markup
+    chart: str
     wide: bool = False
+
+    @property
+    def svg(self) -> Markup:
+        """The chart with ids that no other chart of the page has."""
+        return Markup(own_names(self.chart, self.name))
 
 
 def build_report(
@@ -233,7 +241,7 @@ def data_facts(results: Results) -> dict[str, Any]:
 def run_facts(history: pd.DataFrame, benchmarks: Path) -> Iterator[tuple[str, str]]:
     """What a reader needs to run the same again, as names and values."""
     runs = history.drop_duplicates(["model", *CELL, "seed"])
-    yield "Commit of the workflow", git_commit()
+    yield "Commit of the workflow", git_commit().replace("+", ", with changes since")
     yield "Python", platform.python_version()
     yield "Packages", ", ".join(installed_packages())
     yield "Machine that built this page", machine()
@@ -339,9 +347,9 @@ def angle_rows(results: Results, model: str) -> Iterator[dict[str, str]]:
         }
 
 
-def mean_and_deviation(values: pd.Series) -> tuple[float, float]:
-    """Mean and sample standard deviation; the latter is NaN for one value."""
-    return float(values.mean()), float(values.std())
+def mean_and_deviation(values: pd.Series) -> tuple[float, float | None]:
+    """Mean and sample standard deviation, which one value does not have."""
+    return float(values.mean()), float(values.std()) if len(values) > 1 else None
 
 
 def display_name(model: str) -> str:
@@ -375,10 +383,11 @@ def learning_panels(results: Results, model: str) -> Iterator[Panel]:
     guesses = {"loss": float(np.log(len(results.classes))), "accuracy": results.largest_class}
     for quantity, guess in guesses.items():
         yield Panel(
+            f"{quantity}-{model}",
             f"{display_name(model)}: {quantity}",
             f"{quantity} of {display_name(model)} on training and test images by epoch, "
             f"{setting_text(chosen)}; {history['seed'].nunique()} seeds",
-            Markup(learning_curves(history, cell, quantity, guess)),
+            learning_curves(history, cell, quantity, guess),
         )
 
 
@@ -391,9 +400,10 @@ def confusion_panel(results: Results, model: str) -> Panel:
     counts = counts.loc[classes, classes].to_numpy()
     right, total = int(np.trace(counts)), int(counts.sum())
     return Panel(
+        f"confusion-{model}",
         display_name(model),
         f"confusion matrix of {display_name(model)}: {right} of {total} test answers are right",
-        Markup(confusion_matrix(counts, classes)),
+        confusion_matrix(counts, classes),
         wide=len(classes) > 8,
     )
 
@@ -407,9 +417,10 @@ def angle_panel(results: Results, model: str) -> Panel:
     )
     layer = results.config["models"][model]["pruned_layer"]
     return Panel(
+        f"angles-{model}",
         f"{display_name(model)}, layer {layer}",
         f"histogram of the angles between units of {display_name(model)}: {listed}",
-        Markup(angle_histogram(angles, thresholds)),
+        angle_histogram(angles, thresholds),
     )
 
 
@@ -421,24 +432,24 @@ def pruning_panels(results: Results, model: str) -> Iterator[Panel]:
     paper = published.assign(value=100 * published["removed"] / published["units"])
     name, layer = display_name(model), rows["layer"].iloc[0]
     yield Panel(
+        f"removed-{model}",
         f"{name}: units removed from {layer}",
         f"share of the units of {name} removed against the threshold angle",
-        Markup(against_angle(removed, "units removed (%)", paper)),
+        against_angle(removed, "units removed (%)", paper),
     )
     after = rows[["state", "angle"]].assign(value=100 * rows["test_accuracy_after"])
     before = rows.drop_duplicates(["state", "seed"])
     before = before[["state"]].assign(angle=0.0, value=100 * before["test_accuracy_before"])
     accuracy = pd.concat([before, after])
     yield Panel(
+        f"accuracy-after-{model}",
         f"{name}: test accuracy",
         f"test accuracy of {name} before and after pruning against the threshold angle",
-        Markup(
-            against_angle(
-                accuracy,
-                "test accuracy (%)",
-                published_accuracy(published),
-                100 * results.largest_class,
-            )
+        against_angle(
+            accuracy,
+            "test accuracy (%)",
+            published_accuracy(published),
+            100 * results.largest_class,
         ),
     )
 

@@ -5,10 +5,10 @@ markers differ in shape as well, so that nothing is lost in grey. The same data 
 bytes.
 """
 
-import hashlib
 import io
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -24,6 +24,7 @@ CENTIMETRE = 1 / 2.54  # inches
 PANEL = (7.8, 6.0)  # width and height in cm: two beside each other on a printed page
 INK, MUTED, RULE, PALE = "#1d2329", "#59636e", "#d5dae0", "#aab3bd"
 FIRST, SECOND = "#0072b2", "#d55e00"  # Okabe and Ito: told apart by every kind of eye
+Look = Mapping[str, Any]
 VARIABLES = {
     INK: "ink",
     MUTED: "muted",
@@ -32,7 +33,7 @@ VARIABLES = {
     FIRST: "first",
     SECOND: "second",
 }
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: sharp, searchable, in the font of the page
     "svg.hashsalt": "neuron-pruning",
     "font.family": ["DejaVu Sans"],
@@ -62,8 +63,11 @@ STYLE = {
     "legend.handlelength": 2.4,
     "savefig.transparent": True,
 }
-PARTS = {"train": {"color": FIRST, "linestyle": "-"}, "test": {"color": SECOND, "linestyle": "--"}}
-STATES = {
+PARTS: dict[str, Look] = {
+    "train": {"color": FIRST, "linestyle": "-"},
+    "test": {"color": SECOND, "linestyle": "--"},
+}
+STATES: dict[str, Look] = {
     "trained": {"color": FIRST, "linestyle": "-", "marker": "o"},
     "untrained": {"color": SECOND, "linestyle": "--", "marker": "^"},
 }
@@ -99,7 +103,7 @@ def learning_curves(
     return _render(draw)
 
 
-def _draw_curves(axes: Axes, curves: pd.DataFrame, look: Mapping[str, str], *, pale: bool) -> None:
+def _draw_curves(axes: Axes, curves: pd.DataFrame, look: Look, *, pale: bool) -> None:
     """Mean of the seeds, thick; the seeds themselves, thin, unless pale. ``curves``: E x seeds."""
     marker = "o" if len(curves) == 1 else ""  # a line of one point cannot be seen
     mean = curves.mean(axis=1)
@@ -144,8 +148,8 @@ def confusion_matrix(counts: ArrayLike, classes: Sequence[str]) -> str:
     return _render(draw, (side + 1.2 + longest, side + 1.2 + 0.75 * longest))
 
 
-CENTRED = {"ha": "center", "va": "center"}
-SLANTED = {"ha": "right", "va": "top", "rotation_mode": "anchor"}
+CENTRED: Look = {"ha": "center", "va": "center"}
+SLANTED: Look = {"ha": "right", "va": "top", "rotation_mode": "anchor"}
 
 
 def _draw_lattice(axes: Axes, size: int) -> None:
@@ -170,9 +174,11 @@ def angle_histogram(angles: Mapping[str, ArrayLike], thresholds: Sequence[float]
         for state, values in angles.items():
             look, values = STATES[state], np.asarray(values)
             shares = 100 * np.histogram(values, edges)[0] / max(values.size, 1)
-            axes.stairs(shares, edges, **_line(look), linewidth=1.5)
             if state == "trained":
                 axes.stairs(shares, edges, fill=True, color=FIRST, alpha=0.15)
+                axes.stairs(shares, edges, **_line(look), linewidth=1.5)
+            else:  # dashes would tear steps apart
+                axes.plot(edges[:-1] + BIN / 2, shares, **_line(look), linewidth=1.5)
         _draw_thresholds(axes, thresholds)
         axes.set(
             xlabel="angle between two units (degrees)",
@@ -234,14 +240,20 @@ def against_angle(
     return _render(draw)
 
 
-PAPER = {"linestyle": "", "marker": "D", "markersize": 6, "markerfacecolor": "none", "color": INK}
+PAPER: Look = {
+    "linestyle": "",
+    "marker": "D",
+    "markersize": 6,
+    "markerfacecolor": "none",
+    "color": INK,
+}
 
 
-def _points(look: Mapping[str, str]) -> dict[str, object]:
+def _points(look: Look) -> dict[str, Any]:
     return {**look, "linestyle": "", "markersize": 3, "markeredgewidth": 0.5}
 
 
-def _line(look: Mapping[str, str]) -> dict[str, str]:
+def _line(look: Look) -> dict[str, Any]:
     return {name: look[name] for name in ("color", "linestyle")}
 
 
@@ -288,7 +300,7 @@ def _render(draw: Callable[[Axes], None], size: tuple[float, float] = PANEL) -> 
     with mpl.rc_context():
         mpl.rcdefaults()  # whatever matplotlibrc the person keeps
         mpl.rcParams.update(STYLE)
-        figure = Figure(figsize=[side * CENTIMETRE for side in size], layout="constrained")
+        figure = Figure(figsize=(size[0] * CENTIMETRE, size[1] * CENTIMETRE), layout="constrained")
         draw(figure.subplots())
         figure.savefig(buffer, format="svg", metadata=NO_METADATA)
     return _for_a_page(buffer.getvalue())
@@ -298,12 +310,16 @@ NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
 
 def _for_a_page(svg: str) -> str:
-    """The bare element: colours as variables, names that no other figure of the page has."""
+    """The bare element, its colours as variables."""
     svg = svg[svg.index("<svg") :].strip()
     for colour, name in VARIABLES.items():
         svg = svg.replace(colour, f"var(--{name})")
-    own = "f" + hashlib.sha256(svg.encode()).hexdigest()[:10] + "-"
-    return re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{own}", svg)
+    return svg
+
+
+def own_names(svg: str, prefix: str) -> str:
+    """The chart with ``prefix`` before every id, so that several share a page."""
+    return re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", svg)
 
 
 def pair_angles(angles: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,0 +1,371 @@
+"""Tests of the report page, built from small made-up results of any shape."""
+
+import base64
+import io
+import json
+import re
+import subprocess
+import sys
+from collections import Counter
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from PIL import Image
+from safetensors.numpy import save_file
+
+import build_report as script
+from build_report import (
+    build_report,
+    duration,
+    job_seconds,
+    layer_angles,
+    recipe_text,
+    spread_over_classes,
+    standing,
+    table_of,
+    thumbnail,
+)
+from neuron_pruning.configuration import check_config
+from neuron_pruning.errors import UserError
+from table1 import table1
+from table4 import table4
+from table_classes import table_classes
+
+HOME = Path(script.__file__).parents[1]
+PAPER = HOME / "resources" / "paper.yaml"
+UNITS, IMAGES, WIDTH = 6, 24, 12
+ALL = ("alexnet", "vgg")
+
+
+class Page(HTMLParser):
+    """Tags, attributes and text of a page; text of style and SVG stays out of ``words``."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.attributes, self.words, self.silent = [], [], "", 0
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value) for name, value in attrs]
+        self.silent += tag in ("style", "svg")
+
+    def handle_endtag(self, tag):
+        self.silent -= tag in ("style", "svg")
+
+    def handle_data(self, data):
+        self.words += "" if self.silent else data + " "
+
+    def values(self, name):
+        return [value for _, attribute, value in self.attributes if attribute == name]
+
+    @property
+    def text(self):
+        return re.sub(r" (?=[.,;:])", "", " ".join(self.words.split()))
+
+
+def make_config(models=ALL, seeds=(0, 1), untrained=True, angles=(15, 10, 5), samples=4):
+    config = {
+        "experiment": "made <up>",
+        "dataset": {"path": None},
+        "seeds": list(seeds),
+        "run_models": list(models),
+        "models": {
+            name: {"channels": [2], "widths": [8, UNITS], "pruned_layer": "fc2"} for name in ALL
+        },
+        "recipe": "plain",
+        "recipes": {"plain": {}},
+        "pruning": {"angles": list(angles)},
+        "controls": {"untrained": untrained},
+        "report": {"sample_images": samples},
+    }
+    schema = HOME / "schemas" / "config.schema.yaml"
+    checked = {**config, "experiment": "made-up"}
+    check_config(checked, schema)
+    return {**checked, "experiment": config["experiment"]}
+
+
+def write(path, rows):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(rows).to_parquet(path)
+    return path
+
+
+def make_run(folder, keys, classes, angles):
+    """Files of one evaluated and pruned run, like those of the stages."""
+    generator = np.random.default_rng([keys["seed"], len(keys["model"]), len(keys["state"])])
+    labels = [classes[row % len(classes)] for row in range(IMAGES)]
+    answers = [classes[number] for number in generator.integers(0, len(classes), IMAGES)]
+    parts = ["test" if row % 4 == 0 else "train" for row in range(IMAGES)]
+    rows = [
+        {**keys, "part": part, "position": row, "image": f"{label}/{row}.png", "label": label,
+         "predicted": said, **{f"p_{c}": 0.6 if c == said else 0.1 for c in classes}}
+        for row, (part, label, said) in enumerate(zip(parts, labels, answers, strict=True))
+    ]  # fmt: skip
+    said = Counter((row["label"], row["predicted"]) for row in rows if row["part"] == "test")
+    confusion = [
+        {**keys, "part": "test", "label": a, "predicted": b, "count": said[a, b]}
+        for a in classes for b in classes
+    ]  # fmt: skip
+    metrics = [
+        {**keys, "part": "test", "class": name, "metric": metric, "value": 0.25, "images": 8}
+        for metric in ("precision", "recall")
+        for name in classes
+    ] + [{**keys, "part": "test", "class": "all", "metric": "accuracy", "value": 0.25, "images": 8}]
+    pruned = [
+        {**keys, "layer": "fc2", "angle": float(angle), "units_before": UNITS, "units_after": 4,
+         "test_images": 8, "test_accuracy_before": 0.25, "test_accuracy_after": 0.125,
+         "parameters_after": 9, "multiply_adds_after": 9,
+         **{f"removed_{rule}": 1 for rule in ("short", "constant", "similar", "complementary")}}
+        for angle in angles
+    ]  # fmt: skip
+    activations = folder / "activations.safetensors"
+    activations.parent.mkdir(parents=True)
+    layer = generator.uniform(0, 1, (IMAGES, UNITS)).astype(np.float32)
+    save_file({"fc1": np.zeros((IMAGES, 2), np.float32), "fc2": layer}, activations)
+    made = {"predictions": rows, "confusion": confusion, "metrics": metrics, "pruned": pruned}
+    files = {name: write(folder / f"{name}.parquet", found) for name, found in made.items()}
+    return {**files, "activations": activations}
+
+
+def make_results(folder, config, classes):
+    """All arguments of build_report."""
+    states = ["trained", "untrained"] if config["controls"]["untrained"] else ["trained"]
+    runs, histories, grid = [], [], []
+    for model in config["run_models"]:
+        cell = {"experiment": "made", "recipe": "plain", "model": model, "learning_rate": 0.0005,
+                "batch_size": 128}  # fmt: skip
+        deviation = 0.05 if len(config["seeds"]) > 1 else None
+        grid.append({**cell, "seeds": len(config["seeds"]), "test_images": 8, "selected": True,
+                     "train_accuracy_mean": 0.5, "train_accuracy_std": deviation,
+                     "test_accuracy_mean": 0.25, "test_accuracy_std": deviation})  # fmt: skip
+        for seed in config["seeds"]:
+            epochs = [{**cell, "seed": seed, "epoch": epoch, "train_loss": 1.0, "test_loss": 1.5,
+                       "train_accuracy": 0.5, "test_accuracy": 0.25, "seconds": 90.0}
+                      for epoch in (1, 2)]  # fmt: skip
+            histories.append(write(folder / f"{model}{seed}.parquet", epochs))
+            for state in states:
+                keys = {**cell, "seed": seed, "state": state}
+                place = folder / f"{model}-{seed}-{state}"
+                runs.append((keys, make_run(place, keys, classes, config["pruning"]["angles"])))
+    trained = [(keys, files) for keys, files in runs if keys["state"] == "trained"]
+    selection = write(folder / "selection.parquet", grid)
+    pruned = [files["pruned"] for _, files in runs]
+    tables = [folder / f"table{n}.parquet" for n in (1, *range(2, 2 + len(grid)), 4)]
+    table1(selection, PAPER, tables[0], [], "")
+    for number, model in enumerate(config["run_models"], 1):
+        metrics = [files["metrics"] for keys, files in trained if keys["model"] == model]
+        table_classes(metrics, PAPER, tables[number], [], "", number + 1)
+    table4(pruned, PAPER, tables[-1], [], "")
+    pixels = np.random.default_rng(0).integers(0, 256, (IMAGES, 10, WIDTH, 3), dtype=np.uint8)
+    np.save(folder / "images.npy", pixels)
+    audit = [{"check": "same image, two labels", "subject": "A/1.png", "detail": "B/1.png",
+              "count": 2}]  # fmt: skip
+    return {
+        "array": folder / "images.npy",
+        "selection": selection,
+        "histories": histories,
+        "predictions": [files["predictions"] for _, files in runs],
+        "confusion": [files["confusion"] for _, files in trained],
+        "activations": [files["activations"] for _, files in runs],
+        "pruned": pruned,
+        "tables": tables,
+        "audit": write(folder / "audit.parquet", audit),
+        "paper": PAPER,
+        "template": HOME / "report" / "report.html.j2",
+        "page": folder / "report.html",
+        "config": config,
+        "benchmarks": str(folder / "benchmarks"),
+    }
+
+
+@pytest.fixture(scope="module")
+def arguments(tmp_path_factory):
+    """Two models, two seeds, two states; classes that HTML must not take for tags."""
+    classes = ["Angry", "Joy & <b>pride</b>", "Sad"]
+    return make_results(tmp_path_factory.mktemp("results"), make_config(), classes)
+
+
+@pytest.fixture(scope="module")
+def text(arguments):
+    build_report(**arguments)
+    return arguments["page"].read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def page(text):
+    return Page(text)
+
+
+def test_page_needs_no_network_and_no_script(text, page):
+    links = [*page.values("src"), *page.values("href"), *page.values("xlink:href")]
+    assert links and all(link.startswith(("#", "data:image/jpeg;base64,")) for link in links)
+    assert not re.search(r"url\((?!#)|@import", text)
+    assert not {"script", "link", "iframe", "object"} & set(page.tags)
+
+
+def test_links_lead_to_places_that_exist_once(page):
+    names = page.values("id")
+    assert len(names) == len(set(names))
+    targets = [v[1:] for v in page.values("href") + page.values("xlink:href") if v[0] == "#"]
+    assert set(targets) <= set(names) and "result" in targets
+
+
+def test_page_has_every_table_with_caption_and_paper(page):
+    assert [name for name in page.values("id") if re.fullmatch(r"table\d", name)] == [
+        "table1", "table2", "table3", "table4"
+    ]  # fmt: skip
+    assert page.tags.count("caption") == page.tags.count("table") == 4 + 2 + 1
+    for expected in ("25.00 ± 5.00", "22.96", "2 ± 0", "AlexNet, untrained", "0.25 ± 0.00"):
+        assert expected in page.text
+
+
+def test_summary_compares_with_paper_largest_class_and_untrained(page):
+    # 24 images of three classes: a third each; 25 % with 5 % deviation is less.
+    assert "AlexNet is right less often than always naming the largest class" in page.text
+    assert "2 ± 0 of the 6 units of its layer fc2 go, against 2 ± 0 from the" in page.text
+    assert "the paper removed 95 of 100" in page.text
+    assert "33.33 %" in page.text and "21.48 %" in page.text
+
+
+def test_every_figure_has_panels_said_in_words(page):
+    assert page.tags.count("svg") == 4 + 2 + 2 + 4
+    labels = [v for tag, name, v in page.attributes if (tag, name) == ("div", "aria-label")]
+    assert sum("confusion matrix of VGG" in label for label in labels) == 1
+    assert page.values("role").count("img") == page.tags.count("svg")
+    assert all(f"Figure {number}." in page.text for number in (1, 2, 3, 4))
+
+
+def test_headings_descend_one_level_at_a_time(page):
+    levels = [int(tag[1]) for tag in page.tags if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(low - high <= 1 for high, low in pairwise(levels))
+
+
+def test_samples_are_images_of_all_classes_with_answers(page):
+    sources = page.values("src")
+    assert len(sources) == 4
+    for source in sources:
+        image = Image.open(io.BytesIO(base64.b64decode(source.split(",")[1])))
+        assert image.size == (WIDTH, 10)
+    alternatives = " ".join(page.values("alt"))
+    assert all(f"class {name}" in alternatives for name in ("Angry", "Joy & <b>pride</b>", "Sad"))
+    assert page.text.count("✓ right") + page.text.count("✗ wrong") == 4 * 2
+
+
+def test_text_from_the_data_is_escaped(text, page):
+    assert "made <up>" in page.text and "made <up>" not in text
+    assert "Joy & <b>pride</b>" in page.text and "<b>pride</b>" not in text
+
+
+def test_page_says_what_ran_and_what_the_audit_found(page):
+    assert "experiment: made <up>" in page.text and "short_threshold: 0.05" in page.text
+    assert "4 runs, 12 min 0 s in training passes" in page.text
+    assert re.search(r"torch \d+\.\d+", page.text) and "Commit of the workflow" in page.text
+    assert "same image, two labels A/1.png 2 B/1.png" in page.text
+    assert "plain means: no normalisation, PyTorch's default weights, Adam" in page.text
+
+
+def test_same_results_give_the_same_bytes(arguments, text):
+    build_report(**arguments)
+    assert arguments["page"].read_text(encoding="utf-8") == text
+
+
+def test_one_model_seed_and_state_without_samples(tmp_path):
+    config = make_config(["vgg"], [3], untrained=False, angles=(7.5,), samples=0)
+    classes = [f"a class with quite a long name {number}" for number in range(12)]
+    arguments = make_results(tmp_path, config, classes)
+    build_report(**arguments)
+    page = Page(arguments["page"].read_text(encoding="utf-8"))
+    assert page.tags.count("svg") == 2 + 1 + 1 + 2 and "img" not in page.tags
+    assert "One network learned" in page.text and "Figures are one seed." in page.text
+    assert not re.search("nan|None|untrained network", page.text.split("What ran")[0])
+    assert "At 7.5°, 2 of the 6 units of its layer fc2 go." in page.text
+    assert "panel wide" in page.values("class")
+
+
+def test_real_images_come_with_a_word_on_their_licence(tmp_path):
+    config = make_config(("alexnet",), (0,))
+    config["dataset"]["path"] = "data/sfew"
+    arguments = make_results(tmp_path, config, ["A", "B"])
+    build_report(**arguments)
+    words = Page(arguments["page"].read_text(encoding="utf-8")).text
+    assert "licence of the data set" in words and "drawn faces" not in words
+
+
+def test_layer_angles_are_those_of_the_training_images(tmp_path):
+    rows = [{"model": "vgg", "state": "trained", "part": part, "position": n}
+            for n, part in enumerate(["train", "train", "test"])]  # fmt: skip
+    predictions = write(tmp_path / "p.parquet", rows)
+    layer = np.array([[1.0, 0.5, 0.0], [0.5, 1.0, 0.5], [0.9, 0.9, 0.9]], np.float32)
+    save_file({"fc2": layer}, tmp_path / "a.safetensors")
+    config = make_config()
+    found = layer_angles([predictions] * 2, [tmp_path / "a.safetensors"] * 2, config)
+    assert found["vgg", "trained"] == pytest.approx([90, 180, 90] * 2)
+
+
+def test_damaged_activations_are_named(tmp_path):
+    rows = [{"model": "vgg", "state": "trained", "part": "train", "position": 0}]
+    damaged = tmp_path / "a.safetensors"
+    damaged.write_bytes(b"not one")
+    with pytest.raises(UserError, match=r"a\.safetensors.*delete it and run again"):
+        layer_angles([write(tmp_path / "p.parquet", rows)], [damaged], make_config())
+
+
+def test_recipes_in_words():
+    text = (HOME / "config.yaml").read_text(encoding="utf-8")
+    recipes = yaml.safe_load(text)["recipes"]
+    assert recipe_text(recipes["stabilised"]) == (
+        "batch normalisation in the convolutions, sigmoid layers that start centred, "
+        "Adam with smaller steps for fully connected weights with more than 100 inputs"
+    )
+    assert recipe_text(recipes["as_written"]).endswith("PyTorch's default weights, Adam")
+
+
+def test_standing_allows_one_deviation():
+    assert standing(0.46, 0.02, 0.15) == "more often than"
+    assert standing(0.14, 0.02, 0.15) == "about as often as"
+    assert standing(0.14, None, 0.15) == standing(0.14, float("nan"), 0.15) == "less often than"
+
+
+def test_samples_take_turns_over_the_classes():
+    labels = pd.Series(["B", "A", "A", "B", "A", "C"], index=[3, 5, 6, 8, 9, 11])
+    assert spread_over_classes(labels, 3) == [5, 3, 11]
+    assert spread_over_classes(labels, 5) == [5, 6, 3, 8, 11]
+    assert len(spread_over_classes(labels, 99)) == 6 and spread_over_classes(labels, 0) == []
+
+
+def test_thumbnails_are_small_and_keep_their_shape():
+    uri = thumbnail(np.zeros((576, 720, 3), np.uint8))
+    image = Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1])))
+    assert uri.startswith("data:image/jpeg;base64,") and image.size == (240, 192)
+
+
+def test_job_seconds_add_up_by_stage_and_leave_out_the_report_itself(tmp_path):
+    for name, seconds in (("train/a/b.jsonl", 60), ("train/c.jsonl", 5.5), ("faces.jsonl", 2),
+                          ("build_report.jsonl", 99)):  # fmt: skip
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"s": seconds, "io_in": 0}) + "\n", encoding="utf-8")
+    assert job_seconds(tmp_path) == {"train": (2, 65.5), "faces": (1, 2.0)}
+    assert job_seconds(tmp_path / "none") == {}
+
+
+def test_durations_in_words():
+    assert [duration(s) for s in (12.4, 200, 7500)] == ["12 s", "3 min 20 s", "2 h 5 min"]
+
+
+def test_table_captions_say_what_the_figures_are(arguments):
+    caption = table_of(arguments["tables"][1])["caption"]
+    assert "AlexNet" in caption and "8 test images" in caption and "standard deviation" in caption
+
+
+def test_building_the_page_never_loads_torch():
+    code = "import build_report, sys; sys.exit('torch' in sys.modules)"
+    folder = HOME / "scripts"
+    assert subprocess.run([sys.executable, "-c", code], cwd=folder, check=False).returncode == 0

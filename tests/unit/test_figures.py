@@ -1,0 +1,157 @@
+"""Tests of the charts: what a reader finds in them, whatever the shape of the data."""
+
+import re
+import xml.etree.ElementTree as ElementTree
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+
+from neuron_pruning.figures import (
+    against_angle,
+    angle_histogram,
+    confusion_matrix,
+    learning_curves,
+    own_names,
+    pair_angles,
+)
+
+
+def texts(svg):
+    """All texts of a chart; fails where the chart is no well-formed XML."""
+    root = ElementTree.fromstring(svg)
+    return [node.text for node in root.iter() if node.tag.endswith("text") and node.text]
+
+
+def count_lines(svg, colour, width):
+    """Lines of one colour and width in points; the legend's are lines too."""
+    styles = re.findall(r'<path [^>]*style="([^"]*)"', svg)
+    wanted = (f"stroke: var(--{colour})", f"stroke-width: {width}")
+    return sum(all(part in style for part in wanted) for style in styles)
+
+
+def history(cells=((0.001, 64),), seeds=(0, 1), epochs=4):
+    rows = [
+        {"learning_rate": rate, "batch_size": size, "seed": seed, "epoch": epoch}
+        for rate, size in cells
+        for seed in seeds
+        for epoch in range(1, epochs + 1)
+    ]
+    frame = pd.DataFrame(rows)
+    for number, name in enumerate(("train_loss", "test_loss", "train_accuracy", "test_accuracy")):
+        frame[name] = 0.1 * number + 0.05 * frame["seed"] + 0.02 * frame["epoch"]
+    return frame
+
+
+def prunings(angles=(15, 10, 5), seeds=(0, 1, 2), states=("trained", "untrained")):
+    return pd.DataFrame(
+        [
+            {"state": state, "seed": seed, "angle": float(angle), "value": 2.0 * angle + seed}
+            for state in states
+            for angle in angles
+            for seed in seeds
+        ]
+    )
+
+
+def test_learning_curves_show_seeds_mean_and_other_settings():
+    svg = learning_curves(history(((0.001, 64), (0.002, 64)), (0, 1, 2)), (0.001, 64), "loss", 1.9)
+    shown = texts(svg)
+    assert {"training", "test", "guessing", "other settings", "epoch", "loss (nats)"} <= set(shown)
+    assert count_lines(svg, "first", 0.6) == 3  # a thin line a seed
+    assert count_lines(svg, "first", 1.9) == 2  # the mean and its entry in the legend
+    assert count_lines(svg, "pale", 0.9) == 3  # train and test of the other setting, legend
+
+
+def test_learning_curves_of_one_seed_and_setting_have_no_thin_or_pale_lines():
+    svg = learning_curves(history(seeds=(0,)), (0.001, 64), "accuracy", 0.15)
+    assert "accuracy (%)" in texts(svg) and "other settings" not in texts(svg)
+    assert count_lines(svg, "first", 0.6) == count_lines(svg, "pale", 0.9) == 0
+
+
+def test_learning_curves_of_one_epoch_are_points():
+    one, two = (
+        learning_curves(history(epochs=epochs), (0.001, 64), "loss", 1.9) for epochs in (1, 2)
+    )
+    series = [re.findall(r'<use [^>]*style="[^"]*var\(--second\)', svg) for svg in (one, two)]
+    assert len(series[0]) == 1 and not series[1]
+
+
+def test_training_and_test_differ_without_colour():
+    svg = learning_curves(history(), (0.001, 64), "loss", 1.9)
+    dashed = re.findall(r'style="([^"]*stroke-dasharray: [^"]*var\(--(\w+)\)[^"]*)"', svg)
+    assert {colour for _, colour in dashed} == {"second", "muted"}
+
+
+@pytest.mark.parametrize("size", [2, 7, 12])
+def test_confusion_matrix_writes_every_count_and_class(size):
+    counts = np.arange(size * size).reshape(size, size) + 1000
+    classes = [f"a rather long class name {number}" for number in range(size)]
+    shown = texts(confusion_matrix(counts, classes))
+    assert [text for text in shown if text.isdigit()] == [str(n) for n in counts.ravel()]
+    assert [shown.count(name) for name in classes] == [2] * size
+    assert "true class" in shown and "predicted class" in shown
+
+
+def test_confusion_matrix_shades_by_share_of_the_row():
+    svg = confusion_matrix([[3, 1], [0, 0]], ["A", "B"])
+    found = re.findall(r"fill: var\(--first\); opacity: ([\d.]+)", svg)
+    assert [float(value) for value in found] == pytest.approx([0.65 * 0.75, 0.65 * 0.25])
+
+
+def test_angle_histogram_names_states_and_marks_every_threshold():
+    generator = np.random.default_rng(0)
+    angles = {state: generator.uniform(0, 180, 100) for state in ("trained", "untrained")}
+    svg = angle_histogram(angles, [15, 5])
+    assert {"trained", "untrained", "thresholds", "similar", "complementary"} <= set(texts(svg))
+    assert "angle between two units (degrees)" in texts(svg)
+    assert count_lines(svg, "muted", 0.9) == 4  # 5, 15, 165, 175
+    alone = texts(angle_histogram({"trained": angles["trained"]}, [15]))
+    assert "untrained" not in alone and "trained" in alone
+
+
+def test_against_angle_shows_states_paper_and_guessing():
+    paper = pd.DataFrame({"angle": [15, 10], "value": [95.0, 82.0]})
+    everything = texts(against_angle(prunings(), "units removed (%)", paper, 14.8))
+    assert {"trained", "untrained", "paper", "largest class"} <= set(everything)
+    assert {"units removed (%)", "5", "10", "15"} <= set(everything)
+    plain = texts(against_angle(prunings(states=("trained",)), "accuracy", paper[:0]))
+    assert not {"untrained", "paper", "largest class"} & set(plain)
+
+
+def test_against_angle_names_the_start_and_takes_any_number_of_angles():
+    assert {"not", "pruned", "15"} <= set(texts(against_angle(prunings((0, 15)), "accuracy (%)")))
+    assert "7.5" in texts(against_angle(prunings((7.5,), (0,)), "accuracy (%)"))
+    many = texts(against_angle(prunings(range(1, 91)), "accuracy (%)"))
+    assert sum(text.isdigit() for text in many) < 25
+
+
+def test_pair_angles_counts_every_pair_once():
+    angles = np.array([[0, 1, 2], [1, 0, 3], [2, 3, 0]], dtype=float)
+    assert pair_angles(angles).tolist() == [1, 2, 3]
+
+
+def test_charts_repeat_byte_for_byte_and_leave_matplotlib_as_it_was():
+    before = dict(mpl.rcParams)
+    first, second = (confusion_matrix([[1, 2], [3, 4]], ["A", "B"]) for _ in range(2))
+    assert first == second
+    assert dict(mpl.rcParams) == before
+
+
+def test_charts_do_not_depend_on_a_persons_matplotlibrc():
+    expected = confusion_matrix([[1, 2], [3, 4]], ["A", "B"])
+    with mpl.rc_context({"lines.linewidth": 9, "axes.facecolor": "red"}):
+        assert confusion_matrix([[1, 2], [3, 4]], ["A", "B"]) == expected
+
+
+def test_charts_share_a_page():
+    chart = confusion_matrix(np.eye(2, dtype=int), ["A", "B"])
+    assert chart.startswith("<svg") and "<metadata" not in chart
+    assert "#0072b2" not in chart and "var(--first)" in chart
+    renamed = [own_names(chart, prefix) for prefix in ("one", "two")]
+    names = [set(re.findall(r'\bid="([^"]+)"', svg)) for svg in renamed]
+    assert names[0] and not names[0] & names[1]
+    for svg, own in zip(renamed, names, strict=True):
+        links = set(re.findall(r'(?:url\(#|href="#)([^")]+)', svg))
+        assert links and links <= own

@@ -1,0 +1,122 @@
+"""Bad input and faults: one clear message, a non-zero exit, nothing finished lost."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytestmark = pytest.mark.xdist_group("workflow")
+
+QUIET = {"tracking": {"uri": None}}
+
+
+def data_folder(folder, per_class=6, size=(30, 30)):
+    rng = np.random.default_rng(0)
+    for label in ("Cat", "Dog"):
+        (folder / label).mkdir(parents=True)
+        for n in range(per_class):
+            pixels = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / label / f"Film_{n}_0.png")
+    return folder
+
+
+def prepare(project, overlay):
+    return project.run("results/tiny/dataset/images.npy", overlay={**QUIET, **overlay})
+
+
+@pytest.mark.parametrize(
+    ("overlay", "message"),
+    [
+        ({"epochs": 3}, "epochs: unknown key"),
+        ({"models": {"vgg": {"learning_rates": ["5e-4"]}}}, "'5e-4' is no number"),
+        ({"pruning": {"angles": [100]}}, "pruning.angles.0: 100 is greater than the maximum of 90"),
+        ({"models": {"vgg": {"pruned_layer": "fc8"}}}, "no hidden layer 'fc8'"),
+    ],
+)
+def test_config_faults_stop_before_any_job(fresh, overlay, message):
+    ran = fresh.run(overlay=overlay)
+    assert ran.returncode != 0
+    assert message in ran.stderr + ran.stdout
+    assert "Traceback" not in ran.stderr
+    assert not (fresh.folder / "results").exists()
+
+
+def test_a_missing_folder(fresh):
+    ran = prepare(fresh, {"dataset": {"path": "data/nowhere"}})
+    assert ran.returncode != 0
+    assert "prepare_dataset: dataset.path: data/nowhere is no folder" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_an_empty_folder_and_a_small_class(fresh):
+    (fresh.folder / "data").mkdir()
+    ran = prepare(fresh, {"dataset": {"path": "data"}})
+    assert ran.returncode != 0 and "data holds no class folders" in ran.stderr
+    data_folder(fresh.folder / "few", per_class=4)
+    ran = prepare(fresh, {"dataset": {"path": "few"}})
+    assert ran.returncode != 0 and "Cat has 4" in ran.stderr and "5 at least" in ran.stderr
+
+
+def test_a_broken_image_is_named_then_skipped_and_a_new_one_reruns(fresh):
+    folder = data_folder(fresh.folder / "data")
+    (folder / "Dog" / "Film_0_0.png").write_text("no image")
+    overlay = {"dataset": {"path": "data"}}
+    ran = prepare(fresh, overlay)
+    assert ran.returncode != 0 and "data/Dog/Film_0_0.png" in ran.stderr
+    assert not (fresh.folder / "results/tiny/dataset/images.npy").exists()
+    overlay["dataset"]["on_bad_image"] = "skip"
+    ran = prepare(fresh, overlay)
+    assert ran.returncode == 0, ran.stderr
+    array = np.load(fresh.folder / "results/tiny/dataset/images.npy", mmap_mode="r")
+    assert array.shape == (11, 300, 300, 3)
+    Image.new("RGB", (30, 30)).save(folder / "Cat" / "Film_99_0.png")
+    assert fresh.dry_run({**QUIET, **overlay}, "results/tiny/dataset/images.npy") == {
+        "prepare_dataset": 1
+    }
+
+
+def test_images_too_small_for_the_network_keep_the_dataset(fresh):
+    data_folder(fresh.folder / "data")
+    overlay = {**QUIET, "dataset": {"path": "data", "input_size": [100, 300]}}
+    ran = fresh.run(
+        "results/tiny/networks/model~alexnet/seed~0/initial.safetensors", overlay=overlay
+    )
+    assert ran.returncode != 0
+    assert "images of 100 x 300 (height x width) are too small for alexnet" in ran.stderr
+    assert (fresh.folder / "results/tiny/dataset/images.npy").exists()
+
+
+def test_a_checkpoint_of_another_config(finished, tmp_path):
+    folder = shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
+    project = type(finished)(folder)
+    run = "model~vgg/learning_rate~0.001/batch_size~16/seed~0"
+    description = folder / "results/tiny/runs" / run / "network.json"
+    content = json.loads(description.read_text())
+    content["provenance"]["recipe"] = "other"
+    description.write_text(json.dumps(content))
+    target = f"results/tiny/evaluations/{run}/state~trained/metrics.parquet"
+    ran = project.run(target, "--forcerun", "evaluate")
+    assert ran.returncode != 0
+    assert "does not belong to this config (recipe: other instead of" in ran.stderr
+    others = folder.glob("results/tiny/evaluations/**/seed~1/**/metrics.parquet")
+    assert len(list(others)) == 5
+
+
+def test_tracking_that_is_down_costs_nothing_but_a_warning(fresh):
+    """The store does not answer, the work goes on, and a later target sends what waited."""
+    data_folder(fresh.folder / "data")
+    overlay = {"dataset": {"path": "data"}, "tracking": {"uri": "http://127.0.0.1:9"}}
+    ran = fresh.run("results/tiny/splits/seed~0.parquet", overlay=overlay)
+    assert ran.returncode == 0, ran.stderr
+    assert "was not mirrored to MLflow" in ran.stderr
+    pending = fresh.folder / "results/tiny/tracking/pending"
+    assert len(list(pending.iterdir())) == 2
+    ran = fresh.run("resend_tracking", overlay=overlay)
+    assert ran.returncode != 0 and "does not answer" in ran.stderr
+    overlay["tracking"]["uri"] = "sqlite:///results/mlflow.db"
+    ran = fresh.run("resend_tracking", overlay=overlay)
+    assert ran.returncode == 0, ran.stderr
+    assert list(pending.iterdir()) == []
+    assert (fresh.folder / "results/mlflow.db").exists()

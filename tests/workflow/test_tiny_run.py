@@ -1,0 +1,211 @@
+"""What a complete run leaves behind, and what a changed config reruns."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import load_file
+
+pytestmark = pytest.mark.xdist_group("workflow")
+
+RUN = "model~alexnet/learning_rate~0.001/batch_size~16/seed~0"
+TABLES = {"table1", "table_classes", "table4"}
+
+
+def results(finished):
+    return finished.folder / "results" / "tiny"
+
+
+def test_every_table_in_every_format(finished):
+    for number in (1, 2, 3, 4):
+        for suffix in ("parquet", "csv", "md", "tex", "html"):
+            path = results(finished) / "tables" / f"table{number}.{suffix}"
+            assert path.stat().st_size > 100, path
+    assert "Table 1." in (results(finished) / "tables" / "table1.md").read_text()
+    assert r"\toprule" in (results(finished) / "tables" / "table4.tex").read_text()
+
+
+def test_table1_is_the_mean_of_the_evaluations(finished):
+    table = pd.read_parquet(results(finished) / "tables" / "table1.parquet")
+    assert len(table) == 3 and table.groupby("model")["selected"].sum().eq(1).all()
+    for row in table.itertuples():
+        found = results(finished).glob(
+            f"evaluations/model~{row.model}/learning_rate~{row.learning_rate}/*/*/*/metrics.parquet"
+        )
+        frame = pd.concat([pd.read_parquet(path) for path in found])
+        frame = frame[(frame["state"] == "trained") & (frame["metric"] == "accuracy")]
+        values = frame[frame["part"] == "test"]["value"]
+        assert len(values) == row.seeds == 2
+        assert row.test_accuracy_mean == pytest.approx(values.mean())
+        assert row.test_accuracy_std == pytest.approx(values.std())
+        assert row.test_images == 8
+
+
+def test_selected_cells_have_the_best_mean(finished):
+    table = pd.read_parquet(results(finished) / "selection.parquet")
+    for _, cells in table.groupby("model"):
+        best = cells["test_accuracy_mean"].max()
+        assert cells[cells["selected"]]["test_accuracy_mean"].iloc[0] == best
+
+
+def test_tables_2_and_3_hold_the_papers_figures(finished):
+    for number, model, happy in ((2, "alexnet", 0.31), (3, "vgg", 0.27)):
+        table = pd.read_parquet(results(finished) / "tables" / f"table{number}.parquet")
+        assert set(table["model"]) == {model}
+        assert len(table) == 15
+        row = table[(table["class"] == "Happy") & (table["metric"] == "precision")]
+        assert row["paper"].item() == happy
+
+
+def test_table4_counts_what_the_prunings_removed(finished):
+    table = pd.read_parquet(results(finished) / "tables" / "table4.parquet")
+    assert len(table) == 2 * 2 * 3
+    for row in table.itertuples():
+        pattern = f"pruned/model~{row.model}/*/*/*/state~{row.state}/angle~{row.angle:g}"
+        files = results(finished).glob(f"{pattern}/metrics.parquet")
+        frame = pd.concat([pd.read_parquet(path) for path in files])
+        removed = frame["units_before"] - frame["units_after"]
+        by_rule = frame[[c for c in frame if c.startswith("removed_")]].sum(axis=1)
+        assert removed.tolist() == by_rule.tolist()
+        assert row.removed_mean == pytest.approx(removed.mean())
+        assert (frame["parameters_after"] < frame["parameters_before"])[removed > 0].all()
+
+
+def test_pruned_networks_are_written_smaller_and_predict_what_the_table_says(finished):
+    from neuron_pruning import load_network
+
+    outputs = load_file(
+        results(finished) / "evaluations" / RUN / "state~trained" / "activations.safetensors"
+    )
+    split = pd.read_parquet(results(finished) / "splits" / "seed~0.parquet")
+    test = (split["part"] == "test").to_numpy()
+    truth = split["label"].astype("category").cat.codes.to_numpy()
+    for angle in (15, 10, 5):
+        folder = results(finished) / "pruned" / RUN / "state~trained" / f"angle~{angle}"
+        row = pd.read_parquet(folder / "metrics.parquet").iloc[0]
+        units = pd.read_parquet(folder / "units.parquet")
+        network = load_network(folder / "network.safetensors")
+        assert network.linear("fc2").out_features == row["units_after"]
+        kept = np.setdiff1d(np.arange(20), units["unit"])
+        out = network.linear("fc3")
+        weight, bias = out.weight.detach().numpy(), out.bias.detach().numpy()
+        logits = outputs["fc2"][:, kept] @ weight.T + bias
+        accuracy = (logits.argmax(axis=1) == truth)[test].mean()
+        assert row["test_accuracy_after"] == pytest.approx(accuracy)
+        before = (outputs["fc3"].argmax(axis=1) == truth)[test].mean()
+        assert row["test_accuracy_before"] == pytest.approx(before)
+
+
+def test_untrained_controls_are_measured_but_not_kept(finished):
+    assert len(list(results(finished).glob("pruned/**/state~untrained/**/metrics.parquet"))) == 12
+    assert not list(results(finished).glob("pruned/**/state~untrained/**/network.safetensors"))
+
+
+def test_every_parquet_row_carries_its_keys(finished):
+    for path in results(finished).glob("[erp][uvr]*/model~vgg/**/*.parquet"):
+        frame = pd.read_parquet(path)
+        if len(frame):
+            assert set(frame["model"]) == {"vgg"} and set(frame["experiment"]) == {"tiny"}
+            assert set(frame["learning_rate"]) == {0.001} and set(frame["seed"]) <= {0, 1}
+
+
+def test_history_and_provenance(finished):
+    history = pd.read_parquet(results(finished) / "runs" / RUN / "history.parquet")
+    assert history["epoch"].tolist() == [1, 2]
+    assert (history[["train_loss", "test_loss", "seconds", "images_per_second"]] > 0).all(None)
+    description = json.loads((results(finished) / "runs" / RUN / "network.json").read_text())
+    assert description["provenance"]["learning_rate"] == 0.001
+    assert description["architecture"]["widths"] == [32, 20, 7]
+
+
+def test_every_job_is_mirrored_once(finished):
+    from mlflow import MlflowClient
+
+    uri = f"sqlite:///{finished.folder}/results/mlflow.db"
+    client = MlflowClient(tracking_uri=uri)
+    (experiment,) = [e for e in client.search_experiments() if e.name == "tiny"]
+    runs = client.search_runs([experiment.experiment_id], max_results=500)
+    rules = pd.Series([run.data.tags["rule"] for run in runs]).value_counts().to_dict()
+    wanted = {"make_faces": 1, "prepare_dataset": 1, "split_dataset": 2, "initialise": 4}
+    wanted |= {"train": 6, "evaluate": 10, "select_hyperparameters": 1, "prune": 12}
+    wanted |= {"prune_untrained": 12, "table1": 1, "table_classes": 2, "table4": 1}
+    assert {rule: rules.get(rule) for rule in wanted} == wanted
+    train = next(r for r in runs if r.data.tags["rule"] == "train")
+    assert {"seed", "git_commit", "device", "experiment", "wildcard.model"} <= set(train.data.tags)
+    assert train.data.params["training.epochs"] == "2"
+    assert len(client.get_metric_history(train.info.run_id, "test_loss")) == 2
+    names = {a.path for a in client.list_artifacts(train.info.run_id)}
+    assert "history.parquet" in names
+    assert {run.info.status for run in runs} == {"FINISHED"}
+
+
+def test_a_second_run_finds_nothing_to_do(finished):
+    ran = finished.run()
+    assert ran.returncode == 0
+    assert "Nothing to be done" in ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("overlay", "rerun"),
+    [
+        ({"pruning": {"angles": [15, 10, 7]}}, {"prune": 4, "prune_untrained": 4, "table4": 1}),
+        (
+            {"models": {"alexnet": {"learning_rates": [0.001, 0.004]}}},
+            {"train": 2, "evaluate": 2, "select_hyperparameters": 1} | dict.fromkeys(["table1"], 1),
+        ),
+        (
+            {"training": {"epochs": 3}},
+            {"train": 6, "evaluate": 6, "select_hyperparameters": 1, "table1": 1},
+        ),
+        (
+            {"seeds": [0, 1, 2]},
+            {"split_dataset": 1, "initialise": 2, "train": 3, "evaluate": 3}
+            | {"select_hyperparameters": 1, "table1": 1},
+        ),
+        ({"seeds": [0]}, {"select_hyperparameters": 1, "table1": 1}),
+        (
+            {"pruning": {"compensation": "none"}},
+            {"prune": 12, "prune_untrained": 12, "table4": 1},
+        ),
+    ],
+    ids=["angle", "learning rate", "epochs", "seeds", "fewer seeds", "compensation"],
+)
+def test_a_changed_value_reruns_only_what_depends_on_it(finished, overlay, rerun):
+    """Jobs behind the selection appear once it has been made again: all but those count."""
+    found = finished.dry_run(overlay)
+    behind_selection = {"table_classes", "table4", "build_report", "prune", "prune_untrained"}
+    if "select_hyperparameters" in rerun:
+        found = {rule: n for rule, n in found.items() if rule not in behind_selection}
+    found.pop("build_report", None)
+    assert found == rerun
+
+
+def test_a_dropped_table_format_reruns_nothing_but_the_report(finished):
+    assert set(finished.dry_run({"tables": {"formats": ["csv", "html"]}})) <= {"build_report"}
+
+
+def test_a_changed_module_reruns_its_dependents(finished, tmp_path):
+    folder = shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
+    project = type(finished)(folder)
+    module = folder / "scripts" / "neuron_pruning" / "surgery.py"
+    module.write_text(module.read_text() + "\n# changed\n")
+    found = project.dry_run()
+    found.pop("build_report", None)
+    assert found == {"prune": 12, "prune_untrained": 12, "table4": 1}
+    module = folder / "scripts" / "neuron_pruning" / "tables.py"
+    module.write_text(module.read_text() + "\n# changed\n")
+    assert TABLES <= set(project.dry_run())
+
+
+def test_training_again_gives_identical_metrics(finished, tmp_path):
+    folder = shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
+    project = type(finished)(folder)
+    target = f"results/tiny/evaluations/{RUN}/state~trained/metrics.parquet"
+    before = (folder / target).read_bytes()
+    settings = ["--set-threads", "train=1", "evaluate=1"]
+    ran = project.run(target, "--forcerun", "train", *settings)
+    assert ran.returncode == 0, ran.stderr
+    assert "rule train" in ran.stderr + ran.stdout
+    assert (folder / target).read_bytes() == before
