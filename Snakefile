@@ -9,6 +9,8 @@ configfile: "config.yaml"
 
 
 include: "rules/common.smk"
+include: "rules/inputs.smk"
+include: "rules/settings.smk"
 include: "rules/tracking.smk"
 include: "rules/data.smk"
 include: "rules/train.smk"
@@ -29,3 +31,4 @@ rule all:
     default_target: True
     input:
         tables=expand(f"{ROOT}/tables/{{table}}.parquet", table=TABLES),
+        report=f"{ROOT}/report.html",

@@ -1,27 +1,3 @@
-FACES = f"{ROOT}/faces"
-
-
-def dataset_fingerprint():
-    """Names, sizes and times of the images of ``dataset.path``: a change reruns the data stage."""
-    folder = config["dataset"]["path"]
-    if folder is None:
-        return ""
-    digest = hashlib.sha256()
-    for path in sorted(Path(folder).glob("*/*")):
-        status = path.stat()
-        digest.update(f"{path}/{status.st_size}/{status.st_mtime_ns}".encode())
-    return digest.hexdigest()
-
-
-def dataset_settings():
-    """Settings of the data stage; the folder is an input where the workflow draws it itself."""
-    settings = dict(config["dataset"])
-    folder = settings.pop("path")
-    if folder is not None:
-        settings.update(folder=folder, fingerprint=dataset_fingerprint())
-    return settings
-
-
 rule make_faces:
     input:
         code=code_of("make_faces"),

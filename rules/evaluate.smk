@@ -1,18 +1,3 @@
-EVALUATION = f"{ROOT}/evaluations/{RUN}/state~{{state}}"
-
-
-def evaluate_settings(wildcards):
-    """Settings of one evaluation; ``belongs`` is what the checkpoint must say of itself."""
-    trained = wildcards.state == "trained"
-    return dict(
-        keys=keys_of(wildcards),
-        belongs=keys_of(wildcards) if trained else keys_of_initial(wildcards),
-        architecture=architecture_of(wildcards),
-        state=wildcards.state,
-        batch_size=config["evaluation"]["batch_size"],
-    )
-
-
 rule evaluate:
     input:
         array=f"{ROOT}/dataset/images.npy",

@@ -1,19 +1,3 @@
-PRUNED = f"{ROOT}/pruned/{RUN}/state~{{state}}/angle~{{angle}}"
-
-
-def prune_settings(wildcards):
-    """Settings of one pruning."""
-    return dict(
-        keys=keys_of(wildcards),
-        state=wildcards.state,
-        layer=config["models"][wildcards.model]["pruned_layer"],
-        angle=float(wildcards.angle),
-        distinctiveness=config["pruning"]["distinctiveness"],
-        compensation=config["pruning"]["compensation"],
-        batch_size=config["evaluation"]["batch_size"],
-    )
-
-
 rule prune:
     input:
         array=f"{ROOT}/dataset/images.npy",

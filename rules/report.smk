@@ -1,18 +1,3 @@
-def selected_evaluations(name):
-    """Input function: a file of the evaluations of the selected networks, every state."""
-
-    def paths(wildcards):
-        patterns = expand(f"{EVALUATION}/{name}", state=STATES, allow_missing=True)
-        return [path for pattern in patterns for path in selected_paths(pattern)]
-
-    return paths
-
-
-def selected_confusions(wildcards):
-    """Confusion matrices of the selected networks."""
-    return selected_paths(f"{ROOT}/evaluations/{RUN}/state~trained/confusion.parquet")
-
-
 rule build_report:
     input:
         array=f"{ROOT}/dataset/images.npy",
@@ -36,6 +21,8 @@ rule build_report:
         f"{ROOT}/logs/build_report.log",
     benchmark:
         f"{ROOT}/benchmarks/build_report.jsonl"
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=2000,
@@ -45,7 +32,5 @@ rule build_report:
             config={key: value for key, value in config.items() if key != "tracking"},
             benchmarks=f"{ROOT}/benchmarks",
         ),
-    conda:
-        ENVIRONMENT
     script:
         "../scripts/build_report.py"

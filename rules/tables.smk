@@ -1,25 +1,3 @@
-CLASS_TABLES = {f"table{2 + place}": model for place, model in enumerate(MODELS)}
-if len(CLASS_TABLES) > 2:
-    raise WorkflowError("run_models: Tables 2 and 3 have room for two models")
-TABLES = sorted({"table1", "table4", *CLASS_TABLES})
-
-
-def rendered(table):
-    """The table in every format of the config."""
-    return [f"{ROOT}/tables/{table}.{suffix}" for suffix in config["tables"]["formats"]]
-
-
-def pruned_metrics(wildcards):
-    """Metrics of all prunings of the selected networks."""
-    pattern = expand(
-        f"{PRUNED}/metrics.parquet",
-        state=STATES,
-        angle=config["pruning"]["angles"],
-        allow_missing=True,
-    )
-    return [path for name in pattern for path in selected_paths(name)]
-
-
 rule table1:
     input:
         selection=f"{ROOT}/selection.parquet",
@@ -41,22 +19,6 @@ rule table1:
         settings=dict(caption="Different hyperparameters: train and test accuracy."),
     script:
         "../scripts/table1.py"
-
-
-def class_metrics(wildcards):
-    """Evaluations of the selected networks of the model that a table shows."""
-    model = CLASS_TABLES[wildcards.class_table]
-    return selected_paths(
-        f"{ROOT}/evaluations/{RUN}/state~trained/metrics.parquet", model
-    )
-
-
-def class_settings(wildcards):
-    """Caption and number of a table of classes."""
-    return dict(
-        caption="Test precision and recall of each class.",
-        number=int(wildcards.class_table.removeprefix("table")),
-    )
 
 
 rule table_classes:

@@ -1,31 +1,3 @@
-def initial_settings(wildcards):
-    """Settings of an initial network, which all runs of a model and seed share."""
-    keys = keys_of_initial(wildcards)
-    return dict(
-        architecture=architecture_of(wildcards),
-        initialisation=RECIPE["initialisation"],
-        keys=keys,
-    )
-
-
-def keys_of_initial(wildcards):
-    """Provenance of an initial network: all but the hyper-parameters of the optimiser."""
-    return {
-        "experiment": EXPERIMENT,
-        "recipe": config["recipe"],
-        "model": wildcards.model,
-        "seed": int(wildcards.seed),
-    }
-
-
-def train_settings(wildcards):
-    """Settings of one run."""
-    return dict(
-        keys=keys_of(wildcards),
-        training=dict(**config["training"], optimiser=RECIPE["optimiser"]),
-    )
-
-
 rule initialise:
     input:
         array=f"{ROOT}/dataset/images.npy",

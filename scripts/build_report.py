@@ -141,7 +141,7 @@ def build_report(
     )
     context = {
         "config": config,
-        "config_text": yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=90),
+        "config_text": config_text(config),
         "recipe_text": recipe_text(config["recipes"][config["recipe"]]),
         "data": data_facts(results),
         "models": [model_summary(results, model) for model in results.models],
@@ -220,6 +220,13 @@ def recipe_text(recipe: Mapping[str, Any]) -> str:
         f"{steps} with smaller steps for {' and for '.join(scaled)}" if scaled else steps,
     ]
     return ", ".join(parts)
+
+
+def config_text(config: Mapping[str, Any]) -> str:
+    """The configuration as YAML, short lists and mappings on one line."""
+    return yaml.safe_dump(
+        dict(config), sort_keys=False, allow_unicode=True, width=90, default_flow_style=None
+    )
 
 
 def data_facts(results: Results) -> dict[str, Any]:
@@ -313,7 +320,8 @@ def model_summary(results: Results, model: str) -> dict[str, Any]:
         "cells": int((results.selection["model"] == model).sum()),
         "fixed": model in results.config["selection"]["fixed"],
         "layer": results.config["models"][model]["pruned_layer"],
-        "accuracy": percent(mean, deviation),
+        "accuracy": percent(mean),
+        "deviation": None if pd.isna(deviation) else percent(deviation),
         "standing": standing(mean, deviation, results.largest_class),
         "paper": percent(before),
         "angles": list(angle_rows(results, model)),
@@ -469,7 +477,7 @@ def table_of(path: Path) -> dict[str, Any]:
     number = int(re.sub(r"\D", "", path.stem))
     display = {1: display_settings, 4: display_prunings}.get(number, display_classes)(rows)
     first = rows.iloc[0]
-    figures = "mean ± standard deviation over seeds" if rows["seeds"].max() > 1 else "one seed"
+    figures = "mean ± standard deviation over seeds" if rows["seeds"].max() > 1 else "of one seed"
     name = display_name(first["model"])
     captions = {
         1: "Train and test accuracy of every setting in percent; * marks the selected ones.",

@@ -107,10 +107,10 @@ def make_run(folder, keys, classes, angles):
          "predicted": said, **{f"p_{c}": 0.6 if c == said else 0.1 for c in classes}}
         for row, (part, label, said) in enumerate(zip(parts, labels, answers, strict=True))
     ]  # fmt: skip
-    said = Counter((row["label"], row["predicted"]) for row in rows if row["part"] == "test")
+    said = Counter((row["part"], row["label"], row["predicted"]) for row in rows)
     confusion = [
-        {**keys, "part": "test", "label": a, "predicted": b, "count": said[a, b]}
-        for a in classes for b in classes
+        {**keys, "part": part, "label": a, "predicted": b, "count": said[part, a, b]}
+        for part in ("train", "test") for a in classes for b in classes
     ]  # fmt: skip
     metrics = [
         {**keys, "part": "test", "class": name, "metric": metric, "value": 0.25, "images": 8}
@@ -236,7 +236,8 @@ def test_summary_compares_with_paper_largest_class_and_untrained(page):
 def test_every_figure_has_panels_said_in_words(page):
     assert page.tags.count("svg") == 4 + 2 + 2 + 4
     labels = [v for tag, name, v in page.attributes if (tag, name) == ("div", "aria-label")]
-    assert sum("confusion matrix of VGG" in label for label in labels) == 1
+    matrix = [label for label in labels if "confusion matrix of VGG" in label]
+    assert len(matrix) == 1 and "of 12 test answers" in matrix[0]  # 6 images, 2 seeds
     assert page.values("role").count("img") == page.tags.count("svg")
     assert all(f"Figure {number}." in page.text for number in (1, 2, 3, 4))
 
@@ -264,7 +265,7 @@ def test_text_from_the_data_is_escaped(text, page):
 
 
 def test_page_says_what_ran_and_what_the_audit_found(page):
-    assert "experiment: made <up>" in page.text and "short_threshold: 0.05" in page.text
+    assert "experiment: made <up>" in page.text and "angles: [15, 10, 5]" in page.text
     assert "4 runs, 12 min 0 s in training passes" in page.text
     assert re.search(r"torch \d+\.\d+", page.text) and "Commit of the workflow" in page.text
     assert "same image, two labels A/1.png 2 B/1.png" in page.text
@@ -283,7 +284,7 @@ def test_one_model_seed_and_state_without_samples(tmp_path):
     build_report(**arguments)
     page = Page(arguments["page"].read_text(encoding="utf-8"))
     assert page.tags.count("svg") == 2 + 1 + 1 + 2 and "img" not in page.tags
-    assert "One network learned" in page.text and "Figures are one seed." in page.text
+    assert "One network learned" in page.text and "Figures are of one seed." in page.text
     assert not re.search("nan|None|untrained network", page.text.split("What ran")[0])
     assert "At 7.5°, 2 of the 6 units of its layer fc2 go." in page.text
     assert "panel wide" in page.values("class")

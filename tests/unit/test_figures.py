@@ -141,7 +141,7 @@ def test_charts_repeat_byte_for_byte_and_leave_matplotlib_as_it_was():
 
 def test_charts_do_not_depend_on_a_persons_matplotlibrc():
     expected = confusion_matrix([[1, 2], [3, 4]], ["A", "B"])
-    with mpl.rc_context({"lines.linewidth": 9, "axes.facecolor": "red"}):
+    with mpl.rc_context({"axes.labelpad": 30, "font.weight": "bold"}):
         assert confusion_matrix([[1, 2], [3, 4]], ["A", "B"]) == expected
 
 
