@@ -5,7 +5,6 @@ import io
 import json
 import platform
 import re
-import subprocess
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -199,33 +198,46 @@ def read_layer(path: Path, layer: str) -> NDArray[np.float32]:
 
 def recipe_text(recipe: Mapping[str, Any]) -> str:
     """A recipe in a sentence."""
+    normalisations = {
+        "none": "no normalisation",
+        "batch": "batch normalisation in the convolutions",
+    }
     schemes = {
         "default": "PyTorch's default weights",
         "centred": "sigmoid layers that start centred",
-        "standardised": "every unit standardised over the training images at the start",
+        "standardised": "every unit standardised on training images at the start",
     }
-    optimiser = recipe["optimiser"]
-    names = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"}
-    steps = names.get(optimiser["name"], optimiser["name"])
-    limits = {
-        layers: optimiser.get(f"{key}_fan_in")
-        for key, layers in (("linear", "fully connected"), ("convolution", "convolution"))
-    }
-    scaled = [f"{name} weights with more than {n:g} inputs" for name, n in limits.items() if n]
-    parts = [
-        {"batch": "batch normalisation in the convolutions"}.get(
-            recipe["normalisation"], "no normalisation"
-        ),
-        schemes.get(recipe["initialisation"]["scheme"], recipe["initialisation"]["scheme"]),
-        f"{steps} with smaller steps for {' and for '.join(scaled)}" if scaled else steps,
+    normalisation, scheme = recipe["normalisation"], recipe["initialisation"]["scheme"]
+    parts = [normalisations.get(normalisation, normalisation), schemes.get(scheme, scheme)]
+    return ", ".join([*parts, optimiser_text(recipe["optimiser"])])
+
+
+def optimiser_text(optimiser: Mapping[str, Any]) -> str:
+    """An optimiser and what it does beyond its name."""
+    limits = {"fully connected": "linear_fan_in", "convolution": "convolution_fan_in"}
+    scaled = [
+        f"{layers} weights with more than {optimiser[key]:g} inputs"
+        for layers, key in limits.items()
+        if optimiser.get(key)
     ]
-    return ", ".join(parts)
+    extras = [
+        f"smaller steps for {' and for '.join(scaled)}" if scaled else "",
+        "centred gradients" if optimiser.get("centred_gradients") else "",
+        f"{optimiser.get('warmup_steps')} steps of warm-up"
+        if optimiser.get("warmup_steps")
+        else "",
+        "a cosine schedule" if optimiser.get("schedule") == "cosine" else "",
+    ]
+    name = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"}.get(optimiser["name"])
+    listed = " and ".join(filter(None, extras))
+    return f"{name} with {listed}" if listed else str(name)
 
 
 def config_text(config: Mapping[str, Any]) -> str:
     """The configuration as YAML, short lists and mappings on one line."""
+    unshared = json.loads(json.dumps(config))  # else YAML writes a list met twice as a reference
     return yaml.safe_dump(
-        dict(config), sort_keys=False, allow_unicode=True, width=90, default_flow_style=None
+        unshared, sort_keys=False, allow_unicode=True, width=90, default_flow_style=None
     )
 
 
@@ -251,7 +263,7 @@ def run_facts(history: pd.DataFrame, benchmarks: Path) -> Iterator[tuple[str, st
     yield "Commit of the workflow", git_commit().replace("+", ", with changes since")
     yield "Python", platform.python_version()
     yield "Packages", ", ".join(installed_packages())
-    yield "Machine that built this page", machine()
+    yield "Device of the trainings", ", ".join(sorted(set(history["device"])))
     seconds = history["seconds"].sum()
     yield "Training", f"{len(runs)} runs, {duration(seconds)} in training passes"
     stages = job_seconds(benchmarks)
@@ -271,17 +283,6 @@ def installed_packages() -> Iterator[str]:
             yield f"{package} {version(package)}"
         except PackageNotFoundError:
             yield f"{package} not installed"
-
-
-def machine() -> str:
-    """System, and the accelerator if its driver answers."""
-    try:
-        query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
-        answer = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True)
-        accelerator = ", ".join(answer.stdout.split("\n")).strip(", ")
-    except (OSError, subprocess.SubprocessError):
-        accelerator = "no NVIDIA GPU"
-    return f"{platform.system()} {platform.machine()}, {accelerator}"
 
 
 def job_seconds(benchmarks: Path) -> dict[str, tuple[int, float]]:

@@ -1,6 +1,5 @@
 """Prune one network at one angle and measure what is left."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -136,12 +135,15 @@ def accuracies(old: np.ndarray, new: np.ndarray, truth: np.ndarray) -> dict[str,
 
 def unit_rows(selection: Selection) -> list[dict[str, Any]]:
     """One row a removed unit."""
-    rows = []
-    for removal in selection.removals:
-        fields = asdict(removal)
-        fields.pop("together")
-        rows.append({**fields, "pair_angle": fields.pop("angle")})
-    return rows
+    return [
+        {
+            "unit": removal.unit,
+            "rule": removal.rule,
+            "partner": removal.partner,
+            "pair_angle": removal.angle,
+        }
+        for removal in selection.removals
+    ]
 
 
 if "snakemake" in globals():

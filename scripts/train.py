@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from adapter import Mirrored, run_job
 from neuron_pruning.checkpoints import check_belongs, load_network, read_description, save_network
-from neuron_pruning.devices import choose_device
+from neuron_pruning.devices import choose_device, device_name
 from neuron_pruning.images import open_array
 from neuron_pruning.records import column, schema, write_rows
 from neuron_pruning.splits import read_split
@@ -32,6 +32,7 @@ HISTORY_SCHEMA = schema(
     column("test_accuracy", pa.float64(), "share right after the epoch"),
     column("seconds", pa.float64(), "time of the training pass", "s"),
     column("images_per_second", pa.float64(), "training speed", "1/s"),
+    column("device", pa.string(), "where the training ran"),
 )
 
 
@@ -65,7 +66,8 @@ def train(
     for epoch in epochs:
         logging.info("%s", epoch)
     save_network(trained.cpu(), network, keys)
-    write_rows(history, map(asdict, epochs), HISTORY_SCHEMA, keys)
+    every = {**keys, "device": device_name(device, threads)}
+    write_rows(history, map(asdict, epochs), HISTORY_SCHEMA, every)
     series = [f.name for f in fields(Epoch) if f.name != "epoch"]
     return Mirrored(series={name: [getattr(e, name) for e in epochs] for name in series})
 

@@ -1,6 +1,7 @@
 """Where the arithmetic runs."""
 
 import ctypes
+import platform
 import sys
 
 import torch
@@ -11,12 +12,19 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # parameters of glibc's mallopt
 def choose_device(threads: int) -> torch.device:
     """The first CUDA device, or the CPU with ``threads`` threads; deterministic either way."""
     torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid, and slow
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined] # slow debugging aid
     torch.set_num_threads(threads)
     if torch.cuda.is_available():
         return torch.device("cuda")
     _keep_freed_memory()
     return torch.device("cpu")
+
+
+def device_name(device: torch.device, threads: int) -> str:
+    """What a record says of the device: the card's name, or the CPU and its threads."""
+    if device.type == "cuda":
+        return str(torch.cuda.get_device_name(device))
+    return f"cpu ({platform.machine()}, {threads} threads)"
 
 
 def _keep_freed_memory() -> None:

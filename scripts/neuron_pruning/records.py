@@ -40,14 +40,15 @@ def write_rows(
     """Write ``rows`` atomically; ``keys`` are repeated in every row.
 
     Raises:
-        ValueError: a row lacks a column or has one too many.
+        ValueError: a row lacks a column, has one too many, or repeats a key.
     """
-    names = set(table_schema.names)
-    complete = [{**(keys or {}), **row} for row in rows]
-    for row in complete:
-        if row.keys() != names:
-            odd = sorted(row.keys() ^ names)
-            raise ValueError(f"{path}: row and schema differ in {odd}")
+    shared = dict(keys or {})
+    wanted = set(table_schema.names) - shared.keys()
+    complete = []
+    for row in rows:
+        if row.keys() != wanted:
+            raise ValueError(f"{path}: row and schema differ in {sorted(row.keys() ^ wanted)}")
+        complete.append({**shared, **row})
     with atomic_path(path) as temporary:
         pq.write_table(pa.Table.from_pylist(complete, schema=table_schema), temporary)
 

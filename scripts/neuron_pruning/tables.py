@@ -26,7 +26,8 @@ def share(mean: float | None, deviation: float | None = None) -> str:
 def count(mean: float | None, deviation: float | None = None) -> str:
     """``95.0 ± 1.2`` units; a whole number where nothing varies."""
     whole = mean is not None and not pd.isna(mean) and float(mean).is_integer()
-    return _figure(mean, deviation, 1.0, 0 if whole and not deviation else 1)
+    varies = deviation is not None and not pd.isna(deviation) and deviation > 0
+    return _figure(mean, deviation, 1.0, 0 if whole and not varies else 1)
 
 
 def _figure(mean: float | None, deviation: float | None, scale: float, digits: int) -> str:

@@ -146,7 +146,7 @@ def make_results(folder, config, classes):
                      "test_accuracy_mean": 0.25, "test_accuracy_std": deviation})  # fmt: skip
         for seed in config["seeds"]:
             epochs = [{**cell, "seed": seed, "epoch": epoch, "train_loss": 1.0, "test_loss": 1.5,
-                       "train_accuracy": 0.5, "test_accuracy": 0.25, "seconds": 90.0}
+                       "train_accuracy": 0.5, "test_accuracy": 0.25, "seconds": 90.0, "device": "cpu"}
                       for epoch in (1, 2)]  # fmt: skip
             histories.append(write(folder / f"{model}{seed}.parquet", epochs))
             for state in states:
@@ -266,6 +266,7 @@ def test_text_from_the_data_is_escaped(text, page):
 
 def test_page_says_what_ran_and_what_the_audit_found(page):
     assert "experiment: made <up>" in page.text and "angles: [15, 10, 5]" in page.text
+    assert page.text.count("batch_sizes: [64, 128]") == 2
     assert "4 runs, 12 min 0 s in training passes" in page.text
     assert re.search(r"torch \d+\.\d+", page.text) and "Commit of the workflow" in page.text
     assert "same image, two labels A/1.png 2 B/1.png" in page.text
@@ -324,6 +325,10 @@ def test_recipes_in_words():
     assert recipe_text(recipes["stabilised"]) == (
         "batch normalisation in the convolutions, sigmoid layers that start centred, "
         "Adam with smaller steps for fully connected weights with more than 100 inputs"
+    )
+    slow = {"name": "sgd", "warmup_steps": 20, "schedule": "cosine", "centred_gradients": True}
+    assert recipe_text({**recipes["as_written"], "optimiser": slow}).endswith(
+        "SGD with centred gradients and 20 steps of warm-up and a cosine schedule"
     )
     assert recipe_text(recipes["as_written"]).endswith("PyTorch's default weights, Adam")
 

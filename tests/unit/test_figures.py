@@ -94,6 +94,11 @@ def test_confusion_matrix_writes_every_count_and_class(size):
     assert "true class" in shown and "predicted class" in shown
 
 
+def test_confusion_matrix_outlines_the_right_answers():
+    svg = confusion_matrix(np.ones((4, 4), dtype=int), list("ABCD"))
+    assert svg.count("stroke: var(--ink)") == 4
+
+
 def test_confusion_matrix_shades_by_share_of_the_row():
     svg = confusion_matrix([[3, 1], [0, 0]], ["A", "B"])
     found = re.findall(r"fill: var\(--first\); opacity: ([\d.]+)", svg)

@@ -1,7 +1,6 @@
 """Whole or absent: files, records, checkpoints."""
 
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -28,7 +27,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
         temporary.write_text("half")
         raise RuntimeError
     assert target.read_text() == "old"
-    assert os.listdir(tmp_path) == ["x.txt"]
+    assert [path.name for path in tmp_path.iterdir()] == ["x.txt"]
 
 
 FULL = """
@@ -82,6 +81,8 @@ def test_records_carry_keys_types_units(tmp_path):
 def test_records_of_another_shape_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"differ in \['accuracy', 'loss'\]"):
         write_rows(tmp_path / "r.parquet", [{"accuracy": 1.0}], TABLE)
+    with pytest.raises(ValueError, match=r"differ in \['loss'\]"):
+        write_rows(tmp_path / "r.parquet", [{"loss": 1.0}], TABLE, {"loss": 2.0})
     assert not (tmp_path / "r.parquet").exists()
 
 

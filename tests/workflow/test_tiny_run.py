@@ -76,16 +76,20 @@ def test_table4_counts_what_the_prunings_removed(finished):
 def test_pruned_networks_are_written_smaller_and_predict_what_the_table_says(finished):
     from neuron_pruning import load_network
 
+    cells = pd.read_parquet(results(finished) / "selection.parquet")
+    cell = cells[cells["selected"] & (cells["model"] == "alexnet")].iloc[0]
+    run = f"model~alexnet/learning_rate~{cell['learning_rate']}/batch_size~16/seed~0"
     outputs = load_file(
-        results(finished) / "evaluations" / RUN / "state~trained" / "activations.safetensors"
+        results(finished) / "evaluations" / run / "state~trained" / "activations.safetensors"
     )
     split = pd.read_parquet(results(finished) / "splits" / "seed~0.parquet")
     test = (split["part"] == "test").to_numpy()
     truth = split["label"].astype("category").cat.codes.to_numpy()
     for angle in (15, 10, 5):
-        folder = results(finished) / "pruned" / RUN / "state~trained" / f"angle~{angle}"
+        folder = results(finished) / "pruned" / run / "state~trained" / f"angle~{angle}"
         row = pd.read_parquet(folder / "metrics.parquet").iloc[0]
         units = pd.read_parquet(folder / "units.parquet")
+        assert units["angle"].eq(angle).all()
         network = load_network(folder / "network.safetensors")
         assert network.linear("fc2").out_features == row["units_after"]
         kept = np.setdiff1d(np.arange(20), units["unit"])
@@ -196,7 +200,7 @@ def test_a_changed_module_reruns_its_dependents(finished, tmp_path):
     assert found == {"prune": 12, "prune_untrained": 12, "table4": 1}
     module = folder / "scripts" / "neuron_pruning" / "tables.py"
     module.write_text(module.read_text() + "\n# changed\n")
-    assert TABLES <= set(project.dry_run())
+    assert set(project.dry_run()) >= TABLES
 
 
 def test_training_again_gives_identical_metrics(finished, tmp_path):
