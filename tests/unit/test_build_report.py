@@ -146,7 +146,8 @@ def make_results(folder, config, classes):
                      "test_accuracy_mean": 0.25, "test_accuracy_std": deviation})  # fmt: skip
         for seed in config["seeds"]:
             epochs = [{**cell, "seed": seed, "epoch": epoch, "train_loss": 1.0, "test_loss": 1.5,
-                       "train_accuracy": 0.5, "test_accuracy": 0.25, "seconds": 90.0, "device": "cpu"}
+                       "train_accuracy": 0.5, "test_accuracy": 0.25, "seconds": 90.0,
+                       "device": "cpu"}
                       for epoch in (1, 2)]  # fmt: skip
             histories.append(write(folder / f"{model}{seed}.parquet", epochs))
             for state in states:
