@@ -61,7 +61,7 @@ def table4(
 
 
 def summarise(rows: pd.DataFrame) -> pd.DataFrame:
-    """Mean and deviation over seeds, a row a model, state and angle."""
+    """Mean and deviation over seeds, a row a model, state and angle, in the paper's order."""
     rows = rows.assign(removed=rows["units_before"] - rows["units_after"])
     grouped = rows.groupby(KEYS, sort=False)
     figures = {
@@ -74,7 +74,11 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
         "seeds": grouped.size(),
         "test_images": grouped["test_images"].max(),
     }
-    return pd.DataFrame({**sizes, **figures}).reset_index()
+    table = pd.DataFrame({**sizes, **figures}).reset_index()
+    model_order = {model: place for place, model in enumerate(table["model"].unique())}
+    table["place"] = table["model"].map(model_order)
+    order = ["state", "place", "angle"]
+    return table.sort_values(order, ascending=[True, True, False]).drop(columns="place")
 
 
 def display(rows: pd.DataFrame) -> pd.DataFrame:
