@@ -31,4 +31,5 @@ rule all:
     default_target: True
     input:
         tables=expand(f"{ROOT}/tables/{{table}}.parquet", table=TABLES),
+        rendered=[path for table in TABLES for path in rendered(table)],
         report=f"{ROOT}/report.html",

@@ -1,7 +1,6 @@
 rule make_faces:
     input:
         code=code_of("make_faces"),
-        tracking=ancient(f"{ROOT}/tracking/store.json"),
     output:
         folder=directory(FACES),
     log:
@@ -15,6 +14,8 @@ rule make_faces:
         mem_mb=2000,
     params:
         settings=config["faces"],
+    message:
+        "Draw the built-in faces"
     script:
         "../scripts/make_faces.py"
 
@@ -23,7 +24,6 @@ rule prepare_dataset:
     input:
         **({"folder": FACES} if config["dataset"]["path"] is None else {}),
         code=code_of("prepare_dataset"),
-        tracking=ancient(f"{ROOT}/tracking/store.json"),
     output:
         array=f"{ROOT}/dataset/images.npy",
         index=f"{ROOT}/dataset/index.parquet",
@@ -43,6 +43,8 @@ rule prepare_dataset:
         mem_mb=2000,
     params:
         settings=dataset_settings(),
+    message:
+        "Decode the images once: array, index, audit"
     script:
         "../scripts/prepare_dataset.py"
 
@@ -51,7 +53,6 @@ rule split_dataset:
     input:
         index=f"{ROOT}/dataset/index.parquet",
         code=code_of("split_dataset"),
-        tracking=ancient(f"{ROOT}/tracking/store.json"),
     output:
         split=f"{ROOT}/splits/seed~{{seed}}.parquet",
     log:
@@ -62,5 +63,7 @@ rule split_dataset:
         mem_mb=1000,
     params:
         settings=lambda wildcards: dict(**config["split"], seed=int(wildcards.seed)),
+    message:
+        "Split the images, seed {wildcards.seed}"
     script:
         "../scripts/split_dataset.py"

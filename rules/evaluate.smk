@@ -4,7 +4,6 @@ rule evaluate:
         split=f"{ROOT}/splits/seed~{{seed}}.parquet",
         network=network_of,
         code=code_of("evaluate"),
-        tracking=ancient(f"{ROOT}/tracking/store.json"),
     output:
         predictions=f"{EVALUATION}/predictions.parquet",
         metrics=f"{EVALUATION}/metrics.parquet",
@@ -22,6 +21,8 @@ rule evaluate:
         mem_mb=8000,
     params:
         settings=evaluate_settings,
+    message:
+        "Evaluate {wildcards.state} {wildcards.model}, learning rate {wildcards.learning_rate}, batch size {wildcards.batch_size}, seed {wildcards.seed}"
     script:
         "../scripts/evaluate.py"
 
@@ -30,7 +31,6 @@ checkpoint select_hyperparameters:
     input:
         metrics=run_paths(f"{ROOT}/evaluations/{RUN}/state~trained/metrics.parquet"),
         code=code_of("select_hyperparameters"),
-        tracking=ancient(f"{ROOT}/tracking/store.json"),
     output:
         selection=f"{ROOT}/selection.parquet",
     log:
@@ -41,5 +41,7 @@ checkpoint select_hyperparameters:
         mem_mb=1000,
     params:
         settings=dict(fixed=config["selection"]["fixed"]),
+    message:
+        "Select learning rate and batch size of each model"
     script:
         "../scripts/select_hyperparameters.py"

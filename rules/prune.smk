@@ -5,7 +5,6 @@ rule prune:
         network=network_of,
         activations=f"{EVALUATION}/activations.safetensors",
         code=code_of("prune"),
-        tracking=ancient(f"{ROOT}/tracking/store.json"),
     output:
         pruned=f"{PRUNED}/network.safetensors",
         description=f"{PRUNED}/network.json",
@@ -25,6 +24,8 @@ rule prune:
         mem_mb=6000,
     params:
         settings=prune_settings,
+    message:
+        "Prune {wildcards.state} {wildcards.model} at {wildcards.angle} degrees, seed {wildcards.seed}"
     script:
         "../scripts/prune.py"
 

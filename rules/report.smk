@@ -12,7 +12,6 @@ rule build_report:
         paper="resources/paper.yaml",
         template="report/report.html.j2",
         code=code_of("build_report"),
-        tracking=ancient(f"{ROOT}/tracking/store.json"),
     output:
         page=report(
             f"{ROOT}/report.html", caption="../report/page.rst", category="Report"
@@ -32,5 +31,7 @@ rule build_report:
             config={key: value for key, value in config.items() if key != "tracking"},
             benchmarks=f"{ROOT}/benchmarks",
         ),
+    message:
+        "Build the report"
     script:
         "../scripts/build_report.py"

@@ -3,7 +3,6 @@ rule table1:
         selection=f"{ROOT}/selection.parquet",
         paper="resources/paper.yaml",
         code=code_of("table1"),
-        tracking=ancient(f"{ROOT}/tracking/store.json"),
     output:
         table=f"{ROOT}/tables/table1.parquet",
         rendered=report(
@@ -17,6 +16,8 @@ rule table1:
         mem_mb=1000,
     params:
         settings=dict(caption="Different hyperparameters: train and test accuracy."),
+    message:
+        "Table 1"
     script:
         "../scripts/table1.py"
 
@@ -26,7 +27,6 @@ rule table_classes:
         metrics=class_metrics,
         paper="resources/paper.yaml",
         code=code_of("table_classes"),
-        tracking=ancient(f"{ROOT}/tracking/store.json"),
     output:
         table=f"{ROOT}/tables/{{class_table}}.parquet",
         rendered=report(
@@ -44,6 +44,8 @@ rule table_classes:
         mem_mb=1000,
     params:
         settings=class_settings,
+    message:
+        "Make {wildcards.class_table}"
     script:
         "../scripts/table_classes.py"
 
@@ -53,7 +55,6 @@ rule table4:
         metrics=pruned_metrics,
         paper="resources/paper.yaml",
         code=code_of("table4"),
-        tracking=ancient(f"{ROOT}/tracking/store.json"),
     output:
         table=f"{ROOT}/tables/table4.parquet",
         rendered=report(
@@ -69,5 +70,7 @@ rule table4:
         settings=dict(
             caption="Accuracy after pruning and the number of neurons removed."
         ),
+    message:
+        "Table 4"
     script:
         "../scripts/table4.py"

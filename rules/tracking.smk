@@ -1,25 +1,4 @@
-STORE = dict(
-    uri=config["tracking"]["uri"],
-    experiment=EXPERIMENT,
-    artifacts=config["tracking"]["artifacts"],
-)
-
-
-rule open_tracking:
-    output:
-        store=f"{ROOT}/tracking/store.json",
-    log:
-        f"{ROOT}/logs/open_tracking.log",
-    conda:
-        ENVIRONMENT
-    resources:
-        mem_mb=1000,
-    params:
-        settings=STORE,
-    script:
-        "../scripts/open_tracking.py"
-
-
+# Every job mirrors its record itself; this target sends what the store did not take.
 rule resend_tracking:
     log:
         f"{ROOT}/logs/resend_tracking.log",
@@ -28,6 +7,13 @@ rule resend_tracking:
     resources:
         mem_mb=1000,
     params:
-        settings=dict(**STORE, pending=f"{ROOT}/tracking/pending"),
+        settings=dict(
+            folder=f"{ROOT}/tracking",
+            uri=config["tracking"]["uri"],
+            experiment=EXPERIMENT,
+            artifacts=config["tracking"]["artifacts"],
+        ),
+    message:
+        "Send records that the tracking store did not take"
     script:
         "../scripts/resend_tracking.py"

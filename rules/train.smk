@@ -3,7 +3,6 @@ rule initialise:
         array=f"{ROOT}/dataset/images.npy",
         split=f"{ROOT}/splits/seed~{{seed}}.parquet",
         code=code_of("initialise"),
-        tracking=ancient(f"{ROOT}/tracking/store.json"),
     output:
         network=f"{ROOT}/networks/model~{{model}}/seed~{{seed}}/initial.safetensors",
         description=f"{ROOT}/networks/model~{{model}}/seed~{{seed}}/initial.json",
@@ -19,6 +18,8 @@ rule initialise:
         mem_mb=8000,
     params:
         settings=initial_settings,
+    message:
+        "Initialise {wildcards.model}, seed {wildcards.seed}"
     script:
         "../scripts/initialise.py"
 
@@ -29,7 +30,6 @@ rule train:
         split=f"{ROOT}/splits/seed~{{seed}}.parquet",
         initial=f"{ROOT}/networks/model~{{model}}/seed~{{seed}}/initial.safetensors",
         code=code_of("train"),
-        tracking=ancient(f"{ROOT}/tracking/store.json"),
     output:
         network=f"{ROOT}/runs/{RUN}/network.safetensors",
         description=f"{ROOT}/runs/{RUN}/network.json",
@@ -43,8 +43,10 @@ rule train:
     threads: 4
     resources:
         gpu=1,
-        mem_mb=12000,
+        mem_mb=16000,
     params:
         settings=train_settings,
+    message:
+        "Train {wildcards.model}, learning rate {wildcards.learning_rate}, batch size {wildcards.batch_size}, seed {wildcards.seed}"
     script:
         "../scripts/train.py"

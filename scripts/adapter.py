@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from neuron_pruning.errors import UserError
-from neuron_pruning.files import read_json
 from neuron_pruning.tracking import JobRecord, Store, milliseconds, mirror_record
 
-NOT_ARGUMENTS = {"code", "tracking"}  # inputs that only order the jobs
+NOT_ARGUMENTS = {"code"}  # an input that only says when to run again
 
 
 @dataclass(frozen=True)
@@ -27,8 +26,11 @@ class Mirrored:
     series: Mapping[str, list[float]] = field(default_factory=dict)
 
 
-def run_job(snakemake: Any, function: Callable[..., Mirrored]) -> None:
-    """Call ``function`` with the rule's inputs, outputs and settings by their names."""
+def run_job(snakemake: Any, function: Callable[..., Mirrored | None]) -> None:
+    """Call ``function`` with the rule's inputs, outputs and settings by their names.
+
+    What it returns is mirrored to the tracking store; None is not.
+    """
     _limit_threads(snakemake.threads)
     _open_log(Path(snakemake.log[0]))
     started = milliseconds()
@@ -36,9 +38,11 @@ def run_job(snakemake: Any, function: Callable[..., Mirrored]) -> None:
         mirrored = function(**_arguments(snakemake, function))
     except Exception as error:  # noqa: BLE001 - explained, then exit 1
         _explain(snakemake, error)
-        _mirror(snakemake, Mirrored(), started, "FAILED")
+        if snakemake.output:
+            _mirror(snakemake, Mirrored(), started, "FAILED")
         raise SystemExit(1) from None
-    _mirror(snakemake, mirrored, started, "FINISHED")
+    if mirrored is not None:
+        _mirror(snakemake, mirrored, started, "FINISHED")
 
 
 def _limit_threads(threads: int) -> None:
@@ -87,9 +91,6 @@ def _explain(snakemake: Any, error: Exception) -> None:
 
 
 def _mirror(snakemake: Any, mirrored: Mirrored, started: int, status: str) -> None:
-    if "tracking" not in snakemake.input.keys():  # noqa: SIM118 - Namedlist is no mapping
-        return
-    tracking = Path(snakemake.input.tracking)
     record = JobRecord(
         name=_job_name(snakemake),
         tags=dict(_tags(snakemake)),
@@ -101,7 +102,9 @@ def _mirror(snakemake: Any, mirrored: Mirrored, started: int, status: str) -> No
         ended=milliseconds(),
         status=status,
     )
-    problem = mirror_record(record, Store(**read_json(tracking)), tracking.parent / "pending")
+    experiment, tracking = snakemake.config["experiment"], snakemake.config["tracking"]
+    store = Store(tracking["uri"], experiment, None, tracking["artifacts"])
+    problem = mirror_record(record, store, Path("results") / experiment / "tracking")
     if problem is not None:
         logging.warning("not mirrored to MLflow: %s", problem)
         print(

@@ -2,24 +2,22 @@
 
 from pathlib import Path
 
-from adapter import Mirrored, run_job
+from adapter import run_job
 from neuron_pruning.errors import UserError
-from neuron_pruning.tracking import Store, resend_pending
+from neuron_pruning.tracking import PENDING, Store, resend_pending
 
 
-def resend_tracking(
-    pending: str, uri: str | None, experiment: str, artifacts: str | None
-) -> Mirrored:
+def resend_tracking(folder: str, uri: str | None, experiment: str, artifacts: str | None) -> None:
     """Mirror every pending record, or say what keeps them."""
+    store, place = Store(uri, experiment, None, artifacts), Path(folder)
     try:
-        sent, left = resend_pending(Store(uri, experiment, None, artifacts), Path(pending))
+        sent, left = resend_pending(store, place)
     except Exception as error:
         raise UserError(
             f"tracking.uri: {uri} does not answer ({type(error).__name__}: {error}); "
-            f"the records stay in {pending}"
+            f"the records stay in {place / PENDING}"
         ) from error
-    print(f"{sent} records sent to {uri}, {left} left in {pending}")
-    return Mirrored()
+    print(f"{sent} records sent to {uri}, {left} left in {place / PENDING}")
 
 
 if "snakemake" in globals():

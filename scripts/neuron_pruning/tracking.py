@@ -1,17 +1,20 @@
 """MLflow as a mirror of the Parquet files: nothing reads it, nothing is lost without it."""
 
+import fcntl
 import os
 import sqlite3
 import time
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
 from neuron_pruning.files import read_json, write_json
 
+PENDING = "pending"  # records that wait to be sent, in an experiment's tracking folder
 LARGEST_ARTIFACT = 1_000_000  # bytes
 PARAMETERS_A_BATCH = 100  # the tracking API's own limits
 METRICS_A_BATCH = 1000
@@ -19,7 +22,7 @@ METRICS_A_BATCH = 1000
 
 @dataclass(frozen=True)
 class Store:
-    """Where records are mirrored; ``experiment_id`` is None where the store was not reached."""
+    """Where records are mirrored; ``experiment_id`` is None until the store was opened."""
 
     uri: str | None
     experiment: str
@@ -58,28 +61,55 @@ def _client(uri: str) -> Any:
     return MlflowClient(tracking_uri=uri)
 
 
-def open_store(store: Store) -> Store:
-    """Create the store's schema and the experiment once, before parallel jobs race to."""
-    if store.uri is None:
-        return store
-    database = _sqlite_file(store.uri)
-    if database is not None:
-        database.parent.mkdir(parents=True, exist_ok=True)
-    client = _client(store.uri)
+def shared_store(wanted: Store, folder: Path) -> Store:
+    """The opened store: made by the first job that needs it, while the others wait.
+
+    Parallel jobs that each create the schema or the experiment would break the store for good.
+    No job of the workflow does this, because Snakemake (9.27) skips all other work while an
+    input marked ``ancient`` is made again.
+
+    Raises:
+        Exception: whatever the tracking store throws.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    note, database = folder / "store.json", _sqlite_file(wanted.uri)
+    with _locked(folder / "lock" if database is None else database.with_suffix(".lock")):
+        if note.exists() and (database is None or database.exists()):
+            known = Store(**read_json(note))
+            if replace(known, experiment_id=None) == wanted:
+                return known
+        opened = _open_store(wanted)
+        write_json(note, asdict(opened))
+        return opened
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock that the kernel lets go when the process dies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _open_store(store: Store) -> Store:
+    """Create the store's schema and the experiment where they are missing."""
+    client = _client(str(store.uri))
     found = client.get_experiment_by_name(store.experiment)
     if found is not None:
         experiment_id = found.experiment_id
     else:
         location = Path(store.artifacts).resolve().as_uri() if store.artifacts else None
         experiment_id = client.create_experiment(store.experiment, artifact_location=location)
+    database = _sqlite_file(store.uri)
     if database is not None:
         with sqlite3.connect(database) as connection:  # readers do not block writers
             connection.execute("PRAGMA journal_mode=wal")
-    return Store(store.uri, store.experiment, experiment_id, store.artifacts)
+    return replace(store, experiment_id=experiment_id)
 
 
-def _sqlite_file(uri: str) -> Path | None:
-    if not uri.startswith("sqlite:///"):
+def _sqlite_file(uri: str | None) -> Path | None:
+    if uri is None or not uri.startswith("sqlite:///"):
         return None
     return Path(unquote(urlparse(uri).path)[1:])
 
@@ -116,35 +146,34 @@ def _log_values(client: Any, run_id: str, record: JobRecord) -> None:
         client.log_batch(run_id, metrics[start:stop], parameters[start:stop])
 
 
-def mirror_record(record: JobRecord, store: Store, pending: Path) -> str | None:
-    """Mirror ``record``; where that fails, keep it in ``pending`` and return why.
+def mirror_record(record: JobRecord, store: Store, folder: Path) -> str | None:
+    """Mirror ``record``; where that fails, keep it in ``folder / PENDING`` and return why.
 
     The record is on disk before anything is sent, so a job killed in between loses nothing.
     """
     if store.uri is None:
         return None
-    waiting = pending / f"{record.record_id}.json"
+    waiting = folder / PENDING / f"{record.record_id}.json"
     write_json(waiting, asdict(record))
-    if store.experiment_id is None:
-        return f"{store.uri} was not reached when the experiment began"
     try:
-        send_record(record, store)
-    except Exception as error:  # noqa: BLE001 - whatever the store throws, the job's result stands
-        return f"{store.uri}: {type(error).__name__}: {str(error).splitlines()[0][:200]}"
+        send_record(record, shared_store(store, folder))
+    except Exception as error:  # noqa: BLE001 - whatever the store throws, the result stands
+        reason = (str(error).splitlines() or [""])[0]
+        return f"{store.uri}: {type(error).__name__}: {reason[:200]}"
     waiting.unlink()
     return None
 
 
-def resend_pending(store: Store, pending: Path) -> tuple[int, int]:
-    """Send what is still in ``pending``; returns how many were sent and how many remain.
+def resend_pending(store: Store, folder: Path) -> tuple[int, int]:
+    """Send the records that wait; returns how many were sent and how many remain.
 
     Raises:
         Exception: whatever the tracking store throws; what was sent by then is sent.
     """
-    waiting = sorted(pending.glob("*.json"))
+    waiting = sorted((folder / PENDING).glob("*.json"))
     if not waiting or store.uri is None:
         return 0, len(waiting)
-    opened = open_store(store)
+    opened = shared_store(store, folder)
     for path in waiting:
         send_record(JobRecord(**read_json(path)), opened)
         path.unlink()

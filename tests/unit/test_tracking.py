@@ -1,5 +1,8 @@
 import json
 import sqlite3
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
 
 import pytest
 
@@ -7,17 +10,31 @@ from neuron_pruning.tracking import (
     JobRecord,
     Store,
     mirror_record,
-    open_store,
     resend_pending,
+    shared_store,
 )
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    """A real SQLite store: its schema takes seconds, so the module shares one."""
+def place(tmp_path_factory):
+    """Folder of a store that four processes opened at once, and what each of them got."""
     folder = tmp_path_factory.mktemp("store")
-    wanted = Store(f"sqlite:///{folder}/deep/m.db", "exp", None, str(folder / "artifacts"))
-    return open_store(wanted)
+    with ProcessPoolExecutor(4, mp_context=get_context("spawn")) as pool:
+        opened = list(pool.map(open_it, [folder] * 4))
+    return folder, opened
+
+
+def wanted_store(folder):
+    return Store(f"sqlite:///{folder}/deep/m.db", "exp", None, str(folder / "artifacts"))
+
+
+def open_it(folder):
+    return shared_store(wanted_store(folder), folder / "tracking")
+
+
+@pytest.fixture
+def store(place):
+    return place[1][0]
 
 
 def runs(store):
@@ -41,8 +58,10 @@ def record(tmp_path, name, **fields):
     )
 
 
-def test_the_store_is_made_once_and_keeps_its_experiment(store):
-    assert open_store(store).experiment_id == store.experiment_id
+def test_processes_that_open_a_new_store_at_once_share_one_experiment(place, store):
+    folder, opened = place
+    assert len({s.experiment_id for s in opened}) == 1 and store.experiment_id is not None
+    assert open_it(folder) == store
     with sqlite3.connect(store.uri.removeprefix("sqlite:///")) as database:
         assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
@@ -50,7 +69,8 @@ def test_the_store_is_made_once_and_keeps_its_experiment(store):
 def test_a_record_becomes_a_run(store, tmp_path):
     from mlflow import MlflowClient
 
-    assert mirror_record(record(tmp_path, "one"), store, tmp_path / "pending") is None
+    wanted = replace(store, experiment_id=None)
+    assert mirror_record(record(tmp_path, "one"), wanted, tmp_path) is None
     (run,) = [r for r in runs(store) if r.data.tags["rule"] == "one"]
     assert run.info.status == "FINISHED" and run.info.run_name == "one"
     assert (run.info.start_time, run.info.end_time) == (1000, 5000)
@@ -65,22 +85,21 @@ def test_a_record_becomes_a_run(store, tmp_path):
 
 def test_nothing_is_lost_when_the_store_is_down_and_nothing_comes_twice(store, tmp_path):
     pending = tmp_path / "pending"
-    down = Store("http://127.0.0.1:9", "exp", store.experiment_id)
-    problem = mirror_record(record(tmp_path, "two"), down, pending)
-    assert problem and problem.startswith("http://127.0.0.1:9")
-    unopened = Store(store.uri, "exp", None)
-    assert "not reached" in mirror_record(record(tmp_path, "three"), unopened, pending)
+    down = Store("http://127.0.0.1:9", "exp")
+    for name in ("two", "three"):
+        problem = mirror_record(record(tmp_path, name), down, tmp_path)
+        assert problem and problem.startswith("http://127.0.0.1:9")
     kept = sorted(pending.iterdir())
     assert sorted(json.loads(p.read_text())["name"] for p in kept) == ["three", "two"]
     copies = {p.name: p.read_text() for p in kept}
-    assert resend_pending(store, pending) == (2, 0)
+    assert resend_pending(replace(store, experiment_id=None), tmp_path) == (2, 0)
     assert list(pending.iterdir()) == []
     for name, text in copies.items():  # as if the job had died between sending and deleting
         (pending / name).write_text(text)
-    assert resend_pending(store, pending) == (2, 0)
+    assert resend_pending(replace(store, experiment_id=None), tmp_path) == (2, 0)
     assert sorted(r.data.tags["rule"] for r in runs(store)).count("two") == 1
 
 
 def test_tracking_can_be_switched_off(tmp_path):
-    assert mirror_record(record(tmp_path, "x"), Store(None, "exp"), tmp_path / "pending") is None
+    assert mirror_record(record(tmp_path, "x"), Store(None, "exp"), tmp_path) is None
     assert not (tmp_path / "pending").exists()

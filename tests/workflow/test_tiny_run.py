@@ -170,13 +170,14 @@ def test_a_second_run_finds_nothing_to_do(finished):
             {"split_dataset": 1, "initialise": 2, "train": 3, "evaluate": 3}
             | {"select_hyperparameters": 1, "table1": 1},
         ),
+        ({"tracking": {"uri": None}}, {}),
         ({"seeds": [0]}, {"select_hyperparameters": 1, "table1": 1}),
         (
             {"pruning": {"compensation": "none"}},
             {"prune": 12, "prune_untrained": 12, "table4": 1},
         ),
     ],
-    ids=["angle", "learning rate", "epochs", "seeds", "fewer seeds", "compensation"],
+    ids=["angle", "learning rate", "epochs", "seeds", "tracking", "fewer seeds", "compensation"],
 )
 def test_a_changed_value_reruns_only_what_depends_on_it(finished, overlay, rerun):
     """Jobs behind the selection appear once it has been made again: all but those count."""
@@ -190,6 +191,13 @@ def test_a_changed_value_reruns_only_what_depends_on_it(finished, overlay, rerun
 
 def test_a_dropped_table_format_reruns_nothing_but_the_report(finished):
     assert set(finished.dry_run({"tables": {"formats": ["csv", "html"]}})) <= {"build_report"}
+
+
+def test_an_added_table_format_makes_the_table_again(finished, tmp_path):
+    """To Snakemake a format that was added is a file that is not there yet."""
+    folder = shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
+    (folder / "results" / "tiny" / "tables" / "table1.html").unlink()
+    assert type(finished)(folder).dry_run() == {"table1": 1, "build_report": 1}
 
 
 def test_a_changed_module_reruns_its_dependents(finished, tmp_path):
@@ -213,5 +221,5 @@ def test_training_again_gives_identical_metrics(finished, tmp_path):
     settings = ["--set-threads", "train=1", "evaluate=1"]
     ran = project.run(target, "--forcerun", "train", *settings)
     assert ran.returncode == 0, ran.stderr
-    assert "rule train" in ran.stderr + ran.stdout
+    assert "Train alexnet, learning rate 0.001" in ran.stderr + ran.stdout
     assert (folder / target).read_bytes() == before
