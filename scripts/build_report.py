@@ -34,7 +34,7 @@ from neuron_pruning.figures import (
 )
 from neuron_pruning.files import write_text
 from neuron_pruning.records import read_many, read_rows
-from neuron_pruning.tables import DISPLAY_NAMES, count, degrees, percent
+from neuron_pruning.tables import DISPLAY_NAMES, count, degrees, over_seeds, percent
 from table1 import display as display_settings
 from table4 import display as display_prunings
 from table_classes import display as display_classes
@@ -478,7 +478,7 @@ def table_of(path: Path) -> dict[str, Any]:
     number = int(re.sub(r"\D", "", path.stem))
     display = {1: display_settings, 4: display_prunings}.get(number, display_classes)(rows)
     first = rows.iloc[0]
-    figures = "mean ± standard deviation over seeds" if rows["seeds"].max() > 1 else "of one seed"
+    figures = over_seeds(rows["seeds"].max())
     name = display_name(first["model"])
     captions = {
         1: "Train and test accuracy of every setting in percent; * marks the selected ones.",

@@ -8,7 +8,7 @@ import yaml
 
 from adapter import Mirrored, run_job
 from neuron_pruning.records import column, read_rows, schema
-from neuron_pruning.tables import DISPLAY_NAMES, percent, write_table
+from neuron_pruning.tables import DISPLAY_NAMES, over_seeds, percent, write_table
 from select_hyperparameters import SELECTION_SCHEMA
 
 TABLE_SCHEMA = schema(
@@ -28,8 +28,7 @@ def table1(
     published = published.rename(columns=lambda c: f"paper_{c}" if "accuracy" in c else c)
     rows = rows.merge(published, how="left", on=["model", "learning_rate", "batch_size"])
     size = "/".join(str(n) for n in sorted(set(rows["test_images"])))
-    seeds = "/".join(str(n) for n in sorted(set(rows["seeds"])))
-    text = f"Table 1. {caption} Mean ± standard deviation over {seeds} seeds, in percent; "
+    text = f"Table 1. {caption} In percent, {over_seeds(rows['seeds'].max())}; "
     text += f"{size} test images; * selected."
     write_table(rows[TABLE_SCHEMA.names], display(rows), text, TABLE_SCHEMA, table, rendered)
     return Mirrored()

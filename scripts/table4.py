@@ -9,7 +9,7 @@ import yaml
 from adapter import Mirrored, run_job
 from neuron_pruning.distinctiveness import RULES
 from neuron_pruning.records import column, read_many, schema
-from neuron_pruning.tables import DISPLAY_NAMES, count, degrees, percent, write_table
+from neuron_pruning.tables import DISPLAY_NAMES, count, degrees, over_seeds, percent, write_table
 
 KEYS = ["experiment", "recipe", "model", "learning_rate", "batch_size", "state", "layer", "angle"]
 AVERAGED = {
@@ -52,9 +52,10 @@ def table4(
     published = published.rename(columns={name: f"paper_{name}" for name in PAPER})
     published = published.assign(state="trained", angle=published["angle"].astype(float))
     rows = rows.merge(published.drop(columns="units"), how="left", on=["model", "angle", "state"])
+    first = rows.iloc[0]
     text = (
-        f"Table 4. {caption} Mean ± standard deviation over {rows['seeds'].max()} seeds; "
-        f"accuracy in percent of {rows['test_images'].max()} test images."
+        f"Table 4. {caption} Figures are {over_seeds(first['seeds'])}; "
+        f"accuracy in percent of {first['test_images']} test images."
     )
     write_table(rows[TABLE_SCHEMA.names], display(rows), text, TABLE_SCHEMA, table, rendered)
     return Mirrored()

@@ -9,7 +9,7 @@ import yaml
 
 from adapter import Mirrored, run_job
 from neuron_pruning.records import column, read_many, schema
-from neuron_pruning.tables import DISPLAY_NAMES, share, write_table
+from neuron_pruning.tables import DISPLAY_NAMES, over_seeds, share, write_table
 
 METRICS = ("precision", "recall", "accuracy")
 TABLE_SCHEMA = schema(
@@ -57,8 +57,8 @@ def table_classes(
     first = rows.iloc[0]
     text = (
         f"Table {number}. {caption} {DISPLAY_NAMES.get(first['model'], first['model'])}, learning "
-        f"rate {first['learning_rate']:g}, batch size {first['batch_size']}; mean ± standard "
-        f"deviation over {first['seeds']} seeds; {first['test_images']} test images."
+        f"rate {first['learning_rate']:g}, batch size {first['batch_size']}; "
+        f"{over_seeds(first['seeds'])}; {first['test_images']} test images."
     )
     write_table(rows[TABLE_SCHEMA.names], display(rows), text, TABLE_SCHEMA, table, rendered)
     return Mirrored()

@@ -39,6 +39,11 @@ def _figure(mean: float | None, deviation: float | None, scale: float, digits: i
     return f"{text} ± {deviation * scale:.{digits}f}"
 
 
+def over_seeds(seeds: int) -> str:
+    """What the figures of a caption are."""
+    return "of one seed" if seeds == 1 else f"mean ± standard deviation over {seeds} seeds"
+
+
 def degrees(angle: float) -> str:
     """``15°`` or ``7.5°``."""
     return f"{angle:g}°"
