@@ -30,8 +30,8 @@ RUNS = Paramspace(
         [
             (model, learning_rate, batch_size, seed)
             for model in MODELS
-            for learning_rate in config["models"][model]["learning_rates"]
             for batch_size in config["models"][model]["batch_sizes"]
+            for learning_rate in config["models"][model]["learning_rates"]
             for seed in SEEDS
         ],
         columns=["model", "learning_rate", "batch_size", "seed"],

@@ -3,6 +3,7 @@ rule evaluate:
         array=f"{ROOT}/dataset/images.npy",
         split=f"{ROOT}/splits/seed~{{seed}}.parquet",
         network=network_of,
+        about=about_network,
         code=code_of("evaluate"),
     output:
         predictions=f"{EVALUATION}/predictions.parquet",

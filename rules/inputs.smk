@@ -37,6 +37,11 @@ def network_of(wildcards):
     return f"{ROOT}/runs/{RUN}/network.safetensors"
 
 
+def about_network(wildcards):
+    """Description of that checkpoint: architecture and provenance."""
+    return network_of(wildcards).replace(".safetensors", ".json")
+
+
 def run_paths(pattern, **selected):
     """``pattern`` for every run of the grid whose parameters equal ``selected``."""
     rows = RUNS.dataframe

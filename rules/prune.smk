@@ -3,6 +3,7 @@ rule prune:
         array=f"{ROOT}/dataset/images.npy",
         split=f"{ROOT}/splits/seed~{{seed}}.parquet",
         network=network_of,
+        about=about_network,
         activations=f"{EVALUATION}/activations.safetensors",
         code=code_of("prune"),
     output:

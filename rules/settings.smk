@@ -52,7 +52,7 @@ def dataset_fingerprint():
         return ""
     digest = hashlib.sha256()
     for path in sorted(Path(folder).glob("*/*")):
-        status = path.stat()
+        status = path.lstat()
         digest.update(f"{path}/{status.st_size}/{status.st_mtime_ns}".encode())
     return digest.hexdigest()
 
@@ -71,16 +71,23 @@ def train_settings(wildcards):
     """Settings of one run."""
     return dict(
         keys=keys_of(wildcards),
+        belongs=keys_of_initial(wildcards),
+        architecture=architecture_of(wildcards),
         training=dict(**config["training"], optimiser=RECIPE["optimiser"]),
     )
 
 
-def evaluate_settings(wildcards):
-    """Settings of one evaluation; ``belongs`` is what the checkpoint must say of itself."""
+def belongs_to(wildcards):
+    """What a checkpoint must say of itself: trained, or as it was before its first step."""
     trained = wildcards.state == "trained"
+    return keys_of(wildcards) if trained else keys_of_initial(wildcards)
+
+
+def evaluate_settings(wildcards):
+    """Settings of one evaluation."""
     return dict(
         keys=keys_of(wildcards),
-        belongs=keys_of(wildcards) if trained else keys_of_initial(wildcards),
+        belongs=belongs_to(wildcards),
         architecture=architecture_of(wildcards),
         state=wildcards.state,
         batch_size=config["evaluation"]["batch_size"],
@@ -91,6 +98,8 @@ def prune_settings(wildcards):
     """Settings of one pruning."""
     return dict(
         keys=keys_of(wildcards),
+        belongs=belongs_to(wildcards),
+        architecture=architecture_of(wildcards),
         state=wildcards.state,
         layer=config["models"][wildcards.model]["pruned_layer"],
         angle=float(wildcards.angle),

@@ -29,6 +29,7 @@ rule train:
         array=f"{ROOT}/dataset/images.npy",
         split=f"{ROOT}/splits/seed~{{seed}}.parquet",
         initial=f"{ROOT}/networks/model~{{model}}/seed~{{seed}}/initial.safetensors",
+        about=f"{ROOT}/networks/model~{{model}}/seed~{{seed}}/initial.json",
         code=code_of("train"),
     output:
         network=f"{ROOT}/runs/{RUN}/network.safetensors",

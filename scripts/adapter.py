@@ -14,14 +14,13 @@ from typing import Any
 from neuron_pruning.errors import UserError
 from neuron_pruning.tracking import JobRecord, Store, milliseconds, mirror_record
 
-NOT_ARGUMENTS = {"code"}  # an input that only says when to run again
+NOT_ARGUMENTS = {"code", "about"}  # inputs that only say when to run again
 
 
 @dataclass(frozen=True)
 class Mirrored:
     """What a script's function returns for the tracking store besides its files."""
 
-    parameters: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     series: Mapping[str, list[float]] = field(default_factory=dict)
 
@@ -81,7 +80,7 @@ def _job_name(snakemake: Any) -> str:
 
 def _explain(snakemake: Any, error: Exception) -> None:
     """One message a person can act on; a traceback only where the fault is not theirs."""
-    if isinstance(error, UserError | ValueError):
+    if isinstance(error, UserError):
         logging.error("%s: %s", _job_name(snakemake), error)
         text = str(error)
     else:
@@ -91,10 +90,25 @@ def _explain(snakemake: Any, error: Exception) -> None:
 
 
 def _mirror(snakemake: Any, mirrored: Mirrored, started: int, status: str) -> None:
+    """Tell the tracking store; whatever fails there is a warning, for the files are complete."""
+    try:
+        problem = _send(snakemake, mirrored, started, status)
+    except Exception as error:  # noqa: BLE001 - the mirror must never cost finished work
+        problem = f"{type(error).__name__}: {error}"
+    if problem is not None:
+        logging.warning("not mirrored to MLflow: %s", problem)
+        print(
+            f"warning: {_job_name(snakemake)} was not mirrored to MLflow ({problem}); its files "
+            "are complete. Send it later: snakemake resend_tracking",
+            file=sys.stderr,
+        )
+
+
+def _send(snakemake: Any, mirrored: Mirrored, started: int, status: str) -> str | None:
     record = JobRecord(
         name=_job_name(snakemake),
         tags=dict(_tags(snakemake)),
-        parameters=_flatten({**snakemake.params.get("settings", {}), **mirrored.parameters}),
+        parameters=_flatten(snakemake.params.get("settings", {})),
         metrics=dict(mirrored.metrics),
         series=dict(mirrored.series),
         artifacts=[*map(str, snakemake.output), str(snakemake.log[0])],
@@ -104,14 +118,7 @@ def _mirror(snakemake: Any, mirrored: Mirrored, started: int, status: str) -> No
     )
     experiment, tracking = snakemake.config["experiment"], snakemake.config["tracking"]
     store = Store(tracking["uri"], experiment, None, tracking["artifacts"])
-    problem = mirror_record(record, store, Path("results") / experiment / "tracking")
-    if problem is not None:
-        logging.warning("not mirrored to MLflow: %s", problem)
-        print(
-            f"warning: {record.name} was not mirrored to MLflow ({problem}); its files are "
-            "complete. Send it later: snakemake resend_tracking",
-            file=sys.stderr,
-        )
+    return mirror_record(record, store, Path("results") / experiment / "tracking")
 
 
 def _tags(snakemake: Any) -> Iterator[tuple[str, str]]:
@@ -127,9 +134,18 @@ def _tags(snakemake: Any) -> Iterator[tuple[str, str]]:
 
 def git_commit() -> str:
     """Commit of the workflow, with ``+`` where files differ from it."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=40"]
-    answer = subprocess.run([*command, "--dirty=+"], capture_output=True, text=True, check=False)
-    return answer.stdout.strip() or "unknown"
+    commit = _git("rev-parse", "HEAD")
+    return commit + ("+" if commit and _git("status", "--porcelain", "-uno") else "") or "unknown"
+
+
+def _git(*arguments: str) -> str:
+    """What git prints; nothing where there is no git or no repository."""
+    command = ["git", "-C", str(Path(__file__).parent), *arguments]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return answer.stdout.strip() if answer.returncode == 0 else ""
 
 
 def _device() -> str:

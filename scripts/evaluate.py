@@ -19,7 +19,7 @@ from neuron_pruning.evaluation import (
 )
 from neuron_pruning.files import atomic_path
 from neuron_pruning.images import open_array
-from neuron_pruning.networks import build_network
+from neuron_pruning.networks import with_classes
 from neuron_pruning.records import column, schema, write_rows
 from neuron_pruning.splits import Split, read_split
 
@@ -73,9 +73,7 @@ def evaluate(
     """Run all images through the network once and write what it says."""
     device = choose_device(threads)
     images, parts = open_array(array), read_split(split)
-    widths = [*architecture["widths"], len(parts.classes)]
-    expected = build_network(**{**architecture, "widths": widths}).architecture
-    check_belongs(network, expected, belongs)
+    check_belongs(network, with_classes(architecture, len(parts.classes)), belongs)
     outputs = compute_activations(load_network(network), images, batch_size, device)
     with atomic_path(activations) as temporary:
         save_file(outputs, temporary)

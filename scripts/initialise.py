@@ -4,13 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from adapter import Mirrored, run_job
 from neuron_pruning.checkpoints import save_network
 from neuron_pruning.devices import choose_device
 from neuron_pruning.images import load_batch, open_array
 from neuron_pruning.initialisation import InitialisationSettings, initialise_network
-from neuron_pruning.networks import build_network, count_parameters
+from neuron_pruning.networks import count_parameters, with_classes
 from neuron_pruning.seeds import derive_seed
 from neuron_pruning.splits import read_split
 
@@ -26,16 +27,17 @@ def initialise(
     threads: int = 1,
 ) -> Mirrored:
     """Write the network before its first step."""
-    device = choose_device(threads)
+    choose_device(threads)
+    cpu = torch.device("cpu")  # the same initial network whatever trains it
     images, parts = open_array(array), read_split(split)
-    blank = build_network(
-        **{**architecture, "widths": [*architecture["widths"], len(parts.classes)]}
-    )
     settings = InitialisationSettings(**initialisation)
     calibration = np.random.default_rng(derive_seed(keys["seed"], "calibration"))
     rows = calibration.permutation(parts.positions("train"))[: settings.calibration_images]
     start = initialise_network(
-        blank.architecture, settings, keys["seed"], load_batch(images, rows, device)
+        with_classes(architecture, len(parts.classes)),
+        settings,
+        keys["seed"],
+        load_batch(images, rows, cpu),
     )
     save_network(start, network, keys)
     return Mirrored(metrics={"parameters": count_parameters(start)})

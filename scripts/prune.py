@@ -8,13 +8,13 @@ import pyarrow as pa
 from safetensors.numpy import load_file
 
 from adapter import Mirrored, run_job
-from neuron_pruning.checkpoints import load_network, save_network
+from neuron_pruning.checkpoints import check_belongs, load_network, save_network
 from neuron_pruning.devices import choose_device
 from neuron_pruning.distinctiveness import RULES, Selection, select_units
 from neuron_pruning.errors import UserError
 from neuron_pruning.evaluation import compute_activations, cross_entropy
 from neuron_pruning.images import open_array
-from neuron_pruning.networks import Network, count_multiply_adds, count_parameters
+from neuron_pruning.networks import Network, count_multiply_adds, count_parameters, with_classes
 from neuron_pruning.records import column, schema, write_rows
 from neuron_pruning.splits import read_split
 from neuron_pruning.surgery import prune_layer
@@ -62,6 +62,8 @@ def prune(
     metrics: Path,
     units: Path,
     keys: dict[str, Any],
+    belongs: dict[str, Any],
+    architecture: dict[str, Any],
     state: str,
     layer: str,
     angle: float,
@@ -78,6 +80,7 @@ def prune(
             f"models.{keys['model']}.pruned_layer: no layer {layer!r}; "
             f"hidden layers are {', '.join(list(sorted(outputs))[:-1])}"
         )
+    check_belongs(network, with_classes(architecture, len(parts.classes)), belongs)
     before = load_network(network)
     training = outputs[layer][parts.positions("train")]
     selection = select_units(training, angle, **distinctiveness)

@@ -10,9 +10,10 @@ from typing import Any
 import pyarrow as pa
 
 from adapter import Mirrored, run_job
-from neuron_pruning.checkpoints import check_belongs, load_network, read_description, save_network
+from neuron_pruning.checkpoints import check_belongs, load_network, save_network
 from neuron_pruning.devices import choose_device, device_name
 from neuron_pruning.images import open_array
+from neuron_pruning.networks import with_classes
 from neuron_pruning.records import column, schema, write_rows
 from neuron_pruning.splits import read_split
 from neuron_pruning.training import (
@@ -44,14 +45,15 @@ def train(
     description: Path,
     history: Path,
     keys: dict[str, Any],
+    belongs: dict[str, Any],
+    architecture: dict[str, Any],
     training: dict[str, Any],
     threads: int = 1,
 ) -> Mirrored:
     """Train the initial network; write it and its history, a row an epoch."""
     device = choose_device(threads)
     images, parts = open_array(array), read_split(split)
-    architecture, _ = read_description(initial)
-    check_belongs(initial, architecture, {k: keys[k] for k in ("recipe", "model", "seed")})
+    check_belongs(initial, with_classes(architecture, len(parts.classes)), belongs)
     settings = training_settings(training, keys)
     trained = load_network(initial)
     patterns = {

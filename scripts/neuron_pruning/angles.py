@@ -5,6 +5,8 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neuron_pruning.errors import UserError
+
 Centring = Literal["half", "mean", "none"]
 
 BLOCK = 1024  # rows of the angle matrix computed at once: bounds the temporary memory
@@ -14,17 +16,17 @@ def check_activations(activations: ArrayLike) -> NDArray[np.float64]:
     """Activations as a float64 matrix of N patterns x H units.
 
     Raises:
-        ValueError: not two-dimensional, no pattern, fewer than two units, NaN or infinity.
+        UserError: not two-dimensional, no pattern, fewer than two units, NaN or infinity.
     """
     matrix = np.asarray(activations, dtype=np.float64)
     if matrix.ndim != 2:
-        raise ValueError(f"activations must be N patterns x H units, not {matrix.ndim}-dimensional")
+        raise UserError(f"activations must be N patterns x H units, not {matrix.ndim}-dimensional")
     patterns, units = matrix.shape
     if patterns < 1 or units < 2:
-        raise ValueError(f"angles need patterns and two units at least, got {patterns} x {units}")
+        raise UserError(f"angles need patterns and two units at least, got {patterns} x {units}")
     broken = np.flatnonzero(~np.isfinite(matrix).all(axis=0))
     if broken.size:
-        raise ValueError(f"activations of unit {broken[0]} are NaN or infinite: training diverged")
+        raise UserError(f"activations of unit {broken[0]} are NaN or infinite: training diverged")
     return matrix
 
 
@@ -35,7 +37,7 @@ def centre(activations: NDArray[np.float64], centring: Centring = "half") -> NDA
     the unit's own mean; ``none`` nothing.
     """
     if centring not in get_args(Centring):
-        raise ValueError(f"centring must be one of {get_args(Centring)}, not {centring!r}")
+        raise UserError(f"centring must be one of {get_args(Centring)}, not {centring!r}")
     if centring == "half":
         return activations - 0.5
     if centring == "mean":
@@ -55,7 +57,7 @@ def pairwise_angles(activations: ArrayLike, centring: Centring = "half") -> NDAr
         angle: its pairs get 90 degrees, so that no rule ever finds it similar to anything.
 
     Raises:
-        ValueError: see :func:`check_activations`.
+        UserError: see :func:`check_activations`.
     """
     centred = centre(check_activations(activations), centring)
     lengths = np.linalg.norm(centred, axis=0)

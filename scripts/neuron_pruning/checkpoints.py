@@ -22,20 +22,9 @@ def save_network(network: Network, path: Path, provenance: dict[str, Any]) -> No
     """Write weights to ``path`` and architecture and provenance to the JSON beside it."""
     tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     with atomic_path(path) as temporary:
-        try:
-            save_file(tensors, temporary)
-        except SafetensorError as error:
-            raise _disk_error(error) from error
+        save_file(tensors, temporary)
     description = {"architecture": asdict(network.architecture), "provenance": provenance}
     write_json(description_path(path), description)
-
-
-def _disk_error(error: SafetensorError) -> Exception:
-    """The OSError behind safetensors' own exception, which tells only its text."""
-    for number in (28, 27, 122):  # ENOSPC, EFBIG, EDQUOT
-        if f"os error {number}" in str(error):
-            return OSError(number, str(error))
-    return error
 
 
 def read_description(path: Path) -> tuple[Architecture, dict[str, Any]]:

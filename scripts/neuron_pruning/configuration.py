@@ -1,14 +1,31 @@
 """The config against its schema: defaults filled in, errors said for a person."""
 
 import difflib
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonschema import Draft202012Validator, ValidationError
+from jsonschema import Draft202012Validator, ValidationError, validators
 
 from neuron_pruning.errors import UserError
+
+
+def _is_integer(_checker: object, value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(checker: object, value: object) -> bool:
+    return _is_integer(checker, value) or (isinstance(value, float) and math.isfinite(value))
+
+
+CONVOLUTIONS = {"alexnet": 6, "vgg": 7}
+
+# JSON Schema takes 64.0 for an integer, which would end up in paths; YAML knows .nan and .inf.
+STRICT = Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer).redefine(
+    "number", _is_number
+)
 
 
 def check_config(config: dict[str, Any], schema_path: Path) -> None:
@@ -19,7 +36,7 @@ def check_config(config: dict[str, Any], schema_path: Path) -> None:
     """
     schema = yaml.safe_load(schema_path.read_text(encoding="utf-8"))
     _fill_defaults(config, schema, schema)
-    validator = Draft202012Validator(schema)
+    validator = validators.extend(Draft202012Validator, type_checker=STRICT)(schema)
     faults = [line for error in validator.iter_errors(config) for line in _explain(error)]
     faults = faults or list(_cross_checks(config))
     if faults:
@@ -54,7 +71,7 @@ def _explain(error: ValidationError) -> Iterator[str]:
     if error.validator == "additionalProperties":
         known = list(error.schema["properties"])
         for key in error.instance.keys() - set(known):
-            near = difflib.get_close_matches(key, known, n=1)
+            near = difflib.get_close_matches(str(key), known, n=1)
             meant = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
             yield f"{place + '.' if place else ''}{key}: unknown key; {meant}"
     elif error.validator == "type" and error.validator_value == "number":
@@ -81,7 +98,11 @@ def _cross_checks(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _check_model(config: Mapping[str, Any], name: str) -> Iterator[str]:
-    model = config["models"][name]
+    model, layers = config["models"][name], CONVOLUTIONS[name]
+    if len(model["channels"]) != layers:
+        yield f"models.{name}.channels: {name} has {layers} convolutions, not " + str(
+            len(model["channels"])
+        )
     hidden = [f"fc{number}" for number in range(1, len(model["widths"]) + 1)]
     if model["pruned_layer"] not in hidden:
         yield (

@@ -14,7 +14,7 @@ from typing import Literal, get_args
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from neuron_pruning.errors import UserError
 from neuron_pruning.files import atomic_path
@@ -35,8 +35,8 @@ INDEX_SCHEMA = schema(
     column("movie", pa.string(), "group of clips: file name before the last two underscores"),
     column("clip", pa.string(), "group of frames: file name before the last underscore"),
     column("sha256", pa.string(), "hash of the file's bytes"),
-    column("width", pa.int64(), "width as stored", "pixels"),
-    column("height", pa.int64(), "height as stored", "pixels"),
+    column("width", pa.int64(), "width before resizing, upright", "pixels"),
+    column("height", pa.int64(), "height before resizing, upright", "pixels"),
     column("mode", pa.string(), "colour mode as stored"),
     run=False,
 )
@@ -118,7 +118,7 @@ def _check_class(name: str, count: int) -> None:
 
 
 def read_image(path: Path, settings: DatasetSettings) -> tuple[NDArray[np.uint8], str, int, int]:
-    """Pixels (height x width x 3), colour mode, stored width and stored height of a file.
+    """Pixels (height x width x 3), colour mode as stored, width and height of a file.
 
     EXIF orientation is honoured; grey, palette and RGBA become RGB.
 
@@ -126,9 +126,10 @@ def read_image(path: Path, settings: DatasetSettings) -> tuple[NDArray[np.uint8]
         OSError: the file is truncated or no image.
     """
     with Image.open(path) as stored:
-        mode, (width, height) = stored.mode, stored.size
+        mode = stored.mode
         stored.load()
         upright = ImageOps.exif_transpose(stored)
+        width, height = upright.size
         if upright.mode.startswith("I"):  # 16-bit grey: the upper eight bits
             upright = Image.fromarray((np.asarray(upright) >> 8).clip(0, 255).astype(np.uint8))
         rgb = upright.convert("RGB")  # ASSUME: transparency is dropped, not blended
@@ -149,11 +150,11 @@ def resize_image(image: Image.Image, settings: DatasetSettings) -> Image.Image:
     return ImageOps.pad(image, (width, height), Image.Resampling.LANCZOS, color=PADDING)
 
 
-def group_names(stem: str) -> tuple[str, str]:
-    """Movie and clip of ``Movie_timestamp_frame``; any other name is a group of its own."""
-    match = NAME.match(stem)
+def group_names(image: str) -> tuple[str, str]:
+    """Movie and clip of ``label/Movie_timestamp_frame``; any other image is its own group."""
+    match = NAME.match(image.rsplit("/", 1)[-1])
     if match is None:
-        return stem, stem
+        return image, image
     return match["movie"], f"{match['movie']}_{match['timestamp']}"
 
 
@@ -202,11 +203,9 @@ def _decode_all(
 def _decode(path: Path, settings: DatasetSettings) -> Decoded:
     try:
         pixels, mode, width, height = read_image(path, settings)
-    except (UnidentifiedImageError, Image.DecompressionBombError, ValueError) as error:
-        return path, None, None, str(error)
-    except OSError as error:
-        return path, None, None, str(error)
-    movie, clip = group_names(path.stem)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        return path, None, None, str(error)  # Pillow's SyntaxError: a damaged PNG chunk
+    movie, clip = group_names(f"{path.parent.name}/{path.stem}")
     label, digest = path.parent.name, hashlib.sha256(path.read_bytes()).hexdigest()
     image = f"{label}/{path.name}"
     return path, pixels, ImageRecord(-1, image, label, movie, clip, digest, width, height, mode), ""

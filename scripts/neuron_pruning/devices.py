@@ -1,6 +1,7 @@
 """Where the arithmetic runs."""
 
 import ctypes
+import os
 import platform
 import sys
 
@@ -11,6 +12,7 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # parameters of glibc's mallopt
 
 def choose_device(threads: int) -> torch.device:
     """The first CUDA device, or the CPU with ``threads`` threads; deterministic either way."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS is not
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined] # slow debugging aid
     torch.set_num_threads(threads)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuron_pruning.angles import Centring, centre, check_activations, pairwise_angles
+from neuron_pruning.errors import UserError
 
 Rule = Literal["short", "constant", "similar", "complementary"]
 Complementary = Literal["both", "lossless"]
@@ -36,6 +37,7 @@ class Selection:
 
     units: int
     removals: tuple[Removal, ...]
+    largest_similar_angle: float | None = None  # degrees, of a unit and the one that stands in
 
     @property
     def kept(self) -> tuple[int, ...]:
@@ -48,12 +50,6 @@ class Selection:
         """Removed units by rule, every rule named."""
         found = Counter(removal.rule for removal in self.removals)
         return {rule: found[rule] for rule in RULES}
-
-    @property
-    def largest_similar_angle(self) -> float | None:
-        """Largest angle in degrees between a removed unit and its survivor."""
-        angles = [r.angle for r in self.removals if r.rule == "similar" and r.angle is not None]
-        return max(angles, default=None)
 
 
 def select_units(
@@ -76,19 +72,35 @@ def select_units(
         complementary: ``both`` units of a pair go, or ``lossless``: the higher index alone.
 
     Raises:
-        ValueError: a setting out of range, or activations that have no angles.
+        UserError: a setting out of range, or activations that have no angles.
     """
     if not 0 < angle <= 90:
-        raise ValueError(f"angle must be in (0, 90] degrees, not {angle}")
+        raise UserError(f"angle must be in (0, 90] degrees, not {angle}")
     if complementary not in get_args(Complementary):
-        raise ValueError(f"complementary must be both or lossless, not {complementary!r}")
+        raise UserError(f"complementary must be both or lossless, not {complementary!r}")
     matrix = check_activations(activations)
     alive = np.ones(matrix.shape[1], dtype=bool)
     removals = list(_flat_units(matrix, alive, centring, short_threshold, constant_threshold))
     angles = pairwise_angles(matrix, centring)
     removals += _similar_units(angles, alive, angle)
     removals += _complementary_units(angles, alive, angle, complementary)
-    return Selection(matrix.shape[1], tuple(removals))
+    return Selection(matrix.shape[1], tuple(removals), _largest_similar_angle(removals, angles))
+
+
+def _largest_similar_angle(removals: list[Removal], angles: NDArray[np.float64]) -> float | None:
+    """Largest angle between a removed unit and the one that has its weights in the end.
+
+    ASSUME: a survivor may go in its turn, in favour of a third unit; the weights travel on, and
+    the angle to that third unit may exceed the threshold. So it is recorded.
+    """
+    heirs = {r.unit: r.partner for r in removals if r.rule == "similar" and r.partner is not None}
+
+    def last_heir(unit: int) -> int:
+        while unit in heirs:
+            unit = heirs[unit]
+        return unit
+
+    return max((float(angles[unit, last_heir(unit)]) for unit in heirs), default=None)
 
 
 def _flat_units(
@@ -98,7 +110,10 @@ def _flat_units(
     short_threshold: float,
     constant_threshold: float,
 ) -> Iterator[Removal]:
-    """Short units, then constant ones; a unit without a direction counts as constant."""
+    """Short units, then constant ones; a unit without a direction counts as constant.
+
+    ASSUME: the paper names neither class; both come from Gedeon & Harris.
+    """
     rms = np.sqrt((matrix**2).mean(axis=0))
     directionless = ~centre(matrix, centring).any(axis=0)
     constant = directionless | (matrix.std(axis=0) < constant_threshold)
@@ -118,7 +133,7 @@ def _pairs(
 ) -> Iterator[tuple[int, int]]:
     """Pairs i < j with ``chosen`` by ascending ``order_by``, both alive when it is their turn."""
     first, second = np.nonzero(np.triu(chosen & alive & alive[:, None], 1))
-    # Below 1e-6 degrees arccos is rounding noise: equal angles go by index.
+    # ASSUME: below 1e-6 degrees arccos is rounding noise: equal angles go by index.
     order = np.argsort(order_by[first, second].round(6), kind="stable")
     for i, j in zip(first[order].tolist(), second[order].tolist(), strict=True):
         if alive[i] and alive[j]:
@@ -128,7 +143,10 @@ def _pairs(
 def _similar_units(
     angles: NDArray[np.float64], alive: NDArray[np.bool_], threshold: float
 ) -> Iterator[Removal]:
-    """Higher index of every pair below the threshold, never by transitive closure."""
+    """Higher index of every pair below the threshold, never by transitive closure.
+
+    ASSUME: the paper does not say which of two similar units goes.
+    """
     for i, j in _pairs(angles < threshold, angles, alive):
         alive[j] = False
         yield Removal(j, "similar", partner=i, angle=float(angles[i, j]))
@@ -140,7 +158,11 @@ def _complementary_units(
     threshold: float,
     rule: Complementary,
 ) -> Iterator[Removal]:
-    """Pairs above 180 - threshold among the survivors; at least one unit stays."""
+    """Pairs above 180 - threshold among the survivors; at least one unit stays.
+
+    ASSUME: of the paper's "less than 15 degrees ... complementary, and both should be removed"
+    the first half is read as similar, the second as this rule.
+    """
     for i, j in _pairs(angles > 180.0 - threshold, -angles, alive):
         pair_angle = float(angles[i, j])
         if rule == "both":

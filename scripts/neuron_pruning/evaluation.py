@@ -55,19 +55,23 @@ def class_metrics(
 ) -> list[dict[str, Any]]:
     """Rows ``class, metric, value``: accuracy over all, and four figures a class.
 
-    A figure whose denominator is empty (a class that was never predicted has no precision) is
-    reported as 0, as scikit-learn does.
+    A class that was never predicted has the precision 0, as in scikit-learn; recall and F1 of a
+    class without images are not a number, and left out of means.
     """
     matrix = confusion_matrix(truth, predicted, len(classes))
     hit = np.diag(matrix)
     figures = {
         "precision": _ratio(hit, matrix.sum(axis=0)),
-        "recall": _ratio(hit, matrix.sum(axis=1)),
+        "recall": np.where(matrix.sum(axis=1) > 0, _ratio(hit, matrix.sum(axis=1)), np.nan),
         "specificity": _ratio(
             matrix.sum() - matrix.sum(axis=0) - matrix.sum(axis=1) + hit,
             matrix.sum() - matrix.sum(axis=1),
         ),
-        "f1": _ratio(2 * hit, matrix.sum(axis=0) + matrix.sum(axis=1)),
+        "f1": np.where(
+            matrix.sum(axis=1) > 0,
+            _ratio(2 * hit, matrix.sum(axis=0) + matrix.sum(axis=1)),
+            np.nan,
+        ),
     }
     rows = [{"class": "all", "metric": "accuracy", "value": float(hit.sum() / matrix.sum())}]
     for metric, values in figures.items():

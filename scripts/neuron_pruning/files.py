@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,15 +29,23 @@ def atomic_path(path: Path) -> Iterator[Path]:
         with temporary.open("rb+") as handle:
             os.fsync(handle.fileno())
         temporary.replace(path)
-    except OSError as error:
-        if error.errno in DISK_FULL:
+    except Exception as error:
+        if _error_number(error) in DISK_FULL:
             raise UserError(
-                f"{path}: the disk is full ({error.strerror}); free some space and run again: "
+                f"{path}: the disk is full ({error}); free some space and run again: "
                 "what is finished is kept"
             ) from error
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _error_number(error: Exception) -> int | None:
+    """The operating system's number; safetensors' own exception has it in its text alone."""
+    if isinstance(error, OSError):
+        return error.errno
+    found = re.search(r"os error (\d+)", str(error))
+    return int(found[1]) if found else None
 
 
 def write_text(path: Path, text: str) -> None:

@@ -6,6 +6,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from neuron_pruning.errors import UserError
 from neuron_pruning.networks import Architecture, Network, build_architecture
 from neuron_pruning.seeds import derive_seed
 
@@ -45,11 +46,11 @@ def initialise_network(
         images: normalised training images, N x 3 x height x width, for ``standardised`` only.
 
     Raises:
-        ValueError: unknown scheme, or ``standardised`` without images.
+        UserError: unknown scheme, or ``standardised`` without images.
     """
     if settings.scheme not in get_args(Scheme):
         known = ", ".join(get_args(Scheme))
-        raise ValueError(f"unknown initialisation {settings.scheme!r}; known: {known}")
+        raise UserError(f"unknown initialisation {settings.scheme!r}; known: {known}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "init"))
         network = build_architecture(architecture)
@@ -57,7 +58,7 @@ def initialise_network(
             _centre(network, settings.gain)
         elif settings.scheme == "standardised":
             if images is None:
-                raise ValueError("the scheme standardised needs training images")
+                raise UserError("the scheme standardised needs training images")
             _standardise(network, images, settings.output_deviation)
     return network.eval()
 

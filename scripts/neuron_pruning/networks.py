@@ -2,12 +2,14 @@
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+
+from neuron_pruning.errors import UserError
 
 Normalisation = Literal["none", "batch"]
 
@@ -59,11 +61,11 @@ class Network(nn.Module):
         """Fully connected layer of that name.
 
         Raises:
-            ValueError: there is none; the message lists those there are.
+            UserError: there is none; the message lists those there are.
         """
         if name not in self.classifier:
             known = ", ".join(self.layer_names)
-            raise ValueError(f"{self.architecture.name} has no layer {name!r}; it has {known}")
+            raise UserError(f"{self.architecture.name} has no layer {name!r}; it has {known}")
         layer = self.classifier[name]
         assert isinstance(layer, nn.Linear)
         return layer
@@ -138,10 +140,10 @@ def build_network(
         normalisation: ``batch`` puts batch normalisation before every ReLU.
 
     Raises:
-        ValueError: unknown name, wrong number of widths, or images too small for the layers.
+        UserError: unknown name, wrong number of widths, or images too small for the layers.
     """
     if name not in FEATURES:
-        raise ValueError(f"unknown model {name!r}; known: {', '.join(FEATURES)}")
+        raise UserError(f"unknown model {name!r}; known: {', '.join(FEATURES)}")
     architecture = Architecture(
         name,
         (int(input_size[0]), int(input_size[1])),
@@ -152,15 +154,22 @@ def build_network(
     return build_architecture(architecture)
 
 
+def with_classes(architecture: Mapping[str, Any], classes: int) -> Architecture:
+    """Architecture of a config's hidden widths and the number of classes of the data."""
+    widths = [*architecture["widths"], classes]
+    with torch.device("meta"):
+        return build_network(**{**architecture, "widths": widths}).architecture
+
+
 def build_architecture(architecture: Architecture) -> Network:
     """New network of a given architecture; see :func:`build_network`."""
     expected = len(DEFAULT_CHANNELS[architecture.name])
     if len(architecture.channels) != expected:
-        raise ValueError(
+        raise UserError(
             f"{architecture.name} has {expected} convolutions, got {len(architecture.channels)}"
         )
     if len(architecture.widths) < 2 or min(*architecture.widths, *architecture.channels) < 1:
-        raise ValueError("widths need a hidden and an output layer, each of one unit or more")
+        raise UserError("widths need a hidden and an output layer, each of one unit or more")
     features = FEATURES[architecture.name](architecture.channels, architecture.normalisation)
     return Network(architecture, features, _flat_size(features, architecture))
 
@@ -173,7 +182,7 @@ def _flat_size(features: nn.Sequential, architecture: Architecture) -> int:
         return math.prod(probe(torch.empty(1, 3, height, width, device="meta")).shape)
     except RuntimeError as error:
         least = smallest_input(architecture.name)
-        raise ValueError(
+        raise UserError(
             f"images of {height} x {width} (height x width) are too small for "
             f"{architecture.name}: it needs {least} x {least} at least"
         ) from error

@@ -72,7 +72,10 @@ def _draw(
 def _draw_groups(
     groups: Sequence[str], fraction: float, rng: np.random.Generator
 ) -> NDArray[np.bool_]:
-    """Whole groups in random order, each taken while it does not overshoot the fraction."""
+    """Whole groups in random order.
+
+    ASSUME: a group is taken while the test part does not exceed its share.
+    """
     wanted = round(len(groups) * fraction)
     names = np.asarray(groups)
     test = np.zeros(len(groups), dtype=bool)

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuron_pruning.angles import check_activations
 from neuron_pruning.distinctiveness import Removal, Selection
+from neuron_pruning.errors import UserError
 from neuron_pruning.networks import Network
 
 Compensation = Literal["none", "add"]
@@ -35,12 +36,12 @@ def prune_layer(
         activations: N patterns x H units; needed to replace constant units by a bias.
 
     Raises:
-        ValueError: no such hidden layer, or a selection of another layer size.
+        UserError: no such hidden layer, or a selection of another layer size.
     """
     following = _following_layer(network, layer)
     hidden = network.linear(layer)
     if selection.units != hidden.out_features:
-        raise ValueError(f"{layer} has {hidden.out_features} units, not {selection.units}")
+        raise UserError(f"{layer} has {hidden.out_features} units, not {selection.units}")
     matrix = None if activations is None else check_activations(activations)
     outgoing = network.linear(following)
     weight = outgoing.weight.detach().double().numpy().copy()
@@ -55,7 +56,7 @@ def _following_layer(network: Network, layer: str) -> str:
     network.linear(layer)
     *hidden, last = network.layer_names
     if layer == last:
-        raise ValueError(f"{layer} is the output layer: its units are the classes; use {hidden}")
+        raise UserError(f"{layer} is the output layer: its units are the classes; use {hidden}")
     return network.layer_names[network.layer_names.index(layer) + 1]
 
 
@@ -95,7 +96,7 @@ def _compensate_scaled(
 
 def _needed(activations: Matrix | None) -> Matrix:
     if activations is None:
-        raise ValueError("this compensation is fitted: give the activations")
+        raise UserError("this compensation is fitted: give the activations")
     return activations
 
 

@@ -16,8 +16,7 @@ from neuron_pruning.files import read_json, write_json
 
 PENDING = "pending"  # records that wait to be sent, in an experiment's tracking folder
 LARGEST_ARTIFACT = 1_000_000  # bytes
-PARAMETERS_A_BATCH = 100  # the tracking API's own limits
-METRICS_A_BATCH = 1000
+A_BATCH = 100  # the tracking API takes no more parameters at once
 
 
 @dataclass(frozen=True)
@@ -76,11 +75,22 @@ def shared_store(wanted: Store, folder: Path) -> Store:
     with _locked(folder / "lock" if database is None else database.with_suffix(".lock")):
         if note.exists() and (database is None or database.exists()):
             known = Store(**read_json(note))
-            if replace(known, experiment_id=None) == wanted:
+            if replace(known, experiment_id=None) == wanted and _still_there(known):
                 return known
         opened = _open_store(wanted)
         write_json(note, asdict(opened))
         return opened
+
+
+def _still_there(store: Store) -> bool:
+    """The noted experiment is that of the store, which may have been deleted and made again."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        found = _client(str(store.uri)).get_experiment(store.experiment_id)
+    except MlflowException:
+        return False
+    return bool(found.name == store.experiment)
 
 
 @contextmanager
@@ -115,16 +125,20 @@ def _sqlite_file(uri: str | None) -> Path | None:
 
 
 def send_record(record: JobRecord, store: Store) -> str:
-    """Log one job as one run and return the run's id; a record already there is left alone."""
+    """Log one job as one run and return the run's id; a record already there is not repeated."""
     client = _client(str(store.uri))
     known = client.search_runs(
         [store.experiment_id], f"tags.record_id = '{record.record_id}'", max_results=1
     )
-    if known:
-        return known[0].info.run_id
+    if known and known[0].info.status == record.status:
+        return str(known[0].info.run_id)
     tags = {**record.tags, "record_id": record.record_id}
-    run = client.create_run(store.experiment_id, record.started, tags, run_name=record.name)
-    run_id = run.info.run_id
+    run = (
+        known[0]
+        if known
+        else client.create_run(store.experiment_id, record.started, tags, run_name=record.name)
+    )
+    run_id = str(run.info.run_id)  # one that was begun and never ended is completed
     _log_values(client, run_id, record)
     for artifact in record.artifacts:
         if Path(artifact).is_file() and Path(artifact).stat().st_size <= LARGEST_ARTIFACT:
@@ -141,8 +155,8 @@ def _log_values(client: Any, run_id: str, record: JobRecord) -> None:
     for name, values in record.series.items():
         metrics += [Metric(name, value, at, step) for step, value in enumerate(values, start=1)]
     parameters = [Param(name, str(value)[:6000]) for name, value in record.parameters.items()]
-    for start in range(0, max(len(metrics), len(parameters)), PARAMETERS_A_BATCH):
-        stop = start + PARAMETERS_A_BATCH
+    for start in range(0, max(len(metrics), len(parameters)), A_BATCH):
+        stop = start + A_BATCH
         client.log_batch(run_id, metrics[start:stop], parameters[start:stop])
 
 

@@ -84,13 +84,15 @@ Progress = Callable[[int, float], None]  # images of the step, mean loss of the 
 @contextmanager
 def precision_context(precision: Precision, device: torch.device) -> Iterator[None]:
     """Arithmetic of the matrix products inside the block; weights stay float32."""
-    before = torch.get_float32_matmul_precision()
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
     try:
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
             yield
     finally:
-        torch.set_float32_matmul_precision(before)
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
 
 
 def train_network(

@@ -76,7 +76,8 @@ def make_config(models=ALL, seeds=(0, 1), untrained=True, angles=(15, 10, 5), sa
         "seeds": list(seeds),
         "run_models": list(models),
         "models": {
-            name: {"channels": [2], "widths": [8, UNITS], "pruned_layer": "fc2"} for name in ALL
+            name: {"channels": [2] * layers, "widths": [8, UNITS], "pruned_layer": "fc2"}
+            for name, layers in (("alexnet", 6), ("vgg", 7))
         },
         "recipe": "plain",
         "recipes": {"plain": {}},

@@ -37,6 +37,11 @@ def changed(path, value):
         ("models/vgg/pruned_layer", "fc9", "no hidden layer 'fc9'; there are fc1, fc2, fc3, fc4"),
         ("recipe", "magic", "recipe: 'magic' is none of recipes: as_written"),
         ("selection/fixed", {"vgg": {**RUN, "batch_size": 5}}, "not in the grid of models.vgg"),
+        ("seeds", [0.0], "seeds.0: 0.0 is not of type 'integer'"),
+        ("models/vgg/learning_rates", [float("nan")], "nan is no number"),
+        ("models/vgg/channels", [8, 16], "models.vgg.channels: vgg has 7 convolutions, not 2"),
+        ("models/vgg", {"channels": [8]}, "'widths' is a required property"),
+        ("training", {7: 1}, "training.7: unknown key"),
         ("seeds", [1, 1], "seeds: [1, 1] has non-unique elements"),
         ("experiment", "a/b", "experiment: 'a/b' does not match"),
         ("dataset/on_bad_image", "ignore", "'ignore' is not one of ['fail', 'skip']"),
@@ -66,7 +71,7 @@ def test_shipped_configs_are_valid(path):
 
 
 def test_defaults_fill_what_is_missing_and_equal_the_shipped_config():
-    config = {"experiment": "paper", "recipe": "as_written"}
+    config = {"experiment": "paper"}
     check_config(config, SCHEMA)
     shipped = copy.deepcopy(CONFIG)
     check_config(shipped, SCHEMA)

@@ -49,9 +49,9 @@ def test_array_and_index_hold_every_image(folder, tmp_path):
 @pytest.mark.parametrize(
     ("stem", "groups"),
     [
-        ("Juno_000123_00000004", ("Juno", "Juno_000123")),
-        ("Potter_Part_1_0012_03", ("Potter_Part_1", "Potter_Part_1_0012")),
-        ("holiday", ("holiday", "holiday")),
+        ("Cat/Juno_000123_00000004", ("Juno", "Juno_000123")),
+        ("Cat/Potter_Part_1_0012_03", ("Potter_Part_1", "Potter_Part_1_0012")),
+        ("Cat/0001", ("Cat/0001", "Cat/0001")),
     ],
 )
 def test_groups_come_from_the_name(stem, groups):
@@ -80,7 +80,7 @@ def test_exif_orientation_is_honoured(tmp_path):
     exif[0x0112] = 6
     Image.fromarray(pixels).save(tmp_path / "x.jpg", exif=exif, quality=95)
     found, _, width, height = read_image(tmp_path / "x.jpg", SETTINGS)
-    assert (width, height, found.shape) == (12, 10, (12, 10, 3))
+    assert (width, height, found.shape) == (10, 12, (12, 10, 3))
     assert found[:4].mean() > 240 and found[-4:].mean() < 15
 
 
@@ -113,12 +113,15 @@ def broken_png(folder):
     whole = (folder / "Dog" / "Film_000_0.png").read_bytes()
     (folder / "Dog" / "cut.png").write_bytes(whole[: len(whole) // 2])
     (folder / "Cat" / "text.jpg").write_text("no image at all")
+    damaged = bytearray(whole)
+    damaged[37:41] = b"\x00\x00\x00\x00"  # the name of the second chunk
+    (folder / "Dog" / "damaged.png").write_bytes(bytes(damaged))
 
 
 def test_broken_files_are_named_and_nothing_stays(folder, tmp_path):
     broken_png(folder)
     with pytest.raises(
-        UserError, match=r"(?s)2 file\(s\).*text\.jpg.*cut\.png.*on_bad_image: skip"
+        UserError, match=r"(?s)3 file\(s\).*text\.jpg.*cut\.png.*on_bad_image: skip"
     ):
         prepare_images(folder, tmp_path / "out" / "a.npy", SETTINGS)
     assert list((tmp_path / "out").iterdir()) == []
@@ -130,7 +133,7 @@ def test_broken_files_are_skipped_on_request_and_audited(folder, tmp_path):
     index, bad = prepare_images(folder, tmp_path / "a.npy", settings)
     assert np.load(tmp_path / "a.npy").shape[0] == len(index) == 10
     skipped = check_rows(audit_images(index, bad, settings), "skipped file")
-    assert set(skipped) == {"Cat/text.jpg", "Dog/cut.png"}
+    assert set(skipped) == {"Cat/text.jpg", "Dog/cut.png", "Dog/damaged.png"}
 
 
 def test_too_few_good_images_are_refused_even_when_skipping(folder, tmp_path):

@@ -21,6 +21,8 @@ def test_closest_pair_goes_first_and_the_higher_index_goes():
     selection = select_units(units_at(0, 12, 20), 15)
     assert [(r.unit, r.partner) for r in selection.removals] == [(2, 1), (1, 0)]
     assert selection.removals[0].angle == pytest.approx(8)
+    # Unit 2's weights travelled on to unit 0, 20 degrees away: wider than the threshold.
+    assert selection.largest_similar_angle == pytest.approx(20)
 
 
 def test_threshold_is_exclusive():

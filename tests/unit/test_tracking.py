@@ -100,6 +100,26 @@ def test_nothing_is_lost_when_the_store_is_down_and_nothing_comes_twice(store, t
     assert sorted(r.data.tags["rule"] for r in runs(store)).count("two") == 1
 
 
+def test_a_record_that_was_begun_is_completed_and_not_begun_again(store, tmp_path):
+    from mlflow import MlflowClient
+
+    half = record(tmp_path, "half")
+    MlflowClient(tracking_uri=store.uri).create_run(
+        store.experiment_id, 1000, {**half.tags, "record_id": half.record_id}
+    )
+    assert mirror_record(half, replace(store, experiment_id=None), tmp_path) is None
+    (run,) = [r for r in runs(store) if r.data.tags["rule"] == "half"]
+    assert run.info.status == "FINISHED" and run.data.metrics["accuracy"] == 0.5
+
+
+def test_a_store_that_was_made_anew_is_not_taken_for_the_old_one(place, store):
+    folder, _ = place
+    note = folder / "tracking" / "store.json"
+    stale = json.loads(note.read_text()) | {"experiment_id": "0"}  # the default experiment's
+    note.write_text(json.dumps(stale))
+    assert open_it(folder) == store
+
+
 def test_tracking_can_be_switched_off(tmp_path):
     assert mirror_record(record(tmp_path, "x"), Store(None, "exp"), tmp_path) is None
     assert not (tmp_path / "pending").exists()

@@ -16,6 +16,7 @@ from neuron_pruning.training import (
     TrainingSettings,
     build_optimiser,
     centre_gradients,
+    precision_context,
     train_network,
 )
 
@@ -48,6 +49,51 @@ def test_same_seed_gives_identical_metrics_and_another_seed_others(small_vgg, pa
     assert [row[0] for row in first] == [1, 2]
 
 
+def sizes_seen(network):
+    """Batch sizes and dtypes of what passes through the output layer from now on."""
+    seen = []
+    network.linear("fc3").register_forward_hook(
+        lambda layer, inputs, output: seen.append((len(output), output.dtype))
+    )
+    return seen
+
+
+def test_micro_batches_pass_in_pieces(small_vgg, parts):
+    seen = sizes_seen(small_vgg)
+    settings = dataclasses.replace(SETTINGS, micro_batch=2, epochs=1)
+    train_network(small_vgg, *parts, settings, CPU)
+    assert [size for size, _ in seen] == [2, 2, 1, 2, 2, 2, 1]
+
+
+def weights_after(network, parts, **optimiser):
+    settings = dataclasses.replace(SETTINGS, epochs=1, optimiser=OptimiserSettings(**optimiser))
+    start_again = start(network.architecture)
+    train_network(start_again, *parts, settings, CPU)
+    return start_again.linear("fc2").weight
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"centred_gradients": True},
+        {"weight_decay": 0.1},
+        {"linear_fan_in": 2},
+        {"warmup_steps": 2},
+        {"schedule": "cosine"},
+        {"name": "adamw", "weight_decay": 0.1},
+    ],
+    ids=str,
+)
+def test_every_setting_of_the_optimiser_takes_effect(small_vgg, parts, changed):
+    plain = weights_after(small_vgg, parts)
+    assert not torch.equal(plain, weights_after(small_vgg, parts, **changed))
+
+
+def test_momentum_takes_effect(small_vgg, parts):
+    one, other = (weights_after(small_vgg, parts, name="sgd", momentum=m) for m in (0.0, 0.9))
+    assert not torch.equal(one, other)
+
+
 def test_micro_batches_give_the_batchs_gradient(small_vgg, parts):
     a = small_vgg.architecture
     whole = history(start(a), parts, SETTINGS)
@@ -68,8 +114,19 @@ def test_training_fits_what_can_be_fitted(small_vgg, images):
 
 def test_bfloat16_keeps_float32_weights(small_vgg, parts):
     network = start(small_vgg.architecture)
+    seen = sizes_seen(network)
     history(network, parts, dataclasses.replace(SETTINGS, precision="bfloat16"))
+    assert {dtype for _, dtype in seen} == {torch.bfloat16}
     assert {p.dtype for p in network.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize(("precision", "tf32"), [("float32", False), ("tf32", True)])
+def test_precision_holds_inside_its_block_alone(precision, tf32):
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    with precision_context(precision, CPU):
+        assert (torch.get_float32_matmul_precision() == "high") == tf32
+        assert torch.backends.cudnn.allow_tf32 == tf32
+    assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == before
 
 
 def test_progress_counts_every_image(small_vgg, parts):

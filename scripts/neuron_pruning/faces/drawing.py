@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -32,6 +31,7 @@ from neuron_pruning.faces.head import (
 from neuron_pruning.faces.planning import FacePlan, FacesSettings, dice, plan_faces
 from neuron_pruning.faces.scenes import paint_companions, paint_occlusion, paint_setting
 from neuron_pruning.faces.svg import Sheet, channels, mix, turn
+from neuron_pruning.files import atomic_path
 
 BACKDROP_SCALE = 3
 """Backdrops are out of focus, so a third of the resolution is enough for them."""
@@ -181,9 +181,8 @@ def draw_face(plan: FacePlan, settings: FacesSettings) -> Image.Image:
 def _write_face(plan: FacePlan, settings: FacesSettings, folder: Path) -> Path:
     """Draw and write one picture; a file under its final name is always whole."""
     path = folder / plan.label / plan.file_name
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    draw_face(plan, settings).save(unfinished, format="PNG", compress_level=1)
-    unfinished.replace(path)
+    with atomic_path(path) as unfinished:
+        draw_face(plan, settings).save(unfinished, format="PNG", compress_level=1)
     return path
 
 

@@ -1,0 +1,79 @@
+import subprocess
+from types import SimpleNamespace
+
+import pytest
+
+import adapter
+from neuron_pruning import UserError
+
+
+class Named(dict):
+    """Named files as Snakemake hands them over: by name, iterated as paths."""
+
+    def __iter__(self):
+        return iter(self.values())
+
+
+@pytest.fixture
+def job(tmp_path, monkeypatch):
+    """What a script sees of a job without a tracking store."""
+    monkeypatch.chdir(tmp_path)
+    return SimpleNamespace(
+        rule="train",
+        wildcards={"seed": "3"},
+        input=Named(array="a.npy", code=["x.py"]),
+        output=Named(network="n.bin"),
+        params={"settings": {"epochs": 2}},
+        log=["logs/train.log"],
+        threads=1,
+        config={"experiment": "e", "tracking": {"uri": None, "artifacts": None}},
+    )
+
+
+def test_names_of_the_rule_become_arguments(job):
+    seen = {}
+
+    def work(array, network, epochs, threads):
+        seen.update(array=str(array), network=str(network), epochs=epochs, threads=threads)
+
+    adapter.run_job(job, work)
+    assert seen == {"array": "a.npy", "network": "n.bin", "epochs": 2, "threads": 1}
+
+
+@pytest.mark.parametrize(
+    ("error", "told", "traced"),
+    [(UserError("mend this"), "train seed=3: mend this", False), (KeyError("x"), "KeyError", True)],
+)
+def test_errors_are_told_and_only_ours_are_traced(job, capsys, caplog, error, told, traced):
+    def fail(**_arguments):
+        raise error
+
+    with pytest.raises(SystemExit) as stopped:
+        adapter.run_job(job, fail)
+    assert stopped.value.code == 1
+    printed = capsys.readouterr().err
+    assert told in printed and "Traceback" not in printed
+    assert ("Traceback" in caplog.text) == traced
+
+
+def test_a_mirror_that_fails_never_costs_the_job(job, capsys, monkeypatch):
+    def fail(*_arguments):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(adapter, "mirror_record", fail)
+    adapter.run_job(job, lambda **_arguments: adapter.Mirrored())
+    assert "train seed=3 was not mirrored" in capsys.readouterr().err
+
+
+def test_the_commit_is_unknown_where_there_is_no_git(monkeypatch):
+    def missing(*_arguments, **_options):
+        raise FileNotFoundError("git")
+
+    monkeypatch.setattr(subprocess, "run", missing)
+    assert adapter.git_commit() == "unknown"
+
+
+def test_settings_are_flat_in_the_store():
+    nested = {"keys": {"seed": 1}, "optimiser": {"name": "adam", "more": {"x": 2}}, "n": 3}
+    flat = {"keys.seed": 1, "optimiser.name": "adam", "optimiser.more.x": 2, "n": 3}
+    assert adapter._flatten(nested) == flat
