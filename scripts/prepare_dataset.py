@@ -10,6 +10,7 @@ from neuron_pruning.dataset import (
     INDEX_SCHEMA,
     DatasetSettings,
     audit_images,
+    list_ignored,
     prepare_images,
 )
 from neuron_pruning.records import write_rows
@@ -32,7 +33,9 @@ def prepare_dataset(
     for image in bad:
         logging.warning("skipped %s: %s", image.image, image.reason)
     write_rows(index, map(asdict, records), INDEX_SCHEMA)
-    write_rows(audit, audit_images(records, bad, settings), AUDIT_SCHEMA)
+    write_rows(
+        audit, audit_images(records, bad, settings, list_ignored(Path(folder))), AUDIT_SCHEMA
+    )
     return Mirrored(metrics={"images": len(records), "skipped": len(bad)})
 
 

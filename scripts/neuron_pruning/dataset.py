@@ -102,6 +102,12 @@ def list_images(folder: Path) -> list[Path]:
     return [file for files in images.values() for file in files]
 
 
+def list_ignored(folder: Path) -> list[str]:
+    """Other files in the class folders, relative to ``folder``: the audit names them."""
+    files = (f for f in folder.glob("*/*") if f.is_file() and f.suffix.lower() not in SUFFIXES)
+    return sorted(str(f.relative_to(folder)) for f in files)
+
+
 def _check_good(index: Sequence[ImageRecord], files: Sequence[Path]) -> None:
     """Enough images of every class are left after bad ones were skipped."""
     good = Counter(record.label for record in index)
@@ -250,9 +256,12 @@ def _keep_rows(array: Path, count: int) -> None:
 
 
 def audit_images(
-    index: Sequence[ImageRecord], bad: Sequence[BadImage], settings: DatasetSettings
+    index: Sequence[ImageRecord],
+    bad: Sequence[BadImage],
+    settings: DatasetSettings,
+    ignored: Sequence[str] = (),
 ) -> list[dict[str, str | int]]:
-    """Rows of the audit: counts, sizes, modes, resized and identical images, skipped files."""
+    """Rows of the audit: counts, sizes, modes, resized and identical images, files left out."""
     height, width = settings.input_size
     rows = [
         *_counts("images of class", (r.label for r in index)),
@@ -265,6 +274,7 @@ def audit_images(
     rows.append(_row("resized", f"{width} x {height}", settings.resize, resized))
     rows += _identical(index)
     rows += [_row("skipped file", b.image, b.reason, 1) for b in bad]
+    rows += [_row("ignored file", name, "neither PNG nor JPEG by its name", 1) for name in ignored]
     return rows
 
 

@@ -9,6 +9,7 @@ from neuron_pruning.dataset import (
     DatasetSettings,
     audit_images,
     group_names,
+    list_ignored,
     list_images,
     prepare_images,
     read_image,
@@ -107,6 +108,13 @@ def test_audit_counts_and_finds_the_same_image_twice(folder, tmp_path):
     assert check_rows(rows, "same image, two labels") == {"Cat/Film_000_0.png": 2}
     assert check_rows(rows, "byte-identical") == {"Cat/Copy_000_8.png": 2}
     assert check_rows(rows, "movies") == {"": 3}
+
+
+def test_files_that_are_no_images_by_their_name_are_audited(folder, tmp_path):
+    (folder / "Cat" / "notes.txt").write_text("hello")
+    index, bad = prepare_images(folder, tmp_path / "a.npy", SETTINGS)
+    rows = audit_images(index, bad, SETTINGS, list_ignored(folder))
+    assert check_rows(rows, "ignored file") == {"Cat/notes.txt": 1} and len(index) == 10
 
 
 def broken_png(folder):
