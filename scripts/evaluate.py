@@ -106,7 +106,10 @@ def prediction_rows(parts: Split, logits: np.ndarray) -> list[dict[str, Any]]:
 
 
 def metric_rows(parts: Split, logits: np.ndarray) -> list[dict[str, Any]]:
-    """Accuracy, loss and the figures of each class, for both parts."""
+    """Accuracy, loss and the figures of each class, for both parts.
+
+    ASSUME: the paper's train accuracy is that of the final network over all training images.
+    """
     rows = []
     for part in ("train", "test"):
         where = parts.positions(part)

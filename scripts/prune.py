@@ -82,6 +82,7 @@ def prune(
         )
     check_belongs(network, with_classes(architecture, len(parts.classes)), belongs)
     before = load_network(network)
+    # ASSUME: the vectors run over the training images, in evaluation mode.
     training = outputs[layer][parts.positions("train")]
     selection = select_units(training, angle, **distinctiveness)
     after = prune_layer(before, layer, selection, compensation, training)
