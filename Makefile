@@ -14,7 +14,7 @@ demo: .venv/installed
 	@echo "tables: results/demo/tables/   report: results/demo/report.html"
 
 test: .venv/installed
-	$(BIN)/python -m pytest -n $(CORES) --dist loadgroup
+	$(BIN)/python -m pytest -n $(CORES) --dist loadfile
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -1,13 +1,8 @@
 """Bad input and faults: one clear message, a non-zero exit, nothing finished lost."""
 
-import json
-import shutil
-
 import numpy as np
 import pytest
 from PIL import Image
-
-pytestmark = pytest.mark.xdist_group("workflow")
 
 QUIET = {"tracking": {"uri": None}}
 
@@ -86,22 +81,6 @@ def test_images_too_small_for_the_network_keep_the_dataset(fresh):
     assert ran.returncode != 0
     assert "images of 100 x 300 (height x width) are too small for alexnet" in ran.stderr
     assert (fresh.folder / "results/tiny/dataset/images.npy").exists()
-
-
-def test_a_checkpoint_of_another_config(finished, tmp_path):
-    folder = shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
-    project = type(finished)(folder)
-    run = "model~vgg/learning_rate~0.001/batch_size~16/seed~0"
-    description = folder / "results/tiny/runs" / run / "network.json"
-    content = json.loads(description.read_text())
-    content["provenance"]["recipe"] = "other"
-    description.write_text(json.dumps(content))
-    target = f"results/tiny/evaluations/{run}/state~trained/metrics.parquet"
-    ran = project.run(target, "--forcerun", "evaluate")
-    assert ran.returncode != 0
-    assert "does not belong to this config (recipe: other instead of" in ran.stderr
-    others = folder.glob("results/tiny/evaluations/**/seed~1/**/metrics.parquet")
-    assert len(list(others)) == 5
 
 
 def test_tracking_that_is_down_costs_nothing_but_a_warning(fresh):

@@ -1,4 +1,7 @@
-"""What a complete run leaves behind, and what a changed config reruns."""
+"""What a complete run leaves behind, and what a changed config reruns.
+
+The one file that uses the finished project: with --dist loadfile it is run once.
+"""
 
 import json
 import shutil
@@ -7,8 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from safetensors.numpy import load_file
-
-pytestmark = pytest.mark.xdist_group("workflow")
 
 RUN = "model~alexnet/learning_rate~0.001/batch_size~16/seed~0"
 TABLES = {"table1", "table_classes", "table4"}
@@ -223,3 +224,19 @@ def test_training_again_gives_identical_metrics(finished, tmp_path):
     assert ran.returncode == 0, ran.stderr
     assert "Train alexnet, learning rate 0.001" in ran.stderr + ran.stdout
     assert (folder / target).read_bytes() == before
+
+
+def test_a_checkpoint_of_another_config(finished, tmp_path):
+    folder = shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
+    project = type(finished)(folder)
+    run = "model~vgg/learning_rate~0.001/batch_size~16/seed~0"
+    description = folder / "results/tiny/runs" / run / "network.json"
+    content = json.loads(description.read_text())
+    content["provenance"]["recipe"] = "other"
+    description.write_text(json.dumps(content))
+    target = f"results/tiny/evaluations/{run}/state~trained/metrics.parquet"
+    ran = project.run(target, "--forcerun", "evaluate")
+    assert ran.returncode != 0
+    assert "does not belong to this config (recipe: other instead of" in ran.stderr
+    others = folder.glob("results/tiny/evaluations/**/seed~1/**/metrics.parquet")
+    assert len(list(others)) == 5
