@@ -7,14 +7,10 @@ import pandas as pd
 import pyarrow as pa
 
 from adapter import Mirrored, run_job
-from neuron_pruning.records import column, read_many, schema, write_rows
+from neuron_pruning.records import CELL_COLUMNS, column, read_many, schema, write_rows
 
 SELECTION_SCHEMA = schema(
-    column("experiment", pa.string(), "name of the experiment"),
-    column("recipe", pa.string(), "initialisation and optimiser recipe"),
-    column("model", pa.string(), "network"),
-    column("learning_rate", pa.float64(), "initial learning rate of the optimiser"),
-    column("batch_size", pa.int64(), "images an optimiser step", "images"),
+    *CELL_COLUMNS,
     column("seeds", pa.int64(), "runs in the mean"),
     column("test_images", pa.int64(), "images of the test part", "images"),
     column("train_accuracy_mean", pa.float64(), "mean over seeds"),

@@ -8,7 +8,7 @@ import yaml
 
 from adapter import Mirrored, run_job
 from neuron_pruning.distinctiveness import RULES
-from neuron_pruning.records import column, read_many, schema
+from neuron_pruning.records import CELL_COLUMNS, column, read_many, schema
 from neuron_pruning.tables import DISPLAY_NAMES, count, degrees, over_seeds, percent, write_table
 
 KEYS = ["experiment", "recipe", "model", "learning_rate", "batch_size", "state", "layer", "angle"]
@@ -22,11 +22,7 @@ AVERAGED = {
 }
 PAPER = {"removed": "units removed", "before": "accuracy before", "after": "accuracy after"}
 TABLE_SCHEMA = schema(
-    column("experiment", pa.string(), "name of the experiment"),
-    column("recipe", pa.string(), "initialisation and optimiser recipe"),
-    column("model", pa.string(), "network"),
-    column("learning_rate", pa.float64(), "selected learning rate"),
-    column("batch_size", pa.int64(), "selected batch size", "images"),
+    *CELL_COLUMNS,
     column("state", pa.string(), "trained or untrained"),
     column("layer", pa.string(), "pruned layer"),
     column("angle", pa.float64(), "threshold", "degrees"),

@@ -8,16 +8,12 @@ import pyarrow as pa
 import yaml
 
 from adapter import Mirrored, run_job
-from neuron_pruning.records import column, read_many, schema
+from neuron_pruning.records import CELL_COLUMNS, column, read_many, schema
 from neuron_pruning.tables import DISPLAY_NAMES, over_seeds, share, write_table
 
 METRICS = ("precision", "recall", "accuracy")
 TABLE_SCHEMA = schema(
-    column("experiment", pa.string(), "name of the experiment"),
-    column("recipe", pa.string(), "initialisation and optimiser recipe"),
-    column("model", pa.string(), "network"),
-    column("learning_rate", pa.float64(), "selected learning rate"),
-    column("batch_size", pa.int64(), "selected batch size", "images"),
+    *CELL_COLUMNS,
     column("metric", pa.string(), "precision, recall or accuracy"),
     column("class", pa.string(), "class, or all"),
     column("mean", pa.float64(), "mean over seeds, test images"),
