@@ -41,15 +41,12 @@ def dataset_settings():
     settings = dict(config["dataset"])
     folder = settings.pop("path")
     if folder is not None:
-        settings.update(folder=folder, fingerprint=dataset_fingerprint())
+        settings.update(folder=folder, fingerprint=dataset_fingerprint(folder))
     return settings
 
 
-def dataset_fingerprint():
+def dataset_fingerprint(folder):
     """Names, sizes and times of the images of ``dataset.path``: a change reruns the data stage."""
-    folder = config["dataset"]["path"]
-    if folder is None:
-        return ""
     digest = hashlib.sha256()
     for path in sorted(Path(folder).glob("*/*")):
         status = path.lstat()

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from neuron_pruning.images import batches, load_batch
 from neuron_pruning.networks import Network
-from neuron_pruning.training import Precision, precision_context
+from neuron_pruning.training import precision_context
 
 
 @torch.inference_mode()
@@ -18,7 +18,6 @@ def compute_activations(
     array: NDArray[np.uint8],
     batch_size: int,
     device: torch.device,
-    precision: Precision = "float32",
     positions: NDArray[np.int64] | None = None,
 ) -> dict[str, NDArray[np.float32]]:
     """Outputs of every fully connected layer for every image, N x units; the last are logits.
@@ -29,7 +28,7 @@ def compute_activations(
     pieces = []
     wanted = np.arange(len(array)) if positions is None else positions
     for rows in batches(wanted, batch_size):
-        with precision_context(precision, device):
+        with precision_context("float32", device):
             outputs = network.activations(load_batch(array, rows, device))
         pieces.append({name: values.float().cpu() for name, values in outputs.items()})
     return {name: torch.cat([p[name] for p in pieces]).numpy() for name in network.layer_names}
