@@ -9,7 +9,7 @@ import torch
 from adapter import Mirrored, run_job
 from neuron_pruning.checkpoints import save_network
 from neuron_pruning.devices import choose_device
-from neuron_pruning.images import load_batch, open_array
+from neuron_pruning.images import ImageReader, open_array
 from neuron_pruning.initialisation import InitialisationSettings, initialise_network
 from neuron_pruning.networks import count_parameters, with_classes
 from neuron_pruning.seeds import derive_seed
@@ -33,12 +33,9 @@ def initialise(
     settings = InitialisationSettings(**initialisation)
     calibration = np.random.default_rng(derive_seed(keys["seed"], "calibration"))
     rows = calibration.permutation(parts.positions("train"))[: settings.calibration_images]
-    start = initialise_network(
-        with_classes(architecture, len(parts.classes)),
-        settings,
-        keys["seed"],
-        load_batch(images, rows, cpu),
-    )
+    (batch,) = ImageReader(images, cpu).read([rows])
+    classes = len(parts.classes)
+    start = initialise_network(with_classes(architecture, classes), settings, keys["seed"], batch)
     save_network(start, network, keys)
     return Mirrored(metrics={"parameters": count_parameters(start)})
 

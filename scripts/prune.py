@@ -13,12 +13,11 @@ from neuron_pruning.devices import choose_device
 from neuron_pruning.distinctiveness import RULES, Selection, select_units
 from neuron_pruning.errors import UserError
 from neuron_pruning.evaluation import compute_activations, cross_entropy
-from neuron_pruning.images import open_array
+from neuron_pruning.images import Patterns, open_array
 from neuron_pruning.networks import Network, count_multiply_adds, count_parameters, with_classes
 from neuron_pruning.records import column, schema, write_rows
 from neuron_pruning.splits import read_split
 from neuron_pruning.surgery import prune_layer
-from neuron_pruning.training import Patterns
 
 PRUNING = (
     column("state", pa.string(), "trained or untrained"),

@@ -12,14 +12,13 @@ import pyarrow as pa
 from adapter import Mirrored, run_job
 from neuron_pruning.checkpoints import check_belongs, load_network, save_network
 from neuron_pruning.devices import choose_device, device_name
-from neuron_pruning.images import open_array
+from neuron_pruning.images import Patterns, open_array
 from neuron_pruning.networks import with_classes
 from neuron_pruning.records import column, schema, write_rows
 from neuron_pruning.splits import read_split
 from neuron_pruning.training import (
     Epoch,
     OptimiserSettings,
-    Patterns,
     Progress,
     TrainingSettings,
     train_network,
@@ -87,12 +86,7 @@ def progress_bar(title: str, images: int) -> Iterator[Progress]:
     from tqdm import tqdm
 
     with tqdm(desc=title, total=images, unit="img", disable=None, leave=False) as bar:
-
-        def progress(count: int, loss: float) -> None:
-            bar.update(count)
-            bar.set_postfix(loss=f"{loss:.3f}")
-
-        yield progress
+        yield bar.update
 
 
 if "snakemake" in globals():

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from neuron_pruning.images import batches, load_batch
+from neuron_pruning.images import ImageReader, batches
 from neuron_pruning.networks import Network
 from neuron_pruning.training import precision_context
 
@@ -26,10 +26,11 @@ def compute_activations(
     """
     network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     pieces = []
-    wanted = np.arange(len(array)) if positions is None else positions
-    for rows in batches(wanted, batch_size):
+    rows = np.arange(len(array) if positions is None else len(positions))
+    reader = ImageReader(array, device, positions)
+    for images in reader.read(batches(rows, batch_size)):
         with precision_context("float32", device):
-            outputs = network.activations(load_batch(array, rows, device))
+            outputs = network.activations(images)
         pieces.append({name: values.float().cpu() for name, values in outputs.items()})
     return {name: torch.cat([p[name] for p in pieces]).numpy() for name in network.layer_names}
 

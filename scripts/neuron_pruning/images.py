@@ -1,6 +1,8 @@
 """Batches of normalised images from the prepared array."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +12,25 @@ from torch import Tensor
 
 from neuron_pruning.errors import UserError
 
+RESIDENT_SHARE = 0.5  # of a card's free memory, which images may take
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Patterns:
+    """Images of one part: rows of the array, and their class numbers."""
+
+    array: NDArray[np.uint8]
+    positions: Rows
+    classes: NDArray[np.int64]
+
 
 def open_array(path: Path) -> NDArray[np.uint8]:
-    """Memory map of the prepared images, N x height x width x 3."""
+    """Memory map of the prepared images, N x height x width x 3; never written."""
     try:
-        return np.load(path, mmap_mode="r")
+        # Copy on write, for a tensor shares no memory that it may not write.
+        return np.load(path, mmap_mode="c")
     except (OSError, ValueError) as error:
         raise UserError(f"{path} is no array of images ({error}); delete it, run again") from error
 
@@ -24,15 +40,73 @@ def normalise(pixels: Tensor) -> Tensor:
     return pixels.float().div_(127.5).sub_(1.0)
 
 
-def load_batch(
-    array: NDArray[np.uint8], positions: NDArray[np.int64], device: torch.device
-) -> Tensor:
-    """Images at ``positions``, B x 3 x height x width, normalised, channels last in memory."""
-    pixels = torch.from_numpy(array[positions]).to(device)
-    return normalise(pixels).permute(0, 3, 1, 2)
-
-
-def batches(positions: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:
+def batches(positions: Rows, size: int) -> Iterator[Rows]:
     """``positions`` in pieces of ``size``; the last may be shorter."""
     for start in range(0, len(positions), size):
         yield positions[start : start + size]
+
+
+class ImageReader:
+    """Normalised images on a device, B x 3 x height x width, channels last in memory.
+
+    A card holds the bytes of all images where they take no more than half of its free memory,
+    so that an epoch moves nothing to it. Otherwise, and on a CPU, a thread reads the next piece
+    from the map while the network works on this one.
+    """
+
+    def __init__(
+        self,
+        array: NDArray[np.uint8],
+        device: torch.device,
+        positions: Rows | None = None,
+        room: float | None = None,
+    ) -> None:
+        """Read from ``array``; rows are counted within ``positions``, or in it as it is.
+
+        ``room`` is how many bytes of images the device may hold; None: what it has room for.
+        """
+        self.device = device
+        self._pixels = torch.from_numpy(array)
+        self._positions = None if positions is None else torch.from_numpy(positions)
+        self.resident = self._bytes() <= (_room_on(device) if room is None else room)
+        if self.resident:
+            self._pixels = self._read(None).to(device)
+            self._positions = None
+
+    def read(self, pieces: Iterable[Rows]) -> Iterator[Tensor]:
+        """Images of every piece in turn."""
+        rows = (torch.from_numpy(piece) for piece in pieces)
+        if self.resident:
+            yield from (_prepare(self._pixels[r.to(self.device)]) for r in rows)
+            return
+        with ThreadPoolExecutor(1, "images") as thread:
+            coming: Future[Tensor] | None = None
+            for piece in rows:
+                current, coming = coming, thread.submit(self._read, piece)
+                if current is not None:
+                    yield _prepare(current.result().to(self.device, non_blocking=True))
+            if coming is not None:
+                yield _prepare(coming.result().to(self.device, non_blocking=True))
+
+    def _read(self, rows: Tensor | None) -> Tensor:
+        """Bytes of ``rows``, or of all, in page-locked memory where a card fetches them."""
+        if self._positions is not None:
+            rows = self._positions if rows is None else self._positions[rows]
+        pixels = self._pixels if rows is None else self._pixels.index_select(0, rows)
+        return pixels.pin_memory() if self.device.type == "cuda" else pixels
+
+    def _bytes(self) -> int:
+        count = len(self._pixels if self._positions is None else self._positions)
+        return count * self._pixels[0].numel()
+
+
+def _prepare(pixels: Tensor) -> Tensor:
+    return normalise(pixels).permute(0, 3, 1, 2)
+
+
+def _room_on(device: torch.device) -> float:
+    """Bytes of images that a device may hold; on the CPU the map is as near."""
+    if device.type == "cpu":
+        return -1.0
+    free, _ = torch.cuda.mem_get_info(device)
+    return RESIDENT_SHARE * free

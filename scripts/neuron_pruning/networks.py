@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from neuron_pruning.convolutions import run_features
 from neuron_pruning.errors import UserError
 
 Normalisation = Literal["none", "batch"]
@@ -77,7 +78,7 @@ class Network(nn.Module):
     def activations(self, images: Tensor) -> dict[str, Tensor]:
         """Outputs of every fully connected layer by name, N x units; the last are the logits."""
         outputs: dict[str, Tensor] = {}
-        values = self.features(images).flatten(1)
+        values = run_features(self.features, images).flatten(1)
         *hidden, last = self.layer_names
         for name in hidden:
             values = torch.sigmoid(self.classifier[name](values))
@@ -87,11 +88,24 @@ class Network(nn.Module):
 
 
 def _convolution(
-    inputs: int, kernels: int, size: int, stride: int, padding: int, normalisation: Normalisation
+    inputs: int,
+    kernels: int,
+    kernel: tuple[int, int, int],
+    normalisation: Normalisation,
+    pool: tuple[int, int] | None,
 ) -> list[nn.Module]:
-    convolution = nn.Conv2d(inputs, kernels, size, stride=stride, padding=padding)
-    norm = [nn.BatchNorm2d(kernels)] if normalisation == "batch" else []
-    return [convolution, *norm, nn.ReLU()]
+    """Layers of one convolution; ``kernel`` is size, stride, padding, ``pool`` size, stride.
+
+    Pooling stands before the ReLU: the same function, as the ReLU never swaps a maximum, on
+    fewer values.
+    """
+    size, stride, padding = kernel
+    layers: list[nn.Module] = [nn.Conv2d(inputs, kernels, size, stride=stride, padding=padding)]
+    if normalisation == "batch":
+        layers.append(nn.BatchNorm2d(kernels))
+    if pool is not None:
+        layers.append(nn.MaxPool2d(*pool))
+    return [*layers, nn.ReLU()]
 
 
 def _alexnet(channels: Sequence[int], normalisation: Normalisation) -> nn.Sequential:
@@ -100,10 +114,9 @@ def _alexnet(channels: Sequence[int], normalisation: Normalisation) -> nn.Sequen
     pooled = {0, 1, 5}
     layers: list[nn.Module] = []
     inputs = 3
-    for index, (width, (size, stride, padding)) in enumerate(zip(channels, kernels, strict=True)):
-        layers += _convolution(inputs, width, size, stride, padding, normalisation)
-        if index in pooled:
-            layers.append(nn.MaxPool2d(3, 2))
+    for index, (width, kernel) in enumerate(zip(channels, kernels, strict=True)):
+        pool = (3, 2) if index in pooled else None
+        layers += _convolution(inputs, width, kernel, normalisation, pool)
         inputs = width
     return nn.Sequential(*layers)
 
@@ -112,7 +125,7 @@ def _vgg(channels: Sequence[int], normalisation: Normalisation) -> nn.Sequential
     layers: list[nn.Module] = []
     inputs = 3
     for width in channels:
-        layers += [*_convolution(inputs, width, 3, 1, 1, normalisation), nn.MaxPool2d(2, 2)]
+        layers += _convolution(inputs, width, (3, 1, 1), normalisation, (2, 2))
         inputs = width
     return nn.Sequential(*layers)
 
@@ -228,5 +241,7 @@ def count_multiply_adds(network: Network) -> int:
         if isinstance(layer, nn.Conv2d | nn.Linear):
             layer.register_forward_hook(count)
     height, width = network.architecture.input_size
-    probe(torch.empty(1, 3, height, width, device="meta"))
+    values = probe.features(torch.empty(1, 3, height, width, device="meta")).flatten(1)
+    for name in probe.layer_names:
+        values = probe.classifier[name](values)
     return sum(counts)

@@ -2,18 +2,17 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from neuron_pruning.errors import UserError
-from neuron_pruning.images import batches, load_batch
+from neuron_pruning.images import ImageReader, Patterns, Rows, batches
 from neuron_pruning.networks import Network
 from neuron_pruning.seeds import derive_seed
 
@@ -53,16 +52,8 @@ class TrainingSettings:
     epochs: int = 10
     precision: Precision = "float32"
     micro_batch: int | None = None
+    autotune: bool = True
     optimiser: OptimiserSettings = field(default_factory=OptimiserSettings)
-
-
-@dataclass(frozen=True)
-class Patterns:
-    """Images of one part: rows of the array, and their class numbers."""
-
-    array: NDArray[np.uint8]
-    positions: NDArray[np.int64]
-    classes: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -78,21 +69,67 @@ class Epoch:
     images_per_second: float
 
 
-Progress = Callable[[int, float], None]  # images of the step, mean loss of the epoch so far
+Progress = Callable[[int], None]  # images of a step
 
 
 @contextmanager
-def precision_context(precision: Precision, device: torch.device) -> Iterator[None]:
-    """Arithmetic of the matrix products inside the block; weights stay float32."""
-    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+def precision_context(
+    precision: Precision, device: torch.device, autotune: bool = False
+) -> Iterator[None]:
+    """Arithmetic of the matrix products inside the block; weights stay float32.
+
+    ``autotune`` lets cuDNN time its deterministic algorithms and take the fastest.
+    """
+    cudnn = torch.backends.cudnn
+    before = torch.get_float32_matmul_precision(), cudnn.allow_tf32, cudnn.benchmark
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
-    torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    cudnn.allow_tf32, cudnn.benchmark = precision == "tf32", autotune
     try:
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
             yield
     finally:
         torch.set_float32_matmul_precision(before[0])
-        torch.backends.cudnn.allow_tf32 = before[1]
+        cudnn.allow_tf32, cudnn.benchmark = before[1:]
+
+
+class _Part:
+    """Images and classes of one part, as a device gets them."""
+
+    def __init__(self, patterns: Patterns, device: torch.device) -> None:
+        self.count = len(patterns.positions)
+        self._reader = ImageReader(patterns.array, device, patterns.positions)
+        self._classes = torch.from_numpy(patterns.classes).to(device)
+
+    def read(self, pieces: Iterable[Rows]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Images and classes of every piece in turn; rows are counted within the part."""
+        pieces = list(pieces)
+        for rows, images in zip(pieces, self._reader.read(pieces), strict=True):
+            yield images, self._classes[torch.from_numpy(rows).to(self._classes.device)]
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What the steps of one training share."""
+
+    network: Network
+    settings: TrainingSettings
+    device: torch.device
+    optimiser: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LambdaLR
+    progress: Progress | None
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits in float32, computed in the precision of the settings."""
+        settings = self.settings
+        with precision_context(settings.precision, self.device, settings.autotune):
+            return self.network(images).float()
+
+    def totals(self) -> Tensor:
+        """Room for a summed loss and a number of right answers, on the device.
+
+        Nothing asks for their values inside an epoch, so that a card never waits for the host.
+        """
+        return torch.zeros(2, dtype=torch.float64, device=self.device)
 
 
 def train_network(
@@ -111,24 +148,21 @@ def train_network(
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = build_optimiser(network, settings.learning_rate, settings.optimiser)
     schedule = _schedule(optimiser, settings, len(train.positions))
+    run = _Run(network, settings, device, optimiser, schedule, progress)
+    training, testing = _Part(train, device), _Part(test, device)
     shuffle = np.random.default_rng(derive_seed(settings.seed, "shuffle"))
     history = []
     for epoch in range(1, settings.epochs + 1):
         started = time.perf_counter()
-        order = shuffle.permutation(len(train.positions))
-        loss, accuracy = _train_epoch(
-            network, train, order, settings, optimiser, schedule, device, progress
-        )
+        loss, accuracy = _train_epoch(run, training, shuffle.permutation(training.count))
         seconds = time.perf_counter() - started
         if not math.isfinite(loss):
             raise UserError(
                 f"training diverged: the loss of epoch {epoch} is {loss}; "
                 f"try a learning rate below {settings.learning_rate} or another recipe"
             )
-        tested = loss_and_accuracy(network, test, settings, device)
-        history.append(
-            Epoch(epoch, loss, accuracy, *tested, seconds, len(train.positions) / seconds)
-        )
+        tested = _loss_and_accuracy(run, testing)
+        history.append(Epoch(epoch, loss, accuracy, *tested, seconds, training.count / seconds))
     return history
 
 
@@ -189,72 +223,53 @@ def _schedule(
     return torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
 
 
-def _train_epoch(
-    network: Network,
-    train: Patterns,
-    order: NDArray[np.int64],
-    settings: TrainingSettings,
-    optimiser: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LambdaLR,
-    device: torch.device,
-    progress: Progress | None,
-) -> tuple[float, float]:
+def _train_epoch(run: _Run, train: _Part, order: Rows) -> tuple[float, float]:
     """Mean loss and accuracy over one pass through the training images in ``order``."""
-    network.train()
-    totals = torch.zeros(2, dtype=torch.float64)
-    done = 0
-    for rows in batches(order, settings.batch_size):
-        optimiser.zero_grad()
-        totals += _accumulate_gradients(network, train, rows, settings, device)
+    run.network.train()
+    settings, totals = run.settings, run.totals()
+    steps = [
+        list(batches(rows, settings.micro_batch or len(rows)))
+        for rows in batches(order, settings.batch_size)
+    ]
+    patterns = train.read(piece for pieces in steps for piece in pieces)
+    for pieces in steps:
+        images = sum(map(len, pieces))
+        run.optimiser.zero_grad()
+        for _ in pieces:
+            totals += _add_gradients(run, *next(patterns), images)
         if settings.optimiser.centred_gradients:
-            centre_gradients(network)
-        optimiser.step()
-        schedule.step()
-        done += len(rows)
-        if progress is not None:
-            progress(len(rows), totals[0].item() / done)
+            centre_gradients(run.network)
+        run.optimiser.step()
+        run.schedule.step()
+        if run.progress is not None:
+            run.progress(images)
     loss, accuracy = (totals / len(order)).tolist()
     return loss, accuracy
 
 
-def _accumulate_gradients(
-    network: Network,
-    train: Patterns,
-    rows: NDArray[np.int64],
-    settings: TrainingSettings,
-    device: torch.device,
-) -> Tensor:
-    """Gradient of the batch's mean loss, in pieces of at most ``micro_batch`` images.
+def _add_gradients(run: _Run, images: Tensor, classes: Tensor, batch: int) -> Tensor:
+    """Add one piece's share of the gradient of the batch's mean loss.
 
-    ASSUME: batch normalisation then sees the pieces, not the batch. Returns the summed loss and
-    the number of right answers.
+    ASSUME: batch normalisation sees the pieces of a batch that ``micro_batch`` cuts, not the
+    batch. Returns the summed loss and the number of right answers.
     """
-    totals = torch.zeros(2, dtype=torch.float64)
-    for piece in batches(rows, settings.micro_batch or len(rows)):
-        images = load_batch(train.array, train.positions[piece], device)
-        classes = torch.from_numpy(train.classes[piece]).to(device)
-        with precision_context(settings.precision, device):
-            logits = network(images)
-        loss = nn.functional.cross_entropy(logits.float(), classes, reduction="sum")
-        (loss / len(rows)).backward()
-        right = (logits.argmax(dim=1) == classes).sum()
-        totals += torch.stack([loss.detach().double(), right.double()]).cpu()
-    return totals
+    logits = run.forward(images)
+    loss = nn.functional.cross_entropy(logits, classes, reduction="sum")
+    (loss / batch).backward()
+    right = (logits.argmax(dim=1) == classes).sum()
+    return torch.stack([loss.detach().double(), right.double()])
 
 
 @torch.inference_mode()
-def loss_and_accuracy(
-    network: Network, patterns: Patterns, settings: TrainingSettings, device: torch.device
-) -> tuple[float, float]:
+def _loss_and_accuracy(run: _Run, part: _Part) -> tuple[float, float]:
     """Mean cross-entropy and share of right answers in evaluation mode."""
-    network.eval()
-    loss = right = 0.0
-    rows = np.arange(len(patterns.positions))
-    for piece in batches(rows, settings.micro_batch or settings.batch_size):
-        images = load_batch(patterns.array, patterns.positions[piece], device)
-        classes = torch.from_numpy(patterns.classes[piece]).to(device)
-        with precision_context(settings.precision, device):
-            logits = network(images).float()
-        loss += nn.functional.cross_entropy(logits, classes, reduction="sum").item()
-        right += (logits.argmax(dim=1) == classes).sum().item()
-    return loss / len(rows), right / len(rows)
+    run.network.eval()
+    totals = run.totals()
+    size = run.settings.micro_batch or run.settings.batch_size
+    for images, classes in part.read(batches(np.arange(part.count), size)):
+        logits = run.forward(images)
+        loss = nn.functional.cross_entropy(logits, classes, reduction="sum")
+        right = (logits.argmax(dim=1) == classes).sum()
+        totals += torch.stack([loss.double(), right.double()])
+    loss, accuracy = (totals / part.count).tolist()
+    return loss, accuracy
