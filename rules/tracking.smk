@@ -1,4 +1,30 @@
-# Every job mirrors its record itself; this target sends what the store did not take.
+# Jobs write records; the courier sends them to the tracking store while the workflow runs.
+from courier import Courier
+
+TRACKING = f"{ROOT}/tracking"
+COURIER = Courier(
+    Path(TRACKING),
+    dict(
+        uri=config["tracking"]["uri"],
+        experiment=EXPERIMENT,
+        artifacts=config["tracking"]["artifacts"],
+    ),
+)
+
+
+onstart:
+    COURIER.start()
+
+
+onsuccess:
+    COURIER.finish()
+
+
+onerror:
+    COURIER.finish()
+
+
+# Sends what the store did not take while the jobs ran.
 rule resend_tracking:
     log:
         f"{ROOT}/logs/resend_tracking.log",
@@ -8,7 +34,7 @@ rule resend_tracking:
         mem_mb=1000,
     params:
         settings=dict(
-            folder=f"{ROOT}/tracking",
+            folder=TRACKING,
             uri=config["tracking"]["uri"],
             experiment=EXPERIMENT,
             artifacts=config["tracking"]["artifacts"],

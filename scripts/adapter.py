@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from neuron_pruning.errors import UserError
-from neuron_pruning.tracking import JobRecord, Store, milliseconds, mirror_record
+from neuron_pruning.tracking import JobRecord, milliseconds, queue_record
 
 NOT_ARGUMENTS = {"code", "about"}  # inputs that only say when to run again
 
@@ -90,21 +90,9 @@ def _explain(snakemake: Any, error: Exception) -> None:
 
 
 def _mirror(snakemake: Any, mirrored: Mirrored, started: int, status: str) -> None:
-    """Tell the tracking store; whatever fails there is a warning, for the files are complete."""
-    try:
-        problem = _send(snakemake, mirrored, started, status)
-    except Exception as error:  # noqa: BLE001 - the mirror must never cost finished work
-        problem = f"{type(error).__name__}: {error}"
-    if problem is not None:
-        logging.warning("not mirrored to MLflow: %s", problem)
-        print(
-            f"warning: {_job_name(snakemake)} was not mirrored to MLflow ({problem}); its files "
-            "are complete. Send it later: snakemake resend_tracking",
-            file=sys.stderr,
-        )
-
-
-def _send(snakemake: Any, mirrored: Mirrored, started: int, status: str) -> str | None:
+    """Leave a record for the tracking store; the courier sends it."""
+    if snakemake.config["tracking"]["uri"] is None:
+        return
     record = JobRecord(
         name=_job_name(snakemake),
         tags=dict(_tags(snakemake)),
@@ -116,9 +104,16 @@ def _send(snakemake: Any, mirrored: Mirrored, started: int, status: str) -> str 
         ended=milliseconds(),
         status=status,
     )
-    experiment, tracking = snakemake.config["experiment"], snakemake.config["tracking"]
-    store = Store(tracking["uri"], experiment, None, tracking["artifacts"])
-    return mirror_record(record, store, Path("results") / experiment / "tracking")
+    folder = Path("results") / snakemake.config["experiment"] / "tracking"
+    try:
+        queue_record(record, folder)
+    except Exception as error:  # noqa: BLE001 - the mirror must never cost finished work
+        logging.warning("no record for MLflow: %s", error)
+        print(
+            f"warning: {record.name} is complete, but its record for MLflow could not be written "
+            f"({error})",
+            file=sys.stderr,
+        )
 
 
 def _tags(snakemake: Any) -> Iterator[tuple[str, str]]:

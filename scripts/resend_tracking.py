@@ -11,13 +11,13 @@ def resend_tracking(folder: str, uri: str | None, experiment: str, artifacts: st
     """Mirror every pending record, or say what keeps them."""
     store, place = Store(uri, experiment, None, artifacts), Path(folder)
     try:
-        sent, left = resend_pending(store, place)
+        left = resend_pending(store, place)
     except Exception as error:
         raise UserError(
             f"tracking.uri: {uri} does not answer ({type(error).__name__}: {error}); "
             f"the records stay in {place / PENDING}"
         ) from error
-    print(f"{sent} records sent to {uri}, {left} left in {place / PENDING}")
+    print(f"{left} records wait in {place / PENDING}; the others are in {uri}")
 
 
 if "snakemake" in globals():

@@ -1,6 +1,7 @@
 """MLflow as a mirror of the Parquet files: nothing reads it, nothing is lost without it."""
 
 import fcntl
+import math
 import os
 import sqlite3
 import time
@@ -160,35 +161,38 @@ def _log_values(client: Any, run_id: str, record: JobRecord) -> None:
         client.log_batch(run_id, metrics[start:stop], parameters[start:stop])
 
 
-def mirror_record(record: JobRecord, store: Store, folder: Path) -> str | None:
-    """Mirror ``record``; where that fails, keep it in ``folder / PENDING`` and return why.
-
-    The record is on disk before anything is sent, so a job killed in between loses nothing.
-    """
-    if store.uri is None:
-        return None
-    waiting = folder / PENDING / f"{record.record_id}.json"
-    write_json(waiting, asdict(record))
-    try:
-        send_record(record, shared_store(store, folder))
-    except Exception as error:  # noqa: BLE001 - whatever the store throws, the result stands
-        reason = (str(error).splitlines() or [""])[0]
-        return f"{store.uri}: {type(error).__name__}: {reason[:200]}"
-    waiting.unlink()
-    return None
+def queue_record(record: JobRecord, folder: Path) -> None:
+    """Write ``record`` into ``folder / PENDING``, from where it is sent and then deleted."""
+    write_json(folder / PENDING / f"{record.record_id}.json", asdict(record))
 
 
-def resend_pending(store: Store, folder: Path) -> tuple[int, int]:
-    """Send the records that wait; returns how many were sent and how many remain.
+def resend_pending(store: Store, folder: Path, deadline: float = math.inf) -> int:
+    """Send the records that wait, the oldest first; returns how many still do.
+
+    One process sends at a time. None is begun after ``deadline``, a time of ``time.monotonic``.
 
     Raises:
         Exception: whatever the tracking store throws; what was sent by then is sent.
     """
-    waiting = sorted((folder / PENDING).glob("*.json"))
-    if not waiting or store.uri is None:
-        return 0, len(waiting)
-    opened = shared_store(store, folder)
-    for path in waiting:
-        send_record(JobRecord(**read_json(path)), opened)
-        path.unlink()
-    return len(waiting), 0
+    pending = folder / PENDING
+    if store.uri is None or not any(pending.glob("*.json")):
+        return len(list(pending.glob("*.json")))
+    with _locked(folder / "sending.lock"):
+        waiting = sorted(pending.glob("*.json"), key=lambda path: path.stat().st_mtime)
+        opened = shared_store(store, folder) if waiting else store
+        for path in waiting:
+            if time.monotonic() > deadline:
+                break
+            send_record(JobRecord(**read_json(path)), opened)
+            path.unlink()
+    return len(list(pending.glob("*.json")))
+
+
+def deliver_pending(store: Store, folder: Path, deadline: float) -> str | None:
+    """Send the records that wait; returns what keeps them, if anything does."""
+    try:
+        left = resend_pending(store, folder, deadline)
+    except Exception as error:  # noqa: BLE001 - whatever the store throws, the results stand
+        reason = (str(error).splitlines() or [""])[0]
+        return f"{store.uri}: {type(error).__name__}: {reason[:200]}"
+    return None if left == 0 else f"{store.uri} is slow"

@@ -1,3 +1,4 @@
+import json
 import subprocess
 from types import SimpleNamespace
 
@@ -60,9 +61,21 @@ def test_a_mirror_that_fails_never_costs_the_job(job, capsys, monkeypatch):
     def fail(*_arguments):
         raise OSError("disk full")
 
-    monkeypatch.setattr(adapter, "mirror_record", fail)
+    monkeypatch.setattr(adapter, "queue_record", fail)
+    job.config["tracking"]["uri"] = "http://127.0.0.1:9"
     adapter.run_job(job, lambda **_arguments: adapter.Mirrored())
-    assert "train seed=3 was not mirrored" in capsys.readouterr().err
+    assert "train seed=3 is complete, but its record" in capsys.readouterr().err
+
+
+def test_a_job_leaves_a_record_and_loads_no_mlflow(job, tmp_path):
+    job.config["tracking"]["uri"] = "http://127.0.0.1:9"
+    adapter.run_job(job, lambda **_arguments: adapter.Mirrored({"accuracy": 0.5}, {"loss": [2.0]}))
+    (path,) = (tmp_path / "results/e/tracking/pending").iterdir()
+    record = json.loads(path.read_text())
+    assert record["name"] == "train seed=3" and record["status"] == "FINISHED"
+    assert record["metrics"] == {"accuracy": 0.5} and record["series"] == {"loss": [2.0]}
+    assert record["parameters"] == {"epochs": 2}
+    assert record["artifacts"] == ["n.bin", "logs/train.log"]
 
 
 def test_the_commit_is_unknown_where_there_is_no_git(monkeypatch):

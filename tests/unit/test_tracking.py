@@ -1,15 +1,18 @@
 import json
 import sqlite3
+import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
 
 import pytest
 
+from courier import Courier
 from neuron_pruning.tracking import (
     JobRecord,
     Store,
-    mirror_record,
+    deliver_pending,
+    queue_record,
     resend_pending,
     shared_store,
 )
@@ -58,6 +61,19 @@ def record(tmp_path, name, **fields):
     )
 
 
+def mirror(record, store, folder):
+    """Write a record and send it; what kept it, if anything."""
+    queue_record(record, folder)
+    return deliver_pending(store, folder, time.monotonic() + 60)
+
+
+def wait_until(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
 def test_processes_that_open_a_new_store_at_once_share_one_experiment(place, store):
     folder, opened = place
     assert len({s.experiment_id for s in opened}) == 1 and store.experiment_id is not None
@@ -70,7 +86,7 @@ def test_a_record_becomes_a_run(store, tmp_path):
     from mlflow import MlflowClient
 
     wanted = replace(store, experiment_id=None)
-    assert mirror_record(record(tmp_path, "one"), wanted, tmp_path) is None
+    assert mirror(record(tmp_path, "one"), wanted, tmp_path) is None
     (run,) = [r for r in runs(store) if r.data.tags["rule"] == "one"]
     assert run.info.status == "FINISHED" and run.info.run_name == "one"
     assert (run.info.start_time, run.info.end_time) == (1000, 5000)
@@ -87,16 +103,16 @@ def test_nothing_is_lost_when_the_store_is_down_and_nothing_comes_twice(store, t
     pending = tmp_path / "pending"
     down = Store("http://127.0.0.1:9", "exp")
     for name in ("two", "three"):
-        problem = mirror_record(record(tmp_path, name), down, tmp_path)
+        problem = mirror(record(tmp_path, name), down, tmp_path)
         assert problem and problem.startswith("http://127.0.0.1:9")
     kept = sorted(pending.iterdir())
     assert sorted(json.loads(p.read_text())["name"] for p in kept) == ["three", "two"]
     copies = {p.name: p.read_text() for p in kept}
-    assert resend_pending(replace(store, experiment_id=None), tmp_path) == (2, 0)
+    assert resend_pending(replace(store, experiment_id=None), tmp_path) == 0
     assert list(pending.iterdir()) == []
     for name, text in copies.items():  # as if the job had died between sending and deleting
         (pending / name).write_text(text)
-    assert resend_pending(replace(store, experiment_id=None), tmp_path) == (2, 0)
+    assert resend_pending(replace(store, experiment_id=None), tmp_path) == 0
     assert sorted(r.data.tags["rule"] for r in runs(store)).count("two") == 1
 
 
@@ -107,7 +123,7 @@ def test_a_record_that_was_begun_is_completed_and_not_begun_again(store, tmp_pat
     MlflowClient(tracking_uri=store.uri).create_run(
         store.experiment_id, 1000, {**half.tags, "record_id": half.record_id}
     )
-    assert mirror_record(half, replace(store, experiment_id=None), tmp_path) is None
+    assert mirror(half, replace(store, experiment_id=None), tmp_path) is None
     (run,) = [r for r in runs(store) if r.data.tags["rule"] == "half"]
     assert run.info.status == "FINISHED" and run.data.metrics["accuracy"] == 0.5
 
@@ -120,6 +136,37 @@ def test_a_store_that_was_made_anew_is_not_taken_for_the_old_one(place, store):
     assert open_it(folder) == store
 
 
-def test_tracking_can_be_switched_off(tmp_path):
-    assert mirror_record(record(tmp_path, "x"), Store(None, "exp"), tmp_path) is None
-    assert not (tmp_path / "pending").exists()
+def test_without_an_address_nothing_is_sent(tmp_path):
+    queue_record(record(tmp_path, "x"), tmp_path)
+    assert resend_pending(Store(None, "exp"), tmp_path) == 1
+
+
+def test_a_deadline_leaves_the_rest_for_later(store, tmp_path):
+    queue_record(record(tmp_path, "late"), tmp_path)
+    wanted = replace(store, experiment_id=None)
+    assert deliver_pending(wanted, tmp_path, time.monotonic() - 1).endswith("is slow")
+    assert len(list((tmp_path / "pending").iterdir())) == 1
+    assert resend_pending(wanted, tmp_path) == 0
+
+
+def test_the_courier_sends_until_its_parent_is_gone(store, tmp_path):
+    courier = Courier(
+        tmp_path, {"uri": store.uri, "experiment": "exp", "artifacts": store.artifacts}
+    )
+    courier.start()
+    queue_record(record(tmp_path, "carried"), tmp_path)
+    waiting = tmp_path / "pending"
+    wait_until(lambda: not list(waiting.iterdir()))  # while the workflow runs
+    queue_record(record(tmp_path, "last"), tmp_path)
+    courier.finish()  # and what came at the end
+    assert list(waiting.iterdir()) == []
+    assert {"carried", "last"} <= {r.data.tags["rule"] for r in runs(store)}
+
+
+def test_the_courier_says_what_it_could_not_send(tmp_path, capfd):
+    queue_record(record(tmp_path, "stuck"), tmp_path)
+    courier = Courier(tmp_path, {"uri": "http://127.0.0.1:9", "experiment": "e", "artifacts": None})
+    courier.start()
+    courier.finish()
+    assert "1 records were not mirrored to MLflow (http://127.0.0.1:9" in capfd.readouterr().err
+    assert len(list((tmp_path / "pending").iterdir())) == 1

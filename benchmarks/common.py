@@ -1,0 +1,118 @@
+"""What the benchmarks share: images, fresh processes, and results as Parquet and Markdown."""
+
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+sys.path.insert(0, str(ROOT / "scripts"))
+
+RESULTS = HERE / "results"
+SCRATCH = ROOT / "results" / "bench"
+PACKAGES = ("torch", "torchvision", "numpy", "pyarrow", "mlflow", "snakemake")
+Row = dict[str, Any]
+
+
+def machine() -> str:
+    """Processor, cores, memory and cards, in words."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    cores = len(os.sched_getaffinity(0))
+    parts = [f"{cores} cores of {_processor()}", f"{memory:.0f} GB"]
+    cards = subprocess_text("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
+    return ", ".join([*parts, *(cards.split("\n") if cards else ["no GPU"])])
+
+
+def _processor() -> str:
+    """Model and family of the processor as the kernel names it."""
+    info = Path("/proc/cpuinfo")
+    fields = dict(
+        [part.strip() for part in line.split(":", 1)]
+        for line in (info.read_text().split("\n\n")[0].splitlines() if info.exists() else [])
+        if ":" in line
+    )
+    name = fields.get("model name", platform.machine())
+    numbers = f"family {fields.get('cpu family')} model {fields.get('model')}"
+    return f"{name}, {numbers}" if fields else name
+
+
+def versions() -> str:
+    """Python and the packages that the figures depend on."""
+    found = [f"{name} {version(name)}" for name in PACKAGES]
+    return ", ".join([f"Python {platform.python_version()}", *found])
+
+
+def subprocess_text(*command: str) -> str:
+    """What a command prints; nothing where it is not there or fails."""
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return answer.stdout.strip() if answer.returncode == 0 else ""
+
+
+def in_new_process(script: str, job: Mapping[str, Any]) -> Row:
+    """What ``script --job`` prints as its last line, from a process of its own."""
+    command = [sys.executable, str(HERE / script), "--job", json.dumps(job)]
+    answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    result: Row = json.loads(answer.stdout.strip().splitlines()[-1])
+    return result
+
+
+def peak_mb() -> float:
+    """Largest resident memory so far of this process and of its largest child, MB."""
+    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return sum(resource.getrusage(kind).ru_maxrss for kind in kinds) * 1024 / 1e6
+
+
+def faces(images: int) -> tuple[Path, Path]:
+    """Folder of drawn faces, 720 x 576, and the array prepared from them."""
+    from neuron_pruning.dataset import DatasetSettings, prepare_images
+    from neuron_pruning.faces import EXPRESSIONS, FacesSettings, write_faces
+
+    folder = SCRATCH / f"faces-{images}"
+    array = folder.with_suffix(".npy")
+    if not array.exists():
+        counts = {name: len(range(k, images, 7)) for k, name in enumerate(EXPRESSIONS)}
+        cores = len(os.sched_getaffinity(0))
+        write_faces(FacesSettings(0, counts, 720, 576, movies=14), folder, processes=cores)
+        prepare_images(folder, array, DatasetSettings((576, 720)), cores)
+    return folder, array
+
+
+def labels(folder: Path) -> np.ndarray:
+    """Class number of every image in the order of the array."""
+    return np.repeat(
+        np.arange(7), [len(list(c.iterdir())) for c in sorted(p for p in folder.iterdir())]
+    )
+
+
+def summarise(rows: Sequence[Row], by: Sequence[str], value: str) -> pd.DataFrame:
+    """Median, smallest, largest and number of ``value`` for each combination of ``by``."""
+    groups = pd.DataFrame(rows).groupby(list(by), sort=False)[value]
+    return groups.agg(["median", "min", "max", "count"]).reset_index()
+
+
+def write_results(name: str, rows: Iterable[Row], text: str, command: str, started: float) -> None:
+    """``benchmarks/results/NAME.parquet`` with every row, and ``NAME.md`` to read."""
+    RESULTS.mkdir(exist_ok=True)
+    about = {"machine": machine(), "versions": versions(), "date": time.strftime("%Y-%m-%d")}
+    pd.DataFrame([{**row, **about} for row in rows]).to_parquet(RESULTS / f"{name}.parquet")
+    head = (
+        f"`{command}`, {about['date']}, {(time.time() - started) / 60:.1f} min.\n"
+        f"Machine: {about['machine']}.\nVersions: {about['versions']}.\n"
+        f"Every repeat is in `{name}.parquet`.\n"
+    )
+    (RESULTS / f"{name}.md").write_text(f"# {name}\n\n{head}\n{text}\n", encoding="utf-8")
+    print(f"\n{head}\n{text}")

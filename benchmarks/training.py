@@ -1,0 +1,157 @@
+"""Images a second of training: the workflow against the plain loop, side by side.
+
+Each repeat is a new process that trains two epochs of the same batches from the same initial
+weights; the second is timed. The variants take turns, so that a busy machine slows both.
+"""
+
+import argparse
+import json
+import os
+import time
+from itertools import product
+from typing import Any
+
+import numpy as np
+from common import Row, faces, in_new_process, labels, peak_mb, summarise, write_results
+
+IMAGES = 128
+SEED = 0
+LEARNING_RATE = 0.0005
+COLUMNS = ["model", "batch_size", "variant", "precision", "images_per_second", "repeat"]
+
+
+def train_ours(job: Row) -> Row:
+    """Two epochs by the workflow's own training."""
+    from neuron_pruning.devices import choose_device
+    from neuron_pruning.images import Patterns, open_array
+    from neuron_pruning.training import TrainingSettings, train_network
+
+    folder, array = faces(IMAGES)
+    device = choose_device(job["threads"])
+    classes = labels(folder)
+    rows = np.arange(len(classes))
+    settings = TrainingSettings(
+        LEARNING_RATE, job["batch_size"], SEED, epochs=2, precision=job["precision"],
+        micro_batch=job.get("micro_batch"),
+    )  # fmt: skip
+    train = Patterns(open_array(array), rows, classes)
+    test = Patterns(train.array, rows[:1], classes[:1])
+    network = build_initial(job["model"])
+    history = train_network(network, train, test, settings, device)
+    return {"losses": [e.train_loss for e in history], "seconds": history[-1].seconds}
+
+
+def train_reference(job: Row) -> Row:
+    """Two epochs by the plain loop, from the same weights and over the same batches."""
+    import torch
+    from plain_loop import PLAIN, train_plain
+
+    from neuron_pruning.seeds import derive_seed
+
+    torch.set_num_threads(job["threads"])
+    folder, _ = faces(IMAGES)
+    network = PLAIN[job["model"]](7)
+    ours = build_initial(job["model"]).state_dict()
+    network.load_state_dict(dict(zip(network.state_dict(), ours.values(), strict=True)))
+    shuffle = np.random.default_rng(derive_seed(SEED, "shuffle"))
+    orders = [shuffle.permutation(IMAGES).tolist() for _ in range(2)]
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    epochs = train_plain(
+        network, folder, orders, job["batch_size"], LEARNING_RATE, job["threads"], device
+    )
+    return {"losses": [loss for loss, _ in epochs], "seconds": epochs[-1][1]}
+
+
+def build_initial(model: str) -> Any:
+    """The network that both variants start from."""
+    from neuron_pruning.initialisation import InitialisationSettings, initialise_network
+    from neuron_pruning.networks import build_network
+
+    architecture = build_network(model).architecture
+    return initialise_network(architecture, InitialisationSettings(), SEED)
+
+
+def run_job(job: Row) -> Row:
+    """One repeat: speed, losses, and memory of the process and of the card."""
+    train = train_ours if job["variant"] == "ours" else train_reference
+    found = train(job)
+    import torch
+
+    cuda = torch.cuda.is_available()
+    return {
+        "images_per_second": IMAGES / found["seconds"],
+        "loss_1": found["losses"][0],
+        "loss_2": found["losses"][1],
+        "peak_mb": peak_mb(),
+        "device_peak_mb": torch.cuda.max_memory_allocated() / 1e6 if cuda else None,
+    }
+
+
+def jobs(arguments: argparse.Namespace) -> list[Row]:
+    """All repeats, plain and ours in turn."""
+    variants = [("plain", "float32"), *(("ours", p) for p in arguments.precisions)]
+    grid = product(range(arguments.repeats), arguments.models, arguments.batch_sizes, variants)
+    return [
+        {"model": model, "batch_size": batch_size, "variant": variant, "precision": precision,
+         "repeat": repeat, "threads": arguments.threads}
+        for repeat, model, batch_size, (variant, precision) in grid
+    ]  # fmt: skip
+
+
+def report(rows: list[Row]) -> str:
+    """Medians, spread, and ratios to the plain loop of the same repeat."""
+    by = ["model", "batch_size", "variant", "precision"]
+    speed = summarise(rows, by, "images_per_second").sort_values(by[:2], kind="stable")
+    memory = summarise(rows, by, "peak_mb").set_index(by)["max"]
+    lines = [
+        "| model | batch | variant | images/s, median (range) | x plain, median (range) "
+        "| loss of epochs 1, 2 | peak memory |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for _, row in speed.iterrows():
+        key = tuple(row[name] for name in by)
+        of_it = [r for r in rows if tuple(r[name] for name in by) == key]
+        ratios = sorted(r["images_per_second"] / plain_of(rows, r) for r in of_it)
+        lines.append(
+            f"| {row['model']} | {row['batch_size']} | {row['variant']} {row['precision']} "
+            f"| {row['median']:.1f} ({row['min']:.1f}-{row['max']:.1f}) "
+            f"| {np.median(ratios):.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f}) "
+            f"| {of_it[0]['loss_1']:.5f}, {of_it[0]['loss_2']:.5f} "
+            f"| {memory[key] / 1000:.1f} GB |"
+        )
+    return "\n".join(lines)
+
+
+def plain_of(rows: list[Row], row: Row) -> float:
+    """Speed of the plain loop in the same repeat."""
+    same = [r for r in rows if r["variant"] == "plain"]
+    keys = ("model", "batch_size", "repeat")
+    (plain,) = [r for r in same if all(r[k] == row[k] for k in keys)]
+    return float(plain["images_per_second"])
+
+
+def main() -> None:
+    """Measure, or run the one job that a parent asks for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--job", type=json.loads)
+    parser.add_argument("--name", default="training")
+    parser.add_argument("--models", nargs="+", default=["alexnet", "vgg"])
+    parser.add_argument("--batch-sizes", nargs="+", type=int, default=[64, 128])
+    parser.add_argument("--precisions", nargs="+", default=["float32"])
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    arguments = parser.parse_args()
+    if arguments.job is not None:
+        print(json.dumps(run_job(arguments.job)))
+        return
+    started = time.time()
+    faces(IMAGES)
+    rows = []
+    for job in jobs(arguments):
+        rows.append({**job, **in_new_process("training.py", job)})
+        print({k: rows[-1][k] for k in COLUMNS}, flush=True)
+    write_results(arguments.name, rows, report(rows), "python benchmarks/training.py", started)
+
+
+if __name__ == "__main__":
+    main()
