@@ -57,6 +57,8 @@ rule split_dataset:
         split=f"{ROOT}/splits/seed~{{seed}}.parquet",
     log:
         f"{ROOT}/logs/split_dataset/seed~{{seed}}.log",
+    benchmark:
+        f"{ROOT}/benchmarks/split_dataset/seed~{{seed}}.jsonl"
     conda:
         ENVIRONMENT
     resources:

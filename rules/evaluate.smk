@@ -36,6 +36,8 @@ checkpoint select_hyperparameters:
         selection=f"{ROOT}/selection.parquet",
     log:
         f"{ROOT}/logs/select_hyperparameters.log",
+    benchmark:
+        f"{ROOT}/benchmarks/select_hyperparameters.jsonl"
     conda:
         ENVIRONMENT
     resources:

@@ -10,6 +10,8 @@ rule table1:
         ),
     log:
         f"{ROOT}/logs/table1.log",
+    benchmark:
+        f"{ROOT}/benchmarks/table1.jsonl"
     conda:
         ENVIRONMENT
     resources:
@@ -36,6 +38,8 @@ rule table_classes:
         ),
     log:
         f"{ROOT}/logs/{{class_table}}.log",
+    benchmark:
+        f"{ROOT}/benchmarks/{{class_table}}.jsonl"
     wildcard_constraints:
         class_table="|".join(CLASS_TABLES),
     conda:
@@ -62,6 +66,8 @@ rule table4:
         ),
     log:
         f"{ROOT}/logs/table4.log",
+    benchmark:
+        f"{ROOT}/benchmarks/table4.jsonl"
     conda:
         ENVIRONMENT
     resources:

@@ -14,7 +14,6 @@ rule initialise:
         ENVIRONMENT
     threads: 4
     resources:
-        gpu=1,
         mem_mb=8000,
     params:
         settings=initial_settings,

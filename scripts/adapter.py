@@ -40,6 +40,7 @@ def run_job(snakemake: Any, function: Callable[..., Mirrored | None]) -> None:
         if snakemake.output:
             _mirror(snakemake, Mirrored(), started, "FAILED")
         raise SystemExit(1) from None
+    logging.info("worked for %.3f s", (milliseconds() - started) / 1000)
     if mirrored is not None:
         _mirror(snakemake, mirrored, started, "FINISHED")
 

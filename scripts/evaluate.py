@@ -8,6 +8,7 @@ import pyarrow as pa
 from safetensors.numpy import save_file
 
 from adapter import Mirrored, run_job
+from neuron_pruning.architectures import with_classes
 from neuron_pruning.checkpoints import check_belongs, load_network
 from neuron_pruning.devices import choose_device
 from neuron_pruning.evaluation import (
@@ -19,7 +20,6 @@ from neuron_pruning.evaluation import (
 )
 from neuron_pruning.files import atomic_path
 from neuron_pruning.images import open_array
-from neuron_pruning.networks import with_classes
 from neuron_pruning.records import column, schema, write_rows
 from neuron_pruning.splits import Split, read_split
 

@@ -4,14 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from adapter import Mirrored, run_job
+from neuron_pruning.architectures import count_parameters, with_classes
 from neuron_pruning.checkpoints import save_network
-from neuron_pruning.devices import choose_device
+from neuron_pruning.devices import use_cpu
 from neuron_pruning.images import ImageReader, open_array
 from neuron_pruning.initialisation import InitialisationSettings, initialise_network
-from neuron_pruning.networks import count_parameters, with_classes
 from neuron_pruning.seeds import derive_seed
 from neuron_pruning.splits import read_split
 
@@ -27,8 +26,7 @@ def initialise(
     threads: int = 1,
 ) -> Mirrored:
     """Write the network before its first step."""
-    choose_device(threads)
-    cpu = torch.device("cpu")  # the same initial network whatever trains it
+    cpu = use_cpu(threads)  # the same initial network whatever trains it
     images, parts = open_array(array), read_split(split)
     settings = InitialisationSettings(**initialisation)
     calibration = np.random.default_rng(derive_seed(keys["seed"], "calibration"))
@@ -37,7 +35,7 @@ def initialise(
     classes = len(parts.classes)
     start = initialise_network(with_classes(architecture, classes), settings, keys["seed"], batch)
     save_network(start, network, keys)
-    return Mirrored(metrics={"parameters": count_parameters(start)})
+    return Mirrored(metrics={"parameters": count_parameters(start.architecture)})
 
 
 if "snakemake" in globals():

@@ -8,13 +8,14 @@ import pyarrow as pa
 from safetensors.numpy import load_file
 
 from adapter import Mirrored, run_job
+from neuron_pruning.architectures import count_multiply_adds, count_parameters, with_classes
 from neuron_pruning.checkpoints import check_belongs, load_network, save_network
 from neuron_pruning.devices import choose_device
 from neuron_pruning.distinctiveness import RULES, Selection, select_units
 from neuron_pruning.errors import UserError
 from neuron_pruning.evaluation import compute_activations, cross_entropy
 from neuron_pruning.images import Patterns, open_array
-from neuron_pruning.networks import Network, count_multiply_adds, count_parameters, with_classes
+from neuron_pruning.networks import Network
 from neuron_pruning.records import column, schema, write_rows
 from neuron_pruning.splits import read_split
 from neuron_pruning.surgery import prune_layer
@@ -118,10 +119,10 @@ def sizes(before: Network, after: Network, selection: Selection) -> dict[str, An
         "units_after": len(selection.kept),
         **{f"removed_{rule}": count for rule, count in selection.counts.items()},
         "largest_similar_angle": selection.largest_similar_angle,
-        "parameters_before": count_parameters(before),
-        "parameters_after": count_parameters(after),
-        "multiply_adds_before": count_multiply_adds(before),
-        "multiply_adds_after": count_multiply_adds(after),
+        "parameters_before": count_parameters(before.architecture),
+        "parameters_after": count_parameters(after.architecture),
+        "multiply_adds_before": count_multiply_adds(before.architecture),
+        "multiply_adds_after": count_multiply_adds(after.architecture),
     }
 
 

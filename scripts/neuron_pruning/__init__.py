@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
-    "Architecture": "networks",
+    "Architecture": "architectures",
     "Network": "networks",
     "Removal": "distinctiveness",
     "Selection": "distinctiveness",

@@ -8,9 +8,10 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from neuron_pruning.architectures import Architecture
 from neuron_pruning.errors import UserError
 from neuron_pruning.files import atomic_path, read_json, write_json
-from neuron_pruning.networks import Architecture, Network, build_architecture
+from neuron_pruning.networks import Network, build_architecture
 
 
 def description_path(path: Path) -> Path:

@@ -1,25 +1,77 @@
-"""Where the arithmetic runs."""
+"""Where the arithmetic runs: a card of one's own, or the CPU."""
 
 import ctypes
+import fcntl
+import getpass
+import itertools
 import os
 import platform
 import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # parameters of glibc's mallopt
 
 
-def choose_device(threads: int) -> torch.device:
-    """The first CUDA device, or the CPU with ``threads`` threads; deterministic either way."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS is not
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined] # slow debugging aid
-    torch.set_num_threads(threads)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
+def use_cpu(threads: int) -> torch.device:
+    """The CPU with ``threads`` threads, deterministic."""
+    _compute_alike(threads)
     _keep_freed_memory()
     return torch.device("cpu")
+
+
+def choose_device(threads: int) -> torch.device:
+    """A leased CUDA device, or the CPU with ``threads`` threads; deterministic either way."""
+    cards = visible_cards()
+    if not cards:
+        return use_cpu(threads)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS is not
+    _compute_alike(threads)
+    return torch.device("cuda", lease_card(cards, lease_folder()))
+
+
+def _compute_alike(threads: int) -> None:
+    """Same results from the same inputs, wherever that is possible."""
+    torch.set_deterministic_debug_mode("warn")  # its namesake imports the compiler, 1 s
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined] # slow debugging aid
+    torch.set_num_threads(threads)
+
+
+def visible_cards() -> list[str]:
+    """Names by which all processes of a machine know its cards, in PyTorch's order."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    count = torch.cuda.device_count()
+    return [named[card].strip() if card < len(named) and named[card] else str(card)
+            for card in range(count)]  # fmt: skip
+
+
+def lease_folder() -> Path:
+    """One folder a user and machine: workflows in any directory share its cards."""
+    folder = Path(tempfile.gettempdir()) / f"neuron-pruning-cards-{getpass.getuser()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def lease_card(cards: Sequence[str], folder: Path) -> int:
+    """Index of the card with the fewest jobs, which has one more until this process ends.
+
+    Snakemake counts cards but does not say which one a job has (its issue 281). Here a job holds
+    a locked file, ``CARD.PLACE.lock``; the kernel lets go of it with the process, killed or not.
+    Cards are shared only where Snakemake starts more jobs than there are cards.
+    """
+    for place in itertools.count():
+        for card, name in enumerate(cards):
+            file = os.open(folder / f"{name}.{place}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(file)
+            else:
+                return card  # and the file stays open
+    raise AssertionError("there is always one more place")
 
 
 def device_name(device: torch.device, threads: int) -> str:

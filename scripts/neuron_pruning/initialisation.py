@@ -6,8 +6,9 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from neuron_pruning.architectures import Architecture
 from neuron_pruning.errors import UserError
-from neuron_pruning.networks import Architecture, Network, build_architecture
+from neuron_pruning.networks import Network, build_architecture
 from neuron_pruning.seeds import derive_seed
 
 Scheme = Literal["default", "centred", "standardised"]

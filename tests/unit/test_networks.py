@@ -1,8 +1,10 @@
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from neuron_pruning import build_network
-from neuron_pruning.networks import count_multiply_adds, count_parameters, smallest_input
+from neuron_pruning.architectures import count_multiply_adds, count_parameters, smallest_input
 
 
 @pytest.mark.parametrize(
@@ -13,9 +15,31 @@ def test_paper_networks_have_the_papers_sizes(name, flat, parameters, layers):
     with torch.device("meta"):
         network = build_network(name)
     assert network.linear("fc1").in_features == flat
-    assert count_parameters(network) == pytest.approx(parameters, rel=5e-4)
+    assert count_parameters(network.architecture) == pytest.approx(parameters, rel=5e-4)
     assert network.linear(network.layer_names[-2]).out_features == 100
     assert sum(p.ndim > 1 for p in network.parameters()) == layers
+
+
+@pytest.mark.parametrize("normalisation", ["none", "batch"])
+def test_counted_parameters_are_those_that_are_there(small_network, normalisation):
+    a = small_network.architecture
+    network = build_network(a.name, a.input_size, a.widths, a.channels, normalisation)
+    there = sum(parameter.numel() for parameter in network.parameters())
+    assert count_parameters(network.architecture) == there
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    name=st.sampled_from(["alexnet", "vgg"]),
+    height=st.integers(291, 420),
+    width=st.integers(291, 420),
+)
+def test_computed_sizes_are_those_of_the_layers(name, height, width):
+    channels = [1] * (6 if name == "alexnet" else 7)
+    with torch.device("meta"):
+        network = build_network(name, (height, width), [2, 3], channels)
+        flat = network.features(torch.empty(1, 3, height, width)).flatten(1)
+    assert flat.shape[1] == network.linear("fc1").in_features
 
 
 def test_compact_reading():
@@ -47,7 +71,7 @@ def test_multiply_adds_of_a_countable_network():
     network = build_network("vgg", (128, 128), widths=[5, 3], channels=[1] * 7)
     pixels = [128 * 128 >> (2 * k) for k in range(7)]
     convolutions = 9 * 3 * pixels[0] + 9 * sum(pixels[1:])
-    assert count_multiply_adds(network) == convolutions + 1 * 5 + 5 * 3
+    assert count_multiply_adds(network.architecture) == convolutions + 1 * 5 + 5 * 3
 
 
 @pytest.mark.parametrize(
@@ -71,5 +95,5 @@ def test_unknown_layer_lists_the_known(small_network):
 def test_batch_normalisation_is_optional():
     plain = build_network("vgg", (128, 128), widths=[4, 3])
     normed = build_network("vgg", (128, 128), widths=[4, 3], normalisation="batch")
-    extra = count_parameters(normed) - count_parameters(plain)
+    extra = count_parameters(normed.architecture) - count_parameters(plain.architecture)
     assert extra == 2 * sum(plain.architecture.channels)

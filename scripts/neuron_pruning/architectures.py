@@ -1,0 +1,173 @@
+"""The paper's two networks as descriptions (sections 2.2.1 and 2.2.2): sizes, without weights."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from neuron_pruning.errors import UserError
+
+Normalisation = Literal["none", "batch"]
+
+DEFAULT_CHANNELS = {
+    "alexnet": (96, 96, 256, 384, 384, 256),
+    "vgg": (8, 16, 32, 64, 128, 256, 512),
+}
+# ASSUME: the paper's 3072 and 10240 neurons are fully connected layers behind a flatten of the
+# same size. The compact reading, flatten only, is widths (1526, 100, 7) and (5120, 1000, 100, 7).
+DEFAULT_WIDTHS = {
+    "alexnet": (3072, 1526, 100, 7),
+    "vgg": (10240, 5120, 1000, 100, 7),
+}
+
+
+@dataclass(frozen=True)
+class Window:
+    """What slides over an image: side, step and border in pixels."""
+
+    size: int
+    stride: int
+    padding: int = 0
+
+    def outputs(self, length: int) -> int:
+        """Places along a side of ``length`` pixels; below 1 where none fits."""
+        return (length + 2 * self.padding - self.size) // self.stride + 1
+
+    def inputs(self, places: int) -> int:
+        """Smallest side that has so many places."""
+        return max((places - 1) * self.stride + self.size - 2 * self.padding, 1)
+
+
+@dataclass(frozen=True)
+class ConvolutionPlan:
+    """One convolution and the max-pooling behind it, if any."""
+
+    convolution: Window
+    pooling: Window | None = None
+
+
+POOL = Window(3, 2)
+# ASSUME: stride 4 in AlexNet's second convolution too: only it gives the paper's 3072.
+PLANS: dict[str, tuple[ConvolutionPlan, ...]] = {
+    "alexnet": (
+        ConvolutionPlan(Window(11, 4), POOL),
+        ConvolutionPlan(Window(11, 4), POOL),
+        ConvolutionPlan(Window(5, 1, 2)),
+        ConvolutionPlan(Window(3, 1, 1)),
+        ConvolutionPlan(Window(3, 1, 1)),
+        ConvolutionPlan(Window(3, 1, 1), POOL),
+    ),
+    "vgg": (ConvolutionPlan(Window(3, 1, 1), Window(2, 2)),) * 7,
+}
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What a network is made of; stored beside its weights.
+
+    ``input_size`` is height, width; ``widths`` the units of the fully connected layers, the
+    last being the classes.
+    """
+
+    name: str
+    input_size: tuple[int, int]
+    channels: tuple[int, ...]
+    widths: tuple[int, ...]
+    normalisation: Normalisation = "none"
+
+
+@dataclass(frozen=True)
+class LayerSize:
+    """Sizes of one layer for one image; a fully connected layer has one place."""
+
+    name: str
+    inputs: int  # values that one output reads
+    outputs: int  # kernels or units
+    places: int  # positions of a kernel
+
+
+def describe(
+    name: str,
+    input_size: Sequence[int] = (576, 720),
+    widths: Sequence[int] | None = None,
+    channels: Sequence[int] | None = None,
+    normalisation: Normalisation = "none",
+) -> Architecture:
+    """Architecture of the arguments of :func:`neuron_pruning.build_network`.
+
+    Raises:
+        UserError: unknown name, wrong number of channels or widths, or images too small.
+    """
+    if name not in PLANS:
+        raise UserError(f"unknown model {name!r}; known: {', '.join(PLANS)}")
+    architecture = Architecture(
+        name,
+        (int(input_size[0]), int(input_size[1])),
+        tuple(channels or DEFAULT_CHANNELS[name]),
+        tuple(widths or DEFAULT_WIDTHS[name]),
+        normalisation,
+    )
+    check_architecture(architecture)
+    return architecture
+
+
+def with_classes(architecture: Mapping[str, Any], classes: int) -> Architecture:
+    """Architecture of a config's hidden widths and the number of classes of the data."""
+    return describe(**{**architecture, "widths": [*architecture["widths"], classes]})
+
+
+def check_architecture(architecture: Architecture) -> None:
+    """Refuse what cannot be built.
+
+    Raises:
+        UserError: saying why.
+    """
+    name, expected = architecture.name, len(PLANS[architecture.name])
+    if len(architecture.channels) != expected:
+        raise UserError(f"{name} has {expected} convolutions, got {len(architecture.channels)}")
+    if len(architecture.widths) < 2 or min(*architecture.widths, *architecture.channels) < 1:
+        raise UserError("widths need a hidden and an output layer, each of one unit or more")
+    height, width = architecture.input_size
+    least = smallest_input(name)
+    if min(height, width) < least:
+        raise UserError(
+            f"images of {height} x {width} (height x width) are too small for "
+            f"{name}: it needs {least} x {least} at least"
+        )
+
+
+def smallest_input(name: str) -> int:
+    """Smallest height and width in pixels that leave one output a channel."""
+    size = 1
+    for plan in reversed(PLANS[name]):
+        if plan.pooling is not None:
+            size = plan.pooling.inputs(size)
+        size = plan.convolution.inputs(size)
+    return size
+
+
+def layer_sizes(architecture: Architecture) -> Iterator[LayerSize]:
+    """Sizes of the convolutions, then of the fully connected layers."""
+    inputs, sides = 3, list(architecture.input_size)
+    plans = zip(PLANS[architecture.name], architecture.channels, strict=True)
+    for number, (plan, kernels) in enumerate(plans, start=1):
+        sides = [plan.convolution.outputs(side) for side in sides]
+        area = plan.convolution.size**2
+        yield LayerSize(f"conv{number}", inputs * area, kernels, sides[0] * sides[1])
+        if plan.pooling is not None:
+            sides = [plan.pooling.outputs(side) for side in sides]
+        inputs = kernels
+    inputs *= sides[0] * sides[1]
+    for number, units in enumerate(architecture.widths, start=1):
+        yield LayerSize(f"fc{number}", inputs, units, 1)
+        inputs = units
+
+
+def count_multiply_adds(architecture: Architecture) -> int:
+    """Multiply-adds of one forward pass of one image, convolutions and linear layers."""
+    return sum(layer.inputs * layer.outputs * layer.places for layer in layer_sizes(architecture))
+
+
+def count_parameters(architecture: Architecture) -> int:
+    """Trainable parameters: weights, biases, and two a kernel where batches are normalised."""
+    weights = sum((layer.inputs + 1) * layer.outputs for layer in layer_sizes(architecture))
+    return weights + 2 * sum(architecture.channels) * (architecture.normalisation == "batch")
