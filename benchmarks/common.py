@@ -62,10 +62,10 @@ def subprocess_text(*command: str) -> str:
     return answer.stdout.strip() if answer.returncode == 0 else ""
 
 
-def in_new_process(script: str, job: Mapping[str, Any]) -> Row:
-    """What ``script --job`` prints as its last line, from a process of its own."""
-    command = [sys.executable, str(HERE / script), "--job", json.dumps(job)]
-    answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+def in_new_process(module: str, job: Mapping[str, Any]) -> Row:
+    """What ``python -m benchmarks.MODULE --job`` prints last, from a process of its own."""
+    command = [sys.executable, "-m", f"benchmarks.{module}", "--job", json.dumps(job)]
+    answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT)
     result: Row = json.loads(answer.stdout.strip().splitlines()[-1])
     return result
 

@@ -12,7 +12,8 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from common import Row, faces, in_new_process, labels, peak_mb, summarise, write_results
+
+from benchmarks.common import Row, faces, in_new_process, labels, peak_mb, summarise, write_results
 
 IMAGES = 128
 SEED = 0
@@ -44,8 +45,8 @@ def train_ours(job: Row) -> Row:
 def train_reference(job: Row) -> Row:
     """Two epochs by the plain loop, from the same weights and over the same batches."""
     import torch
-    from plain_loop import PLAIN, train_plain
 
+    from benchmarks.plain_loop import PLAIN, train_plain
     from neuron_pruning.seeds import derive_seed
 
     torch.set_num_threads(job["threads"])
@@ -148,9 +149,9 @@ def main() -> None:
     faces(IMAGES)
     rows = []
     for job in jobs(arguments):
-        rows.append({**job, **in_new_process("training.py", job)})
+        rows.append({**job, **in_new_process("training", job)})
         print({k: rows[-1][k] for k in COLUMNS}, flush=True)
-    write_results(arguments.name, rows, report(rows), "python benchmarks/training.py", started)
+    write_results(arguments.name, rows, report(rows), "python -m benchmarks.training", started)
 
 
 if __name__ == "__main__":

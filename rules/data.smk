@@ -62,7 +62,7 @@ rule split_dataset:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=1000,
+        mem_mb=500,
     params:
         settings=lambda wildcards: dict(**config["split"], seed=int(wildcards.seed)),
     message:

@@ -19,7 +19,7 @@ rule evaluate:
     threads: 4
     resources:
         gpu=1,
-        mem_mb=8000,
+        mem_mb=memory_of(copies=1, images=config["evaluation"]["batch_size"]),
     params:
         settings=evaluate_settings,
     message:
@@ -41,7 +41,7 @@ checkpoint select_hyperparameters:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=1000,
+        mem_mb=500,
     params:
         settings=dict(fixed=config["selection"]["fixed"]),
     message:

@@ -22,7 +22,7 @@ rule prune:
     threads: 4
     resources:
         gpu=1,
-        mem_mb=6000,
+        mem_mb=memory_of(copies=2, images=config["evaluation"]["batch_size"]),
     params:
         settings=prune_settings,
     message:

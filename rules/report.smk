@@ -24,7 +24,7 @@ rule build_report:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=1000,
     params:
         settings=dict(
             # The address of the mirror is no part of the result, and may hold a password.

@@ -1,6 +1,8 @@
 # The config keys that jobs get, as one dictionary: Snakemake compares params by value.
 import hashlib
 
+from neuron_pruning.architectures import memory_mb, with_classes
+
 
 def keys_of(wildcards):
     """Keys of a training run, typed, as every Parquet row carries them."""
@@ -104,6 +106,26 @@ def prune_settings(wildcards):
         compensation=config["pruning"]["compensation"],
         batch_size=config["evaluation"]["batch_size"],
     )
+
+
+def memory_of(copies, images=None):
+    """Memory of a job in MB, from what it holds; see docs/PERFORMANCE.md."""
+
+    def memory(wildcards):
+        # Seven classes stand for any number: the output layer is small.
+        architecture = with_classes(architecture_of(wildcards), 7)
+        return memory_mb(architecture, images or step_images(wildcards), copies)
+
+    return memory
+
+
+def step_images(wildcards):
+    """Images that a training step works on at once."""
+    batch_size, micro_batch = (
+        int(wildcards.batch_size),
+        config["training"]["micro_batch"],
+    )
+    return min(batch_size, micro_batch or batch_size)
 
 
 def class_settings(wildcards):

@@ -15,7 +15,7 @@ rule table1:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=1000,
+        mem_mb=500,
     params:
         settings=dict(caption="Different hyperparameters: train and test accuracy."),
     message:
@@ -45,7 +45,7 @@ rule table_classes:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=1000,
+        mem_mb=500,
     params:
         settings=class_settings,
     message:
@@ -71,7 +71,7 @@ rule table4:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=1000,
+        mem_mb=500,
     params:
         settings=dict(
             caption="Accuracy after pruning and the number of neurons removed."

@@ -31,7 +31,7 @@ rule resend_tracking:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=1000,
+        mem_mb=500,
     params:
         settings=dict(
             folder=TRACKING,

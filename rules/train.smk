@@ -14,7 +14,9 @@ rule initialise:
         ENVIRONMENT
     threads: 4
     resources:
-        mem_mb=8000,
+        mem_mb=memory_of(
+            copies=1, images=RECIPE["initialisation"].get("calibration_images", 64)
+        ),
     params:
         settings=initial_settings,
     message:
@@ -43,7 +45,7 @@ rule train:
     threads: 4
     resources:
         gpu=1,
-        mem_mb=16000,
+        mem_mb=memory_of(copies=4),
     params:
         settings=train_settings,
     message:

@@ -171,3 +171,26 @@ def count_parameters(architecture: Architecture) -> int:
     """Trainable parameters: weights, biases, and two a kernel where batches are normalised."""
     weights = sum((layer.inputs + 1) * layer.outputs for layer in layer_sizes(architecture))
     return weights + 2 * sum(architecture.channels) * (architecture.normalisation == "batch")
+
+
+def activation_bytes(architecture: Architecture) -> int:
+    """Host memory that one image in work takes in a step of training, about.
+
+    Twice the image and three times what leaves the pooling; where batches are normalised, four
+    and a half times what leaves the convolutions too. The factors were fitted to measured peaks
+    (docs/PERFORMANCE.md), a little above them.
+    """
+    height, width = architecture.input_size
+    convolved = pooled = 0
+    for layer, plan in zip(layer_sizes(architecture), PLANS[architecture.name], strict=False):
+        values = layer.outputs * layer.places
+        convolved += values
+        pooled += values // (plan.pooling.stride**2 if plan.pooling else 1)
+    normalised = 4.5 * convolved * (architecture.normalisation == "batch")
+    return int(4 * (2 * 3 * height * width + 3 * pooled + normalised))
+
+
+def memory_mb(architecture: Architecture, images: int, copies: int) -> int:
+    """Host memory in MB of a job with ``copies`` of the parameters and ``images`` at once."""
+    parameters = 4 * copies * count_parameters(architecture)
+    return round(2500 + (parameters + images * activation_bytes(architecture)) / 1e6)

@@ -49,11 +49,12 @@ def run_features(features: nn.Sequential, images: Tensor) -> Tensor:
     """Outputs of ``features``, N x channels x height x width, for normalised images."""
     values = images
     for block in blocks(features):
-        values = _run_block(block, values)
+        values = run_block(block, values)
     return values
 
 
-def _run_block(block: Block, values: Tensor) -> Tensor:
+def run_block(block: Block, values: Tensor) -> Tensor:
+    """Outputs of one block, N x channels x height x width."""
     layer = block.convolution
     weight, stride = layer.weight, layer.stride[0]
     if stride > 1 and layer.in_channels * stride**2 <= DENSE_CHANNELS and layer.padding == (0, 0):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from benchmarks.plain_loop import PLAIN, train_plain
 from PIL import Image
-from plain_loop import PLAIN, train_plain
 
 from neuron_pruning import build_network
 from neuron_pruning.images import Patterns

@@ -1,0 +1,1 @@
+"""What README and docs claim about speed, and the commands that repeat it (see the Makefile)."""

@@ -1,0 +1,210 @@
+"""How time and memory grow with images, units, thresholds, seeds and jobs.
+
+Every point is a process of its own. An exponent is the slope in a log-log plot, fitted to the
+larger half of the sizes, where constant costs no longer hide it.
+"""
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.common import ROOT, SCRATCH, Row, in_new_process, peak_mb, write_results
+
+PICTURE = ROOT / "docs" / "pictures" / "growth.png"
+SMALL = (128, 130)  # height and width of the images that grow in number
+TITLES = {
+    "split": ("images", "random split"),
+    "train": ("images", "an epoch of a small VGG, 128 x 130"),
+    "evaluate": ("images", "evaluation of a small VGG, 128 x 130"),
+    "angles of patterns": ("patterns", "angles and selection, 100 units"),
+    "angles of units": ("units", "angles and selection, 540 patterns"),
+    "thresholds": ("thresholds", "selections of a 100-unit layer"),
+    "dry run": ("seeds", "snakemake -n of config.yaml, 19 jobs a seed"),
+}
+SIZES = {
+    "split": [675, 2_000, 6_000, 18_000, 50_000],
+    "train": [675, 2_000, 6_000, 18_000, 50_000],
+    "evaluate": [675, 2_000, 6_000, 18_000, 50_000],
+    "angles of patterns": [540, 1_600, 5_000, 16_000, 40_000],
+    "angles of units": [100, 320, 1_000, 3_200, 10_240],
+    "thresholds": [1, 3, 10, 30, 100],
+    "dry run": [1, 5, 17, 53, 526],
+}
+
+
+def sparse_patterns(images: int) -> "tuple[np.ndarray, np.ndarray, np.ndarray]":
+    """Sparse map of so many small images, all rows, and classes."""
+    SCRATCH.mkdir(parents=True, exist_ok=True)
+    path = SCRATCH / f"small-{images}.npy"
+    np.lib.format.open_memmap(path, "w+", np.uint8, (images, *SMALL, 3)).flush()
+    return np.load(path, mmap_mode="c"), np.arange(images), np.arange(images) % 7
+
+
+def small_network() -> "object":
+    """VGG with few kernels and the paper's 100-unit layer."""
+    from neuron_pruning import build_network
+
+    return build_network("vgg", SMALL, [100, 100, 7], [8, 8, 8, 16, 16, 16, 32])
+
+
+def measure_split(images: int) -> Callable[[], object]:
+    """Random split of so many labels."""
+    from neuron_pruning.splits import split_images
+
+    labels = [str(k % 7) for k in range(images)]
+    return lambda: split_images(labels, labels, "random", 0.2, 0)
+
+
+def measure_train(images: int) -> Callable[[], object]:
+    """One epoch."""
+    from neuron_pruning.devices import choose_device
+    from neuron_pruning.images import Patterns
+    from neuron_pruning.training import TrainingSettings, train_network
+
+    array, rows, classes = sparse_patterns(images)
+    train, test = Patterns(array, rows, classes), Patterns(array, rows[:1], classes[:1])
+    device, settings = choose_device(cores()), TrainingSettings(0.0005, 64, 0, epochs=1)
+    network = small_network()
+    return lambda: train_network(network, train, test, settings, device)
+
+
+def measure_evaluate(images: int) -> Callable[[], object]:
+    """Activations of every layer for all images."""
+    from neuron_pruning.devices import choose_device
+    from neuron_pruning.evaluation import compute_activations
+
+    array, _, _ = sparse_patterns(images)
+    device, network = choose_device(cores()), small_network()
+    return lambda: compute_activations(network, array, 64, device)
+
+
+def measure_angles(patterns: int, units: int) -> Callable[[], object]:
+    """Selection at 10 degrees from activations of random sigmoids."""
+    from neuron_pruning.distinctiveness import select_units
+
+    random = np.random.default_rng(0)
+    activations = 1 / (1 + np.exp(-random.standard_normal((patterns, units), dtype=np.float32)))
+    return lambda: select_units(activations, 10)
+
+
+def measure_thresholds(count: int) -> Callable[[], object]:
+    """Selections at so many angles between 0 and 90 degrees."""
+    from neuron_pruning.distinctiveness import select_units
+
+    activations = np.random.default_rng(0).random((540, 100))
+    return lambda: [select_units(activations, angle) for angle in np.linspace(0, 90, count)]
+
+
+def measure_dry_run(seeds: int) -> Callable[[], object]:
+    """Snakemake's own work before the first job."""
+    from benchmarks.jobs import snakemake, write_overlay
+
+    overlay = write_overlay({"experiment": "bench", "seeds": list(range(seeds))})
+    return lambda: snakemake("-n", "--configfile", "config.yaml", overlay)
+
+
+MEASURES: dict[str, Callable[[int], Callable[[], object]]] = {
+    "split": measure_split,
+    "train": measure_train,
+    "evaluate": measure_evaluate,
+    "angles of patterns": lambda size: measure_angles(size, 100),
+    "angles of units": lambda size: measure_angles(540, size),
+    "thresholds": measure_thresholds,
+    "dry run": measure_dry_run,
+}
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def run_job(job: Row) -> Row:
+    """Seconds and peak memory of one point."""
+    work = MEASURES[job["what"]](job["size"])
+    started = time.perf_counter()
+    work()
+    return {"seconds": time.perf_counter() - started, "peak_mb": peak_mb()}
+
+
+def exponent(sizes: pd.Series, values: pd.Series) -> float:
+    """Slope of the larger half in log-log."""
+    half = len(sizes) // 2
+    slope, _ = np.polyfit(np.log(sizes[half:]), np.log(values[half:]), 1)
+    return float(slope)
+
+
+def report(rows: list[Row]) -> str:
+    """Smallest and largest size with their figures, and the exponents."""
+    lines = [
+        "| what grows | from - to | seconds | exponent | peak memory, MB | exponent |",
+        "|---|---|---|---|---|---|",
+    ]
+    for what, group in pd.DataFrame(rows).groupby("what", sort=False):
+        unit, title = TITLES[str(what)]
+        least = group.groupby("size")[["seconds", "peak_mb"]].min().reset_index()
+        first, last = least.iloc[0], least.iloc[-1]
+        time_grows = exponent(least["size"], least["seconds"])
+        memory_grows = exponent(least["size"], least["peak_mb"])
+        lines.append(
+            f"| {title} | {first['size']:,.0f} - {last['size']:,.0f} {unit} "
+            f"| {first['seconds']:.3g} - {last['seconds']:.3g} | {time_grows:.2f} "
+            f"| {first['peak_mb']:,.0f} - {last['peak_mb']:,.0f} | {memory_grows:.2f} |"
+        )
+    return "\n".join(lines)
+
+
+def draw(rows: list[Row], path: Path) -> None:
+    """One small log-log plot a question, time and memory."""
+    import matplotlib.pyplot as plt
+
+    table = pd.DataFrame(rows)
+    figure, places = plt.subplots(2, len(TITLES), figsize=(3 * len(TITLES), 5.6), sharex="col")
+    for column, (what, (unit, title)) in zip(places.T, TITLES.items(), strict=True):
+        least = table[table["what"] == what].groupby("size")[["seconds", "peak_mb"]].min().reset_index()
+        for axes, name, label in zip(
+            column, ("seconds", "peak_mb"), ("seconds", "peak memory, MB"), strict=True
+        ):
+            slope = exponent(least["size"], least[name])
+            axes.loglog(least["size"], least[name], "o-", color="0.2")
+            axes.set_title(f"exponent {slope:.2f}", fontsize=9)
+            axes.set_ylabel(label, fontsize=9)
+            axes.grid(True, which="major", color="0.85")
+        column[0].annotate(
+            title, (0.5, 1.2), xycoords="axes fraction", ha="center", fontsize=9, wrap=True
+        )
+        column[1].set_xlabel(unit)
+    figure.tight_layout()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+
+
+def main() -> None:
+    """Measure, or run the one job that a parent asks for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--job", type=json.loads)
+    parser.add_argument("--repeats", type=int, default=2)
+    arguments = parser.parse_args()
+    if arguments.job is not None:
+        print(json.dumps(run_job(arguments.job)))
+        return
+    started = time.time()
+    rows = []
+    for what, sizes in SIZES.items():
+        for size in sizes:
+            for repeat in range(arguments.repeats):
+                job = {"what": what, "size": size, "repeat": repeat}
+                rows.append({**job, **in_new_process("growth", job)})
+                print(rows[-1], flush=True)
+    draw(rows, PICTURE)
+    write_results("growth", rows, report(rows), "python -m benchmarks.growth", started)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""Seconds that are no work: imports, the start and end of each kind of job, and scheduling."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from benchmarks.common import ROOT, SCRATCH, Row, summarise, write_results
+
+MODULES = ["numpy", "pyarrow.parquet", "pandas", "safetensors.numpy", "matplotlib.pyplot"]
+MODULES += ["torch", "torchvision", "mlflow"]
+SEEDS = {"full config.yaml": None, "1,000 jobs": 52, "10,000 jobs": 526}
+TINY = "bench-tiny"
+REPEATS = 3
+
+
+def import_rows() -> Iterator[Row]:
+    """Seconds that each import costs a fresh Python, beyond starting it."""
+    for repeat in range(REPEATS):
+        bare = seconds_of([sys.executable, "-c", ""])
+        yield {"kind": "import", "what": "(Python itself)", "seconds": bare, "repeat": repeat}
+        for module in MODULES:
+            whole = seconds_of([sys.executable, "-c", f"import {module}"])
+            seconds = whole - bare
+            yield {"kind": "import", "what": module, "seconds": seconds, "repeat": repeat}
+
+
+def job_rows() -> Iterator[Row]:
+    """Wall time of every job of the tiny config less what it worked, one job at a time."""
+    place = ROOT / "results" / TINY
+    shutil.rmtree(place, ignore_errors=True)
+    overlay = {"experiment": TINY, "tracking": {"uri": f"sqlite:///{place}/mlflow.db"}}
+    started = time.perf_counter()
+    snakemake("--cores", "1", "--configfile", "configs/tiny.yaml", write_overlay(overlay))
+    whole = time.perf_counter() - started
+    walls = []
+    for path in sorted((place / "benchmarks").rglob("*.jsonl")):
+        name = path.relative_to(place / "benchmarks")
+        log = (place / "logs" / name).with_suffix(".log").read_text(encoding="utf-8")
+        worked = float(re.findall(r"worked for ([\d.]+) s", log)[-1])
+        for repeat, line in enumerate(path.read_text(encoding="utf-8").splitlines()):
+            walls.append(json.loads(line)["s"])
+            rule = name.parts[0].removesuffix(".jsonl")
+            seconds = walls[-1] - worked
+            yield {"kind": "job", "what": rule, "seconds": seconds, "repeat": repeat}
+    between = (whole - sum(walls)) / len(walls)
+    what = "(Snakemake and the last records, a job)"
+    yield {"kind": "job", "what": what, "seconds": between, "repeat": 0}
+
+
+def tracking_rows() -> Iterator[Row]:
+    """What the courier needs for a new store and then for each record."""
+    from neuron_pruning.tracking import JobRecord, Store, milliseconds, queue_record, resend_pending
+
+    folder = SCRATCH / "tracking"
+    shutil.rmtree(folder, ignore_errors=True)
+    store = Store(f"sqlite:///{folder}/mlflow.db", "bench", None, str(folder / "artifacts"))
+    for repeat in range(21):
+        now = milliseconds()
+        parameters = {f"parameter{k}": k for k in range(20)}
+        series = {f"series{k}": [float(k)] * 10 for k in range(6)}
+        record = JobRecord("job", {"rule": "bench"}, parameters, {"a": 1.0}, series, (), now, now)
+        started = time.perf_counter()
+        queue_record(record, folder)
+        queued = time.perf_counter()
+        resend_pending(store, folder)
+        sent = time.perf_counter()
+        what = "a record, by the courier" if repeat else "import and new store, by the courier"
+        yield {"kind": "tracking", "what": what, "seconds": sent - queued, "repeat": repeat}
+        what = "a record, by the job"
+        yield {"kind": "tracking", "what": what, "seconds": queued - started, "repeat": repeat}
+
+
+def dry_run_rows() -> Iterator[Row]:
+    """Seconds of ``snakemake -n``."""
+    for what, seeds in SEEDS.items():
+        overlay = {"experiment": "bench"} | ({"seeds": list(range(seeds))} if seeds else {})
+        for repeat in range(REPEATS if seeds is None else 1):
+            started = time.perf_counter()
+            said = snakemake("-n", "--configfile", "config.yaml", write_overlay(overlay))
+            seconds = time.perf_counter() - started
+            jobs = int(re.findall(r"^total +(\d+)", said, re.MULTILINE)[0])
+            what_jobs = f"snakemake -n, {what} ({jobs} jobs before the checkpoint)"
+            yield {"kind": "dry run", "what": what_jobs, "seconds": seconds, "repeat": repeat}
+
+
+def seconds_of(command: list[str]) -> float:
+    """Wall time of a command."""
+    started = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True)
+    return time.perf_counter() - started
+
+
+def write_overlay(values: Row) -> str:
+    """Config file with ``values``."""
+    SCRATCH.mkdir(parents=True, exist_ok=True)
+    path = SCRATCH / "overlay.yaml"
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+    return str(path)
+
+
+def snakemake(*arguments: str) -> str:
+    """What Snakemake says on standard output."""
+    command = [str(Path(sys.executable).parent / "snakemake"), *arguments]
+    answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if answer.returncode != 0:
+        raise SystemExit(f"{' '.join(command)} failed:\n{answer.stderr[-3000:]}")
+    return answer.stdout
+
+
+def report(rows: list[Row]) -> str:
+    """Medians and spread."""
+    lines = ["| | what | seconds, median (range) | n |", "|---|---|---|---|"]
+    for _, row in summarise(rows, ["kind", "what"], "seconds").iterrows():
+        lines.append(
+            f"| {row['kind']} | {row['what']} "
+            f"| {row['median']:.3f} ({row['min']:.3f}-{row['max']:.3f}) | {row['count']} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure everything, one thing at a time."""
+    started = time.time()
+    rows = [*import_rows(), *tracking_rows(), *dry_run_rows(), *job_rows()]
+    write_results("jobs", rows, report(rows), "python -m benchmarks.jobs", started)
+
+
+if __name__ == "__main__":
+    main()
