@@ -6,7 +6,7 @@ CORES ?= $(shell nproc)
 DEMO := --cores $(CORES) --resources gpu=$(CORES) --configfile configs/demo.yaml \
   --set-threads initialise=1 train=1 evaluate=1 prune=1 prune_untrained=1
 
-.PHONY: demo test lint lock clean
+.PHONY: demo test lint lock clean bench bench-gpu bench-growth
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -34,6 +34,23 @@ lint: .venv/installed
 	    --require-hashes -r requirements.lock \
 	  || $(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
 	touch $@
+
+# What docs/PERFORMANCE.md claims, measured again: a quarter of an hour on two idle cores.
+REPEATS ?= 2
+bench: .venv/installed
+	$(BIN)/python -m benchmarks.training --repeats $(REPEATS)
+	$(BIN)/python -m benchmarks.jobs
+	$(BIN)/python -m benchmarks.streaming
+	$(BIN)/python -m benchmarks.profile imports
+
+bench-gpu: .venv/installed
+	$(BIN)/python -m benchmarks.training --name training-gpu --precisions float32 tf32 bfloat16
+	$(BIN)/python -m benchmarks.profile step --name profile-step-gpu --batch-size 128
+	$(BIN)/python -m benchmarks.floor
+
+bench-growth: .venv/installed
+	$(BIN)/python -m benchmarks.growth
+	$(BIN)/python -m benchmarks.profile layers
 
 lock:
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \

@@ -94,11 +94,11 @@ def measure_angles(patterns: int, units: int) -> Callable[[], object]:
 
 
 def measure_thresholds(count: int) -> Callable[[], object]:
-    """Selections at so many angles between 0 and 90 degrees."""
+    """Selections at so many angles from 1 to 90 degrees."""
     from neuron_pruning.distinctiveness import select_units
 
     activations = np.random.default_rng(0).random((540, 100))
-    return lambda: [select_units(activations, angle) for angle in np.linspace(0, 90, count)]
+    return lambda: [select_units(activations, angle) for angle in np.linspace(1, 90, count)]
 
 
 def measure_dry_run(seeds: int) -> Callable[[], object]:
@@ -167,7 +167,9 @@ def draw(rows: list[Row], path: Path) -> None:
     table = pd.DataFrame(rows)
     figure, places = plt.subplots(2, len(TITLES), figsize=(3 * len(TITLES), 5.6), sharex="col")
     for column, (what, (unit, title)) in zip(places.T, TITLES.items(), strict=True):
-        least = table[table["what"] == what].groupby("size")[["seconds", "peak_mb"]].min().reset_index()
+        least = (
+            table[table["what"] == what].groupby("size")[["seconds", "peak_mb"]].min().reset_index()
+        )
         for axes, name, label in zip(
             column, ("seconds", "peak_mb"), ("seconds", "peak memory, MB"), strict=True
         ):

@@ -152,11 +152,12 @@ def main() -> None:
     parser.add_argument("what", choices=["layers", "step", "imports"])
     parser.add_argument("--models", nargs="+", default=["alexnet", "vgg"])
     parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--name", help="of the files in benchmarks/results")
     arguments = parser.parse_args()
     started = time.time()
     rows, text = {"layers": layers, "step": step, "imports": imports}[arguments.what](arguments)
     command = f"python -m benchmarks.profile {arguments.what}"
-    write_results(f"profile-{arguments.what}", rows, text, command, started)
+    write_results(arguments.name or f"profile-{arguments.what}", rows, text, command, started)
 
 
 if __name__ == "__main__":
