@@ -40,10 +40,12 @@ SIZES = {
 
 def sparse_patterns(images: int) -> "tuple[np.ndarray, np.ndarray, np.ndarray]":
     """Sparse map of so many small images, all rows, and classes."""
+    from neuron_pruning.images import open_array
+
     SCRATCH.mkdir(parents=True, exist_ok=True)
     path = SCRATCH / f"small-{images}.npy"
-    np.lib.format.open_memmap(path, "w+", np.uint8, (images, *SMALL, 3)).flush()
-    return np.load(path, mmap_mode="c"), np.arange(images), np.arange(images) % 7
+    np.lib.format.open_memmap(path, "w+", np.uint8, (images, *SMALL, 3))
+    return open_array(path), np.arange(images), np.arange(images) % 7
 
 
 def small_network() -> "object":

@@ -23,14 +23,12 @@ def run_job(job: Row) -> Row:
     """Two epochs over random images of a sparse map; the second is timed."""
     from neuron_pruning import build_network
     from neuron_pruning.devices import choose_device
-    from neuron_pruning.images import Patterns
+    from neuron_pruning.images import Patterns, open_array
     from neuron_pruning.training import TrainingSettings, train_network
 
-    array = np.lib.format.open_memmap(
-        SCRATCH / f"sparse-{job['stored']}.npy", "w+", np.uint8, (job["stored"], 576, 720, 3)
-    )
-    array.flush()
-    array = np.load(array.filename, mmap_mode="c")
+    path = SCRATCH / f"sparse-{job['stored']}.npy"
+    np.lib.format.open_memmap(path, "w+", np.uint8, (job["stored"], 576, 720, 3))
+    array = open_array(path)
     rows = np.random.default_rng(0).permutation(job["stored"])[:IMAGES]
     train = Patterns(array, rows, np.arange(IMAGES) % 7)
     test = Patterns(array, rows[:1], np.array([0]))

@@ -9,11 +9,15 @@ import json
 import os
 import time
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmarks.common import Row, faces, in_new_process, labels, peak_mb, summarise, write_results
+from neuron_pruning.architectures import Normalisation, describe
+
+if TYPE_CHECKING:
+    from neuron_pruning import Network
 
 IMAGES = 128
 SEED = 0
@@ -37,7 +41,7 @@ def train_ours(job: Row) -> Row:
     )  # fmt: skip
     train = Patterns(open_array(array), rows, classes)
     test = Patterns(train.array, rows[:1], classes[:1])
-    network = build_initial(job["model"])
+    network = build_initial(job["model"], job.get("normalisation", "none"))
     history = train_network(network, train, test, settings, device)
     return {"losses": [e.train_loss for e in history], "seconds": history[-1].seconds}
 
@@ -63,12 +67,11 @@ def train_reference(job: Row) -> Row:
     return {"losses": [loss for loss, _ in epochs], "seconds": epochs[-1][1]}
 
 
-def build_initial(model: str) -> Any:
+def build_initial(model: str, normalisation: Normalisation = "none") -> "Network":
     """The network that both variants start from."""
     from neuron_pruning.initialisation import InitialisationSettings, initialise_network
-    from neuron_pruning.networks import build_network
 
-    architecture = build_network(model).architecture
+    architecture = describe(model, normalisation=normalisation)
     return initialise_network(architecture, InitialisationSettings(), SEED)
 
 

@@ -1,5 +1,6 @@
 """Batches of normalised images from the prepared array."""
 
+import warnings
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -29,8 +30,7 @@ class Patterns:
 def open_array(path: Path) -> NDArray[np.uint8]:
     """Memory map of the prepared images, N x height x width x 3; never written."""
     try:
-        # Copy on write, for a tensor shares no memory that it may not write.
-        return np.load(path, mmap_mode="c")
+        return np.load(path, mmap_mode="r")
     except (OSError, ValueError) as error:
         raise UserError(f"{path} is no array of images ({error}); delete it, run again") from error
 
@@ -66,7 +66,7 @@ class ImageReader:
         ``room`` is how many bytes of images the device may hold; None: what it has room for.
         """
         self.device = device
-        self._pixels = torch.from_numpy(array)
+        self._pixels = _shared(array)
         self._positions = None if positions is None else torch.from_numpy(positions)
         self.resident = self._bytes() <= (_room_on(device) if room is None else room)
         if self.resident:
@@ -98,6 +98,16 @@ class ImageReader:
     def _bytes(self) -> int:
         count = len(self._pixels if self._positions is None else self._positions)
         return count * self._pixels[0].numel()
+
+
+def _shared(array: NDArray[np.uint8]) -> Tensor:
+    """``array`` as a tensor over the same memory, which nothing writes to.
+
+    A map that could be written, and so would not be warned of, may not be larger than memory.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(array)
 
 
 def _prepare(pixels: Tensor) -> Tensor:

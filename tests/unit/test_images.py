@@ -61,11 +61,22 @@ def test_the_map_is_read_without_touching_the_file(tmp_path, images):
     path = tmp_path / "images.npy"
     np.save(path, images)
     array = open_array(path)
-    assert isinstance(array, np.memmap)
+    assert isinstance(array, np.memmap) and not array.flags.writeable
     assert next(ImageReader(array, CPU).read([np.array([0])])).shape == (1, 3, 128, 130)
     path.write_bytes(b"no array")
     with pytest.raises(UserError, match="delete it, run again"):
         open_array(path)
+
+
+def test_a_map_larger_than_memory_can_be_read(tmp_path):
+    path = tmp_path / "sparse.npy"
+    count = 2**40 // (128 * 130 * 3)  # a terabyte of holes
+    try:
+        np.lib.format.open_memmap(path, "w+", np.uint8, (count, 128, 130, 3))
+    except OSError:
+        pytest.skip("the disk takes no sparse file of a terabyte")
+    (last,) = ImageReader(open_array(path), CPU).read([np.array([count - 1])])
+    assert last.shape == (1, 3, 128, 130) and last.eq(-1).all()
 
 
 def test_bytes_become_minus_one_to_one():

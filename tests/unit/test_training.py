@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from neuron_pruning import UserError
+from neuron_pruning import images as images_module
 from neuron_pruning.images import ImageReader, Patterns
 from neuron_pruning.initialisation import InitialisationSettings, initialise_network
 from neuron_pruning.seeds import derive_seed
@@ -120,13 +121,40 @@ def test_bfloat16_keeps_float32_weights(small_vgg, parts):
     assert {p.dtype for p in network.parameters()} == {torch.float32}
 
 
+def arithmetic():
+    cudnn = torch.backends.cudnn
+    return torch.get_float32_matmul_precision() == "high", cudnn.allow_tf32, cudnn.benchmark
+
+
+@pytest.mark.parametrize("autotune", [False, True])
 @pytest.mark.parametrize(("precision", "tf32"), [("float32", False), ("tf32", True)])
-def test_precision_holds_inside_its_block_alone(precision, tf32):
-    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    with precision_context(precision, CPU):
-        assert (torch.get_float32_matmul_precision() == "high") == tf32
-        assert torch.backends.cudnn.allow_tf32 == tf32
-    assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == before
+def test_precision_and_autotuning_hold_inside_their_block_alone(precision, tf32, autotune):
+    before = arithmetic()
+    with precision_context(precision, CPU, autotune):
+        assert arithmetic() == (tf32, tf32, autotune)
+    assert arithmetic() == before
+
+
+def test_training_on_a_device_that_holds_the_images_is_the_same(small_vgg, parts, monkeypatch):
+    a = small_vgg.architecture
+    streamed = history(start(a), parts, SETTINGS)
+    monkeypatch.setattr(images_module, "_room_on", lambda device: float("inf"))
+    assert history(start(a), parts, SETTINGS) == streamed
+
+
+def test_an_epoch_asks_for_no_value(small_vgg, parts, monkeypatch):
+    """Every such question would make a GPU wait; one an epoch and part is enough."""
+    asked = []
+    for name in ("item", "tolist", "__float__", "__bool__", "cpu"):
+        original = getattr(torch.Tensor, name)
+
+        def spy(tensor, *arguments, name=name, original=original):
+            asked.append(name)
+            return original(tensor, *arguments)
+
+        monkeypatch.setattr(torch.Tensor, name, spy)
+    train_network(small_vgg, *parts, SETTINGS, CPU)
+    assert asked == ["tolist", "tolist"] * SETTINGS.epochs
 
 
 def test_progress_counts_every_image(small_vgg, parts):

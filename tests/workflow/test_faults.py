@@ -89,7 +89,7 @@ def test_tracking_that_is_down_costs_nothing_but_a_warning(fresh):
     overlay = {"dataset": {"path": "data"}, "tracking": {"uri": "http://127.0.0.1:9"}}
     ran = fresh.run("results/tiny/splits/seed~0.parquet", overlay=overlay)
     assert ran.returncode == 0, ran.stderr
-    assert "was not mirrored to MLflow" in ran.stderr
+    assert "2 records were not mirrored to MLflow" in ran.stderr
     pending = fresh.folder / "results/tiny/tracking/pending"
     assert len(list(pending.iterdir())) == 2
     ran = fresh.run("resend_tracking", overlay=overlay)
