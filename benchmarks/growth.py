@@ -1,7 +1,7 @@
 """How time and memory grow with images, units, thresholds, seeds and jobs.
 
-Every point is a process of its own. An exponent is the slope in a log-log plot, fitted to the
-larger half of the sizes, where constant costs no longer hide it.
+Every point is a process of its own. An exponent is that of a constant plus a power of the
+size, fitted to the logarithms of the least of the repeats.
 """
 
 import argparse
@@ -9,10 +9,13 @@ import json
 import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import NullFormatter
 
 from benchmarks.common import ROOT, SCRATCH, Row, in_new_process, peak_mb, write_results
 
@@ -20,12 +23,12 @@ PICTURE = ROOT / "docs" / "pictures" / "growth.png"
 SMALL = (128, 130)  # height and width of the images that grow in number
 TITLES = {
     "split": ("images", "random split"),
-    "train": ("images", "an epoch of a small VGG, 128 x 130"),
-    "evaluate": ("images", "evaluation of a small VGG, 128 x 130"),
+    "train": ("images", "an epoch of a small VGG"),
+    "evaluate": ("images", "evaluation of a small VGG"),
     "angles of patterns": ("patterns", "angles and selection, 100 units"),
     "angles of units": ("units", "angles and selection, 540 patterns"),
     "thresholds": ("thresholds", "selections of a 100-unit layer"),
-    "dry run": ("seeds", "snakemake -n of config.yaml, 19 jobs a seed"),
+    "dry run": ("seeds", "snakemake -n, 19 jobs a seed"),
 }
 SIZES = {
     "split": [675, 2_000, 6_000, 18_000, 50_000],
@@ -34,7 +37,7 @@ SIZES = {
     "angles of patterns": [540, 1_600, 5_000, 16_000, 40_000],
     "angles of units": [100, 320, 1_000, 3_200, 10_240],
     "thresholds": [1, 3, 10, 30, 100],
-    "dry run": [1, 5, 17, 53, 526],
+    "dry run": [1, 5, 17, 53, 170, 526],
 }
 
 
@@ -135,11 +138,47 @@ def run_job(job: Row) -> Row:
     return {"seconds": time.perf_counter() - started, "peak_mb": peak_mb()}
 
 
-def exponent(sizes: pd.Series, values: pd.Series) -> float:
-    """Slope of the larger half in log-log."""
-    half = len(sizes) // 2
-    slope, _ = np.polyfit(np.log(sizes[half:]), np.log(values[half:]), 1)
-    return float(slope)
+@dataclass(frozen=True)
+class Growth:
+    """constant + factor * size ** exponent."""
+
+    constant: float
+    factor: float
+    exponent: float
+
+    def __call__(self, size: np.ndarray) -> np.ndarray:
+        """Values at ``size``."""
+        return self.constant + self.factor * size**self.exponent
+
+
+def fit(sizes: np.ndarray, values: np.ndarray) -> Growth:
+    """Least squares of the logarithms; the constant keeps a start-up cost out of the exponent."""
+    from scipy.optimize import least_squares
+
+    def residuals(p: np.ndarray) -> np.ndarray:
+        return np.log(np.exp(p[0]) + np.exp(p[1]) * sizes ** p[2]) - np.log(values)
+
+    slope = np.log(values[-1] / values[-2]) / np.log(sizes[-1] / sizes[-2])
+    first = [np.log(values[0] / 2), np.log(values[-1]) - slope * np.log(sizes[-1]), slope]
+    lowest, highest = [-20, -60, 0], [np.log(values[0]), 20, 4]
+    found = least_squares(residuals, np.clip(first, lowest, highest), bounds=(lowest, highest))
+    constant, factor, exponent = found.x
+    return Growth(float(np.exp(constant)), float(np.exp(factor)), float(exponent))
+
+
+def best(rows: list[Row], what: str) -> pd.DataFrame:
+    """Least seconds and memory of the repeats, a row a size."""
+    table = pd.DataFrame(rows)
+    of_it = table[table["what"] == what].groupby("size")[["seconds", "peak_mb"]]
+    return of_it.min().reset_index()
+
+
+def growth_text(table: pd.DataFrame, name: str) -> str:
+    """Exponent, or that nothing grows: less than a fifth from the smallest to the largest."""
+    values = table[name].to_numpy()
+    if values[-1] < 1.2 * values[0]:
+        return "constant"
+    return f"{fit(table['size'].to_numpy(float), values).exponent:.2f}"
 
 
 def report(rows: list[Row]) -> str:
@@ -148,45 +187,56 @@ def report(rows: list[Row]) -> str:
         "| what grows | from - to | seconds | exponent | peak memory, MB | exponent |",
         "|---|---|---|---|---|---|",
     ]
-    for what, group in pd.DataFrame(rows).groupby("what", sort=False):
-        unit, title = TITLES[str(what)]
-        least = group.groupby("size")[["seconds", "peak_mb"]].min().reset_index()
+    for what, (unit, title) in TITLES.items():
+        least = best(rows, what)
         first, last = least.iloc[0], least.iloc[-1]
-        time_grows = exponent(least["size"], least["seconds"])
-        memory_grows = exponent(least["size"], least["peak_mb"])
         lines.append(
             f"| {title} | {first['size']:,.0f} - {last['size']:,.0f} {unit} "
-            f"| {first['seconds']:.3g} - {last['seconds']:.3g} | {time_grows:.2f} "
-            f"| {first['peak_mb']:,.0f} - {last['peak_mb']:,.0f} | {memory_grows:.2f} |"
+            f"| {first['seconds']:.2g} - {last['seconds']:.2g} | {growth_text(least, 'seconds')} "
+            f"| {first['peak_mb']:,.0f} - {last['peak_mb']:,.0f} "
+            f"| {growth_text(least, 'peak_mb')} |"
         )
     return "\n".join(lines)
 
 
 def draw(rows: list[Row], path: Path) -> None:
-    """One small log-log plot a question, time and memory."""
+    """Log-log plots with their fitted curves: seconds above, memory below, a column a question."""
     import matplotlib.pyplot as plt
 
-    table = pd.DataFrame(rows)
-    figure, places = plt.subplots(2, len(TITLES), figsize=(3 * len(TITLES), 5.6), sharex="col")
-    for column, (what, (unit, title)) in zip(places.T, TITLES.items(), strict=True):
-        least = (
-            table[table["what"] == what].groupby("size")[["seconds", "peak_mb"]].min().reset_index()
-        )
-        for axes, name, label in zip(
-            column, ("seconds", "peak_mb"), ("seconds", "peak memory, MB"), strict=True
-        ):
-            slope = exponent(least["size"], least[name])
-            axes.loglog(least["size"], least[name], "o-", color="0.2")
-            axes.set_title(f"exponent {slope:.2f}", fontsize=9)
+    figure, places = plt.subplots(4, 4, figsize=(11, 10.5))
+    for number, (what, (unit, title)) in enumerate(TITLES.items()):
+        least = best(rows, what)
+        upper = 2 * (number // 4)
+        for row, (name, label) in enumerate({"seconds": "s", "peak_mb": "MB"}.items()):
+            axes = places[upper + row, number % 4]
+            draw_growth(axes, least["size"].to_numpy(float), least[name].to_numpy())
+            text = growth_text(least, name)
+            axes.set_title(
+                f"{title if row == 0 else 'peak memory'}\n"
+                f"{text if text == 'constant' else 'exponent ' + text}",
+                fontsize=9,
+            )
+            axes.set_xlabel(unit, fontsize=9)
             axes.set_ylabel(label, fontsize=9)
-            axes.grid(True, which="major", color="0.85")
-        column[0].annotate(
-            title, (0.5, 1.2), xycoords="axes fraction", ha="center", fontsize=9, wrap=True
-        )
-        column[1].set_xlabel(unit)
+    for row in (2, 3):
+        places[row, 3].axis("off")
     figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=100)
+
+
+def draw_growth(axes: Axes, sizes: np.ndarray, values: np.ndarray) -> None:
+    """Measured points and the fitted curve, over one decade at least."""
+    axes.loglog(sizes, values, "o", color="0.1", markersize=5)
+    if values[-1] >= 1.2 * values[0]:
+        curve = np.geomspace(sizes[0], sizes[-1], 100)
+        axes.loglog(curve, fit(sizes, values)(curve), color="0.5", zorder=0)
+    low, high = values.min(), values.max()
+    middle = np.sqrt(low * high)
+    half = max(high / low, 10.0) ** 0.5 * 1.5
+    axes.set_ylim(middle / half, middle * half)
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.grid(True, which="major", color="0.88")
 
 
 def main() -> None:
