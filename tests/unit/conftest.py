@@ -1,8 +1,12 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
 from neuron_pruning import build_network
+
+settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
+settings.load_profile("untimed")
 
 SMALL = {
     "alexnet": {"channels": (4, 4, 4, 4, 4, 4), "widths": (12, 10, 3), "input_size": (300, 300)},

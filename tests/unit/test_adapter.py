@@ -1,5 +1,7 @@
 import json
 import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -90,3 +92,21 @@ def test_settings_are_flat_in_the_store():
     nested = {"keys": {"seed": 1}, "optimiser": {"name": "adam", "more": {"x": 2}}, "n": 3}
     flat = {"keys.seed": 1, "optimiser.name": "adam", "optimiser.more.x": 2, "n": 3}
     assert adapter._flatten(nested) == flat
+
+
+TORCHLESS = ["make_faces", "prepare_dataset", "split_dataset", "select_hyperparameters"]
+TORCHLESS += ["table1", "table_classes", "table4", "build_report", "resend_tracking", "courier"]
+
+
+@pytest.mark.parametrize("script", TORCHLESS)
+def test_jobs_without_a_network_load_neither_torch_nor_mlflow(script):
+    code = f"import sys, {script}; print(sorted({{'torch', 'mlflow'}} & set(sys.modules)))"
+    folder = str(Path(adapter.__file__).parent)
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": folder},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout == "[]\n"

@@ -28,7 +28,7 @@ def test_counted_parameters_are_those_that_are_there(small_network, normalisatio
     assert count_parameters(network.architecture) == there
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     name=st.sampled_from(["alexnet", "vgg"]),
     height=st.integers(291, 420),

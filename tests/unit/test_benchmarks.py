@@ -1,0 +1,54 @@
+"""The arithmetic behind published figures; nothing here is timed."""
+
+import numpy as np
+import pytest
+from benchmarks import floor, growth, training
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neuron_pruning.architectures import count_multiply_adds, describe, memory_mb
+
+
+@given(exponent=st.floats(0.5, 2.5), constant=st.floats(0.1, 10), factor=st.floats(1e-3, 1e-1))
+def test_fits_find_the_exponent_behind_a_constant(exponent, constant, factor):
+    sizes = np.array([10.0, 100.0, 1e3, 1e4, 1e5])
+    found = growth.fit(sizes, constant + factor * sizes**exponent)
+    assert found.exponent == pytest.approx(exponent, abs=0.02)
+
+
+def test_what_does_not_grow_has_no_exponent():
+    table = growth.best(
+        [{"what": "x", "size": s, "seconds": 1.0, "peak_mb": s} for s in (1, 9)], "x"
+    )
+    assert growth.growth_text(table, "seconds") == "constant"
+
+
+def test_ratios_are_those_of_one_repeat():
+    rows = [
+        {"model": "vgg", "batch_size": 64, "variant": variant, "precision": "float32",
+         "repeat": repeat, "images_per_second": speed, "loss_1": 2.0, "loss_2": 1.9,
+         "peak_mb": 1500.0}
+        for repeat, (plain, ours) in enumerate([(1, 2), (10, 40), (3, 9)])
+        for variant, speed in (("plain", plain), ("ours", ours))
+    ]  # fmt: skip
+    ours = training.report(rows).splitlines()[-1]
+    assert "| 9.0 (2.0-40.0) | 3.00 (2.00-4.00) | 2.00000, 1.90000 | 1.5 GB |" in ours
+
+
+@pytest.mark.parametrize("model", ["alexnet", "vgg"])
+def test_the_floor_counts_every_operation_once(model):
+    architecture = describe(model)
+    rows = list(floor.layer_rows(architecture, 2, floor.CARDS["H200"]))
+    first = rows[0]["gigaoperations"] / 2  # forward and weights: twice; the others three times
+    forward = (sum(row["gigaoperations"] for row in rows) + first) / 3
+    assert forward == pytest.approx(2 * 2 * count_multiply_adds(architecture) / 1e9)
+    assert all(row["ms_floor"] <= row["ms_kernels"] for row in rows)
+
+
+def test_memory_of_a_job_grows_with_what_it_holds():
+    vgg = describe("vgg")
+    least = memory_mb(vgg, 32, copies=1)
+    assert memory_mb(vgg, 128, copies=1) > least < memory_mb(vgg, 32, copies=4)
+    assert memory_mb(describe("vgg", normalisation="batch"), 32, copies=1) > least
+    assert memory_mb(describe("vgg", (288, 360), [5120, 1000, 100, 7]), 32, copies=1) < least
+    assert memory_mb(vgg, 32, copies=4) < 8000 < memory_mb(vgg, 128, copies=4)
