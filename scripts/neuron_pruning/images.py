@@ -1,7 +1,7 @@
 """Batches of normalised images from the prepared array."""
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +46,15 @@ def batches(positions: Rows, size: int) -> Iterator[Rows]:
         yield positions[start : start + size]
 
 
+def rows_on(device: torch.device, pieces: Iterable[Rows]) -> Sequence[Tensor]:
+    """Pieces of rows on a device, moved there at once: an epoch then waits for none of them."""
+    pieces = list(pieces)
+    if not pieces:
+        return ()
+    rows = torch.from_numpy(np.concatenate(pieces)).to(device)
+    return rows.split([len(piece) for piece in pieces])
+
+
 class ImageReader:
     """Normalised images on a device, B x 3 x height x width, channels last in memory.
 
@@ -75,14 +84,13 @@ class ImageReader:
 
     def read(self, pieces: Iterable[Rows]) -> Iterator[Tensor]:
         """Images of every piece in turn."""
-        rows = (torch.from_numpy(piece) for piece in pieces)
         if self.resident:
-            yield from (_prepare(self._pixels[r.to(self.device)]) for r in rows)
+            yield from (_prepare(self._pixels[rows]) for rows in rows_on(self.device, pieces))
             return
         with ThreadPoolExecutor(1, "images") as thread:
             coming: Future[Tensor] | None = None
-            for piece in rows:
-                current, coming = coming, thread.submit(self._read, piece)
+            for piece in pieces:
+                current, coming = coming, thread.submit(self._read, torch.from_numpy(piece))
                 if current is not None:
                     yield _prepare(current.result().to(self.device, non_blocking=True))
             if coming is not None:

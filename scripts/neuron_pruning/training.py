@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from neuron_pruning.errors import UserError
-from neuron_pruning.images import ImageReader, Patterns, Rows, batches
+from neuron_pruning.images import ImageReader, Patterns, Rows, batches, rows_on
 from neuron_pruning.networks import Network
 from neuron_pruning.seeds import derive_seed
 
@@ -103,8 +103,9 @@ class _Part:
     def read(self, pieces: Iterable[Rows]) -> Iterator[tuple[Tensor, Tensor]]:
         """Images and classes of every piece in turn; rows are counted within the part."""
         pieces = list(pieces)
-        for rows, images in zip(pieces, self._reader.read(pieces), strict=True):
-            yield images, self._classes[torch.from_numpy(rows).to(self._classes.device)]
+        rows = rows_on(self._classes.device, pieces)
+        for places, images in zip(rows, self._reader.read(pieces), strict=True):
+            yield images, self._classes[places]
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ def test_ratios_are_those_of_one_repeat():
     rows = [
         {"model": "vgg", "batch_size": 64, "variant": variant, "precision": "float32",
          "repeat": repeat, "images_per_second": speed, "loss_1": 2.0, "loss_2": 1.9,
-         "peak_mb": 1500.0}
+         "peak_mb": 1500.0, "device_peak_mb": None}
         for repeat, (plain, ours) in enumerate([(1, 2), (10, 40), (3, 9)])
         for variant, speed in (("plain", plain), ("ours", ours))
     ]  # fmt: skip

@@ -1,12 +1,18 @@
 import json
+import os
 import sqlite3
+import subprocess
+import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
+from pathlib import Path
 
+import psutil
 import pytest
 
+import courier
 from courier import Courier
 from neuron_pruning.tracking import (
     JobRecord,
@@ -150,23 +156,56 @@ def test_a_deadline_leaves_the_rest_for_later(store, tmp_path):
 
 
 def test_the_courier_sends_until_its_parent_is_gone(store, tmp_path):
-    courier = Courier(
+    carrier = Courier(
         tmp_path, {"uri": store.uri, "experiment": "exp", "artifacts": store.artifacts}
     )
-    courier.start()
+    carrier.start()
     queue_record(record(tmp_path, "carried"), tmp_path)
     waiting = tmp_path / "pending"
     wait_until(lambda: not list(waiting.iterdir()))  # while the workflow runs
     queue_record(record(tmp_path, "last"), tmp_path)
-    courier.finish()  # and what came at the end
+    carrier.finish()  # and what came at the end
     assert list(waiting.iterdir()) == []
     assert {"carried", "last"} <= {r.data.tags["rule"] for r in runs(store)}
 
 
+PARENT = """
+import sys, time
+from pathlib import Path
+import courier
+from courier import Courier
+Courier(Path(sys.argv[1]), {"uri": sys.argv[2], "experiment": "exp", "artifacts": None}).start()
+print("started", flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_killed_workflow_leaves_no_courier_and_no_record(store, tmp_path):
+    folder = str(Path(courier.__file__).parent)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(tmp_path), store.uri],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": folder},
+    )
+    assert parent.stdout.readline() == b"started\n"
+    queue_record(record(tmp_path, "orphan"), tmp_path)
+    parent.kill()
+    parent.wait()
+    wait_until(lambda: not list((tmp_path / "pending").iterdir()))
+    wait_until(lambda: not couriers(tmp_path))
+    assert "orphan" in {r.data.tags["rule"] for r in runs(store)}
+
+
+def couriers(folder):
+    """Processes that send the records of ``folder``."""
+    commands = [" ".join(p.info["cmdline"] or []) for p in psutil.process_iter(["cmdline"])]
+    return [command for command in commands if "courier.py" in command and str(folder) in command]
+
+
 def test_the_courier_says_what_it_could_not_send(tmp_path, capfd):
     queue_record(record(tmp_path, "stuck"), tmp_path)
-    courier = Courier(tmp_path, {"uri": "http://127.0.0.1:9", "experiment": "e", "artifacts": None})
-    courier.start()
-    courier.finish()
+    carrier = Courier(tmp_path, {"uri": "http://127.0.0.1:9", "experiment": "e", "artifacts": None})
+    carrier.start()
+    carrier.finish()
     assert "1 records were not mirrored to MLflow (http://127.0.0.1:9" in capfd.readouterr().err
     assert len(list((tmp_path / "pending").iterdir())) == 1
