@@ -45,6 +45,7 @@ bench: .venv/installed
 
 bench-gpu: .venv/installed
 	$(BIN)/python -m benchmarks.training --name training-gpu --precisions float32 tf32 bfloat16
+	$(BIN)/python -m benchmarks.training --name training-gpu-autotuned --autotune --precisions bfloat16
 	$(BIN)/python -m benchmarks.profile step --name profile-step-gpu --batch-size 128
 	$(BIN)/python -m benchmarks.floor
 

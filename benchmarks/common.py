@@ -104,9 +104,11 @@ def summarise(rows: Sequence[Row], by: Sequence[str], value: str) -> pd.DataFram
     return groups.agg(["median", "min", "max", "count"]).reset_index()
 
 
-def write_results(name: str, rows: Iterable[Row], text: str, command: str, started: float) -> None:
+def write_results(name: str, rows: Iterable[Row], text: str, started: float) -> None:
     """``benchmarks/results/NAME.parquet`` with every row, and ``NAME.md`` to read."""
     RESULTS.mkdir(exist_ok=True)
+    module = Path(sys.argv[0]).stem
+    command = " ".join(["python -m", f"benchmarks.{module}", *sys.argv[1:]])
     about = {"machine": machine(), "versions": versions(), "date": time.strftime("%Y-%m-%d")}
     pd.DataFrame([{**row, **about} for row in rows]).to_parquet(RESULTS / f"{name}.parquet")
     head = (

@@ -99,7 +99,7 @@ def main() -> None:
         f"{total['ms_kernels']:.1f} s with a kernel a layer. Computed from published peaks "
         f"({card.operations / 1e12:.0f} TFLOP/s in bfloat16, {card.bytes / 1e12:.2f} TB/s)."
     )
-    write_results("floor", rows, "\n".join(lines), "python -m benchmarks.floor", started)
+    write_results("floor", rows, "\n".join(lines), started)
 
 
 def table(model: str, rows: list[Row], parameters: int) -> list[str]:

@@ -257,7 +257,7 @@ def main() -> None:
                 rows.append({**job, **in_new_process("growth", job)})
                 print(rows[-1], flush=True)
     draw(rows, PICTURE)
-    write_results("growth", rows, report(rows), "python -m benchmarks.growth", started)
+    write_results("growth", rows, report(rows), started)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Seconds that are no work: imports, the start and end of each kind of job, and scheduling."""
 
+import argparse
 import json
 import re
 import shutil
@@ -9,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import yaml
 
 from benchmarks.common import ROOT, SCRATCH, Row, summarise, write_results
@@ -31,27 +33,50 @@ def import_rows() -> Iterator[Row]:
             yield {"kind": "import", "what": module, "seconds": seconds, "repeat": repeat}
 
 
-def job_rows() -> Iterator[Row]:
-    """Wall time of every job of the tiny config less what it worked, one job at a time."""
+def tiny_rows() -> Iterator[Row]:
+    """Every job of the tiny config, one at a time, and what lies between them."""
     place = ROOT / "results" / TINY
     shutil.rmtree(place, ignore_errors=True)
     overlay = {"experiment": TINY, "tracking": {"uri": f"sqlite:///{place}/mlflow.db"}}
     started = time.perf_counter()
     snakemake("--cores", "1", "--configfile", "configs/tiny.yaml", write_overlay(overlay))
     whole = time.perf_counter() - started
-    walls = []
+    rows = list(job_rows(place))
+    yield from rows
+    between = (whole - sum(row["wall"] for row in rows)) / len(rows)
+    what = "(Snakemake and the last records, a job)"
+    yield {"kind": "job", "what": what, "seconds": between, "repeat": 0}
+
+
+def job_rows(place: Path) -> Iterator[Row]:
+    """Wall time of every job of a finished experiment less what it worked, and peak memory."""
     for path in sorted((place / "benchmarks").rglob("*.jsonl")):
         name = path.relative_to(place / "benchmarks")
         log = (place / "logs" / name).with_suffix(".log").read_text(encoding="utf-8")
         worked = float(re.findall(r"worked for ([\d.]+) s", log)[-1])
-        for repeat, line in enumerate(path.read_text(encoding="utf-8").splitlines()):
-            walls.append(json.loads(line)["s"])
-            rule = name.parts[0].removesuffix(".jsonl")
-            seconds = walls[-1] - worked
-            yield {"kind": "job", "what": rule, "seconds": seconds, "repeat": repeat}
-    between = (whole - sum(walls)) / len(walls)
-    what = "(Snakemake and the last records, a job)"
-    yield {"kind": "job", "what": what, "seconds": between, "repeat": 0}
+        found = json.loads(path.read_text(encoding="utf-8").splitlines()[-1])
+        rule = name.parts[0].removesuffix(".jsonl")
+        model = re.findall(r"model~(\w+)", str(name))
+        what = " ".join([rule, *model])
+        yield {
+            "kind": "job", "what": what, "seconds": found["s"] - worked, "repeat": 0,
+            "wall": found["s"], "worked": worked, "peak_mb": found["max_rss"] * 1.048576,
+        }  # fmt: skip
+
+
+def finished(place: Path) -> str:
+    """Jobs of a finished experiment: overhead, work and memory."""
+    lines = [
+        "| job | n | overhead, s, median (range) | work, s, median | peak memory, MB |",
+        "|---|---|---|---|---|",
+    ]
+    for what, jobs in pd.DataFrame(job_rows(place)).groupby("what"):
+        over = jobs["seconds"]
+        lines.append(
+            f"| {what} | {len(jobs)} | {over.median():.2f} ({over.min():.2f}-{over.max():.2f}) "
+            f"| {jobs['worked'].median():.1f} | {jobs['peak_mb'].max():,.0f} |"
+        )
+    return "\n".join(lines)
 
 
 def tracking_rows() -> Iterator[Row]:
@@ -126,10 +151,16 @@ def report(rows: list[Row]) -> str:
 
 
 def main() -> None:
-    """Measure everything, one thing at a time."""
+    """Measure everything, one thing at a time, or tell of an experiment that has run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--of", type=Path, help="folder of a finished experiment, results/...")
+    place = parser.parse_args().of
+    if place is not None:
+        print(finished(place))
+        return
     started = time.time()
-    rows = [*import_rows(), *tracking_rows(), *dry_run_rows(), *job_rows()]
-    write_results("jobs", rows, report(rows), "python -m benchmarks.jobs", started)
+    rows = [*import_rows(), *tracking_rows(), *dry_run_rows(), *tiny_rows()]
+    write_results("jobs", rows, report(rows), started)
 
 
 if __name__ == "__main__":

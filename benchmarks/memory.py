@@ -45,7 +45,7 @@ def main() -> None:
         f"| {r['images_per_second']:.1f} |"
         for r in rows
     ]
-    write_results("memory", rows, "\n".join(lines), "python -m benchmarks.memory", started)
+    write_results("memory", rows, "\n".join(lines), started)
 
 
 if __name__ == "__main__":

@@ -156,8 +156,7 @@ def main() -> None:
     arguments = parser.parse_args()
     started = time.time()
     rows, text = {"layers": layers, "step": step, "imports": imports}[arguments.what](arguments)
-    command = f"python -m benchmarks.profile {arguments.what}"
-    write_results(arguments.name or f"profile-{arguments.what}", rows, text, command, started)
+    write_results(arguments.name or f"profile-{arguments.what}", rows, text, started)
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ def main() -> None:
         for name, stored in STORED.items():
             job = {"model": "alexnet", "map": name, "stored": stored, "repeat": repeat}
             rows.append({**job, **in_new_process("streaming", job)})
-    write_results("streaming", rows, report(rows), "python -m benchmarks.streaming", started)
+    write_results("streaming", rows, report(rows), started)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def train_ours(job: Row) -> Row:
     rows = np.arange(len(classes))
     settings = TrainingSettings(
         LEARNING_RATE, job["batch_size"], SEED, epochs=2, precision=job["precision"],
-        micro_batch=job.get("micro_batch"),
+        micro_batch=job.get("micro_batch"), autotune=job.get("autotune", False),
     )  # fmt: skip
     train = Patterns(open_array(array), rows, classes)
     test = Patterns(train.array, rows[:1], classes[:1])
@@ -97,7 +97,7 @@ def jobs(arguments: argparse.Namespace) -> list[Row]:
     grid = product(range(arguments.repeats), arguments.models, arguments.batch_sizes, variants)
     return [
         {"model": model, "batch_size": batch_size, "variant": variant, "precision": precision,
-         "repeat": repeat, "threads": arguments.threads}
+         "repeat": repeat, "threads": arguments.threads, "autotune": arguments.autotune}
         for repeat, model, batch_size, (variant, precision) in grid
     ]  # fmt: skip
 
@@ -148,6 +148,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=["alexnet", "vgg"])
     parser.add_argument("--batch-sizes", nargs="+", type=int, default=[64, 128])
     parser.add_argument("--precisions", nargs="+", default=["float32"])
+    parser.add_argument("--autotune", action="store_true", help="cuDNN times its algorithms")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     arguments = parser.parse_args()
@@ -160,7 +161,7 @@ def main() -> None:
     for job in jobs(arguments):
         rows.append({**job, **in_new_process("training", job)})
         print({k: rows[-1][k] for k in COLUMNS}, flush=True)
-    write_results(arguments.name, rows, report(rows), "python -m benchmarks.training", started)
+    write_results(arguments.name, rows, report(rows), started)
 
 
 if __name__ == "__main__":

@@ -79,8 +79,8 @@ class ImageReader:
         self._positions = None if positions is None else torch.from_numpy(positions)
         self.resident = self._bytes() <= (_room_on(device) if room is None else room)
         if self.resident:
-            self._pixels = self._read(None).to(device)
-            self._positions = None
+            rows = slice(None) if self._positions is None else self._positions
+            self._pixels, self._positions = self._pixels[rows].to(device), None
 
     def read(self, pieces: Iterable[Rows]) -> Iterator[Tensor]:
         """Images of every piece in turn."""
@@ -96,11 +96,11 @@ class ImageReader:
             if coming is not None:
                 yield _prepare(coming.result().to(self.device, non_blocking=True))
 
-    def _read(self, rows: Tensor | None) -> Tensor:
-        """Bytes of ``rows``, or of all, in page-locked memory where a card fetches them."""
+    def _read(self, rows: Tensor) -> Tensor:
+        """Bytes of ``rows``, in page-locked memory where a card fetches them."""
         if self._positions is not None:
-            rows = self._positions if rows is None else self._positions[rows]
-        pixels = self._pixels if rows is None else self._pixels.index_select(0, rows)
+            rows = self._positions[rows]
+        pixels = self._pixels.index_select(0, rows)
         return pixels.pin_memory() if self.device.type == "cuda" else pixels
 
     def _bytes(self) -> int:

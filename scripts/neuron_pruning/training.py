@@ -52,7 +52,7 @@ class TrainingSettings:
     epochs: int = 10
     precision: Precision = "float32"
     micro_batch: int | None = None
-    autotune: bool = True
+    autotune: bool = False
     optimiser: OptimiserSettings = field(default_factory=OptimiserSettings)
 
 
