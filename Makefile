@@ -4,7 +4,7 @@ BIN := .venv/bin
 CORES ?= $(shell nproc)
 # One thread a job, as many jobs as cores: small networks gain more from that than from threads.
 DEMO := --cores $(CORES) --resources gpu=$(CORES) --configfile configs/demo.yaml \
-  --set-threads initialise=1 train=1 evaluate=1 prune=1 prune_untrained=1
+  --set-threads initialise=1 train=1 evaluate=1
 
 .PHONY: demo test lint lock clean bench bench-gpu bench-growth
 .DELETE_ON_ERROR:

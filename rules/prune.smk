@@ -1,6 +1,5 @@
 rule prune:
     input:
-        array=f"{ROOT}/dataset/images.npy",
         split=f"{ROOT}/splits/seed~{{seed}}.parquet",
         network=network_of,
         about=about_network,
@@ -19,10 +18,9 @@ rule prune:
         state="trained",
     conda:
         ENVIRONMENT
-    threads: 4
+    threads: 1
     resources:
-        gpu=1,
-        mem_mb=memory_of(copies=2, images=config["evaluation"]["batch_size"]),
+        mem_mb=memory_of(copies=3, images=1),
     params:
         settings=prune_settings,
     message:

@@ -104,7 +104,6 @@ def prune_settings(wildcards):
         angle=float(wildcards.angle),
         distinctiveness=config["pruning"]["distinctiveness"],
         compensation=config["pruning"]["compensation"],
-        batch_size=config["evaluation"]["batch_size"],
     )
 
 

@@ -9,16 +9,18 @@ from safetensors.numpy import load_file
 
 from adapter import Mirrored, run_job
 from neuron_pruning.architectures import count_multiply_adds, count_parameters, with_classes
-from neuron_pruning.checkpoints import check_belongs, load_network, save_network
-from neuron_pruning.devices import choose_device
+from neuron_pruning.checkpoints import (
+    Checkpoint,
+    check_belongs,
+    load_checkpoint,
+    save_checkpoint,
+)
 from neuron_pruning.distinctiveness import RULES, Selection, select_units
 from neuron_pruning.errors import UserError
-from neuron_pruning.evaluation import compute_activations, cross_entropy
-from neuron_pruning.images import Patterns, open_array
-from neuron_pruning.networks import Network
+from neuron_pruning.metrics import cross_entropy
 from neuron_pruning.records import column, schema, write_rows
 from neuron_pruning.splits import read_split
-from neuron_pruning.surgery import prune_layer
+from neuron_pruning.surgery import following_layer, prune_checkpoint
 
 PRUNING = (
     column("state", pa.string(), "trained or untrained"),
@@ -35,7 +37,7 @@ METRICS_SCHEMA = schema(
     column("largest_similar_angle", pa.float64(), "between a unit and its survivor", "degrees"),
     column("test_images", pa.int64(), "images of the test part", "images"),
     column("test_accuracy_before", pa.float64(), "share right before pruning"),
-    column("test_accuracy_after", pa.float64(), "share right after pruning, forward pass"),
+    column("test_accuracy_after", pa.float64(), "share right after pruning"),
     column("test_loss_before", pa.float64(), "mean cross-entropy before pruning", "nats"),
     column("test_loss_after", pa.float64(), "mean cross-entropy after pruning", "nats"),
     column("parameters_before", pa.int64(), "parameters of the whole network"),
@@ -53,7 +55,6 @@ UNITS_SCHEMA = schema(
 
 
 def prune(
-    array: Path,
     split: Path,
     network: Path,
     activations: Path,
@@ -69,11 +70,8 @@ def prune(
     angle: float,
     distinctiveness: dict[str, Any],
     compensation: str,
-    batch_size: int,
-    threads: int = 1,
 ) -> Mirrored:
     """Write the smaller network, its metrics and the list of removed units."""
-    device = choose_device(threads)
     parts, outputs = read_split(split), load_file(activations)
     if layer not in outputs:
         raise UserError(
@@ -81,11 +79,11 @@ def prune(
             f"hidden layers are {', '.join(list(sorted(outputs))[:-1])}"
         )
     check_belongs(network, with_classes(architecture, len(parts.classes)), belongs)
-    before = load_network(network)
+    before = load_checkpoint(network)
     # ASSUME: the vectors run over the training images, in evaluation mode.
     training = outputs[layer][parts.positions("train")]
     selection = select_units(training, angle, **distinctiveness)
-    after = prune_layer(before, layer, selection, compensation, training)
+    after = prune_checkpoint(before, layer, selection, compensation, training)
     every = {
         **keys,
         "state": state,
@@ -94,25 +92,34 @@ def prune(
         "layer": layer,
         "angle": angle,
     }
-    save_network(after, pruned, every)
+    save_checkpoint(after, pruned, every)
     where = parts.positions("test")
-    test = Patterns(open_array(array), where, parts.truth[where])
-    old = outputs[before.layer_names[-1]][where]
-    new = forward_logits(after, test, batch_size, device)
-    row = {**sizes(before, after, selection), **accuracies(old, new, test.classes)}
+    test = {name: values[where] for name, values in outputs.items()}
+    old = test[before.architecture.layer_names[-1]]
+    new = pruned_logits(after, layer, selection, test)
+    row = {**sizes(before, after, selection), **accuracies(old, new, parts.truth[where])}
     write_rows(metrics, [row], METRICS_SCHEMA, every)
     write_rows(units, unit_rows(selection), UNITS_SCHEMA, every)
     numbers = {name: value for name, value in row.items() if value is not None}
     return Mirrored(metrics=numbers)
 
 
-def forward_logits(network: Network, test: Patterns, batch_size: int, device: Any) -> np.ndarray:
-    """Logits of the test images by a pass through the whole network."""
-    outputs = compute_activations(network, test.array, batch_size, device, positions=test.positions)
-    return outputs[network.layer_names[-1]]
+def pruned_logits(
+    after: Checkpoint, layer: str, selection: Selection, outputs: dict[str, np.ndarray]
+) -> np.ndarray:
+    """Logits by a pass through the pruned layer and all behind it.
+
+    What it reads is what it read before pruning; for the first layer, whose inputs are not kept,
+    the pass begins behind it.
+    """
+    names = after.architecture.layer_names
+    if layer == names[0]:
+        kept = outputs[layer][:, list(selection.kept)]
+        return after.logits_from(following_layer(after.architecture, layer), kept)
+    return after.logits_from(layer, outputs[names[names.index(layer) - 1]])
 
 
-def sizes(before: Network, after: Network, selection: Selection) -> dict[str, Any]:
+def sizes(before: Checkpoint, after: Checkpoint, selection: Selection) -> dict[str, Any]:
     """Units, parameters and multiply-adds before and after."""
     return {
         "units_before": selection.units,

@@ -11,9 +11,10 @@ import pyarrow as pa
 
 from adapter import Mirrored, run_job
 from neuron_pruning.architectures import with_classes
-from neuron_pruning.checkpoints import check_belongs, load_network, save_network
+from neuron_pruning.checkpoints import check_belongs
 from neuron_pruning.devices import choose_device, device_name
 from neuron_pruning.images import Patterns, open_array
+from neuron_pruning.networks import load_network, save_network
 from neuron_pruning.records import column, schema, write_rows
 from neuron_pruning.splits import read_split
 from neuron_pruning.training import (

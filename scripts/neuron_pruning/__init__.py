@@ -14,10 +14,10 @@ _HOMES = {
     "Selection": "distinctiveness",
     "UserError": "errors",
     "build_network": "networks",
-    "load_network": "checkpoints",
+    "load_network": "networks",
     "pairwise_angles": "angles",
     "prune_layer": "surgery",
-    "save_network": "checkpoints",
+    "save_network": "networks",
     "select_units": "distinctiveness",
 }
 

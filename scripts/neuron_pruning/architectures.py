@@ -74,6 +74,22 @@ class Architecture:
     widths: tuple[int, ...]
     normalisation: Normalisation = "none"
 
+    @property
+    def layer_names(self) -> list[str]:
+        """Names of the fully connected layers, input side first; the last gives the logits."""
+        return [f"fc{number}" for number in range(1, len(self.widths) + 1)]
+
+    def place_of(self, layer: str) -> int:
+        """Index of a fully connected layer.
+
+        Raises:
+            UserError: there is none of that name; the message lists those there are.
+        """
+        if layer not in self.layer_names:
+            known = ", ".join(self.layer_names)
+            raise UserError(f"{self.name} has no layer {layer!r}; it has {known}")
+        return self.layer_names.index(layer)
+
 
 @dataclass(frozen=True)
 class LayerSize:

@@ -1,17 +1,49 @@
-"""Networks on disk: tensors in safetensors, everything else in JSON beside them; no pickle."""
+"""Networks on disk: tensors in safetensors, everything else in JSON beside them; no pickle.
 
-from dataclasses import asdict
+Here they are arrays, so that work on stored networks needs no torch.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.numpy import load_file, save_file
 
 from neuron_pruning.architectures import Architecture
 from neuron_pruning.errors import UserError
 from neuron_pruning.files import atomic_path, read_json, write_json
-from neuron_pruning.networks import Network, build_architecture
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A network as arrays by name; ``classifier.fc1.weight`` is units x inputs, and so on."""
+
+    architecture: Architecture
+    tensors: Mapping[str, NDArray[Any]]
+
+    def linear(self, layer: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Weight, units x inputs, and bias of a fully connected layer.
+
+        Raises:
+            UserError: there is no such layer; the message lists those there are.
+        """
+        self.architecture.place_of(layer)
+        name = f"classifier.{layer}"
+        return self.tensors[f"{name}.weight"], self.tensors[f"{name}.bias"]
+
+    def logits_from(self, layer: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Logits, N x classes, of ``values``, the N x inputs that ``layer`` reads."""
+        names = self.architecture.layer_names
+        for name in names[self.architecture.place_of(layer) :]:
+            weight, bias = self.linear(name)
+            values = values @ weight.T + bias
+            if name != names[-1]:
+                values = 0.5 * (1.0 + np.tanh(0.5 * values))  # the sigmoid, without overflow
+        return values
 
 
 def description_path(path: Path) -> Path:
@@ -19,12 +51,38 @@ def description_path(path: Path) -> Path:
     return Path(path).with_suffix(".json")
 
 
-def save_network(network: Network, path: Path, provenance: dict[str, Any]) -> None:
+def save_checkpoint(checkpoint: Checkpoint, path: Path, provenance: dict[str, Any]) -> None:
     """Write weights to ``path`` and architecture and provenance to the JSON beside it."""
-    tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    tensors = {name: np.asarray(array, order="C") for name, array in checkpoint.tensors.items()}
     with atomic_path(path) as temporary:
         save_file(tensors, temporary)
-    description = {"architecture": asdict(network.architecture), "provenance": provenance}
+    write_description(checkpoint.architecture, path, provenance)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Arrays and architecture of a stored network.
+
+    Raises:
+        UserError: a file is missing or damaged.
+    """
+    architecture, _ = read_description(path)
+    try:
+        return Checkpoint(architecture, load_file(path))
+    except (OSError, SafetensorError) as error:
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path | str, error: Exception) -> UserError:
+    """What to tell of weights that cannot be read or do not fit their description."""
+    return UserError(
+        f"{path} does not hold the weights that {description_path(Path(path)).name} "
+        f"describes ({str(error).splitlines()[0]}); delete both and run again"
+    )
+
+
+def write_description(architecture: Architecture, path: Path, provenance: dict[str, Any]) -> None:
+    """Write the JSON beside the checkpoint at ``path``."""
+    description = {"architecture": asdict(architecture), "provenance": provenance}
     write_json(description_path(path), description)
 
 
@@ -45,26 +103,6 @@ def read_description(path: Path) -> tuple[Architecture, dict[str, Any]]:
         raise UserError(
             f"{description_path(path)} describes no network ({error!r}); delete it and run again"
         ) from error
-
-
-def load_network(path: Path | str) -> Network:
-    """Network in evaluation mode on the CPU.
-
-    Raises:
-        UserError: a file is missing or damaged, or weights and description do not match.
-    """
-    architecture, _ = read_description(Path(path))
-    with torch.device("meta"):
-        network = build_architecture(architecture)
-    try:
-        tensors = load_file(path)
-        network.load_state_dict(tensors, assign=True)
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise UserError(
-            f"{path} does not hold the weights that {description_path(Path(path)).name} "
-            f"describes ({str(error).splitlines()[0]}); delete both and run again"
-        ) from error
-    return network.eval()
 
 
 def check_belongs(path: Path, architecture: Architecture, keys: dict[str, Any]) -> None:

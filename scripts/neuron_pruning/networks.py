@@ -1,6 +1,8 @@
 """The paper's two networks (sections 2.2.1 and 2.2.2) at any width and input size."""
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,8 +16,8 @@ from neuron_pruning.architectures import (
     describe,
     layer_sizes,
 )
+from neuron_pruning.checkpoints import Checkpoint, load_checkpoint, save_checkpoint, unreadable
 from neuron_pruning.convolutions import run_features
-from neuron_pruning.errors import UserError
 
 
 class Network(nn.Module):
@@ -33,7 +35,7 @@ class Network(nn.Module):
     @property
     def layer_names(self) -> list[str]:
         """Names of the fully connected layers, input side first; the last gives the logits."""
-        return list(self.classifier)
+        return self.architecture.layer_names
 
     def linear(self, name: str) -> nn.Linear:
         """Fully connected layer of that name.
@@ -41,12 +43,28 @@ class Network(nn.Module):
         Raises:
             UserError: there is none; the message lists those there are.
         """
-        if name not in self.classifier:
-            known = ", ".join(self.layer_names)
-            raise UserError(f"{self.architecture.name} has no layer {name!r}; it has {known}")
+        self.architecture.place_of(name)
         layer = self.classifier[name]
         assert isinstance(layer, nn.Linear)
         return layer
+
+    def to_checkpoint(self) -> Checkpoint:
+        """The network as arrays, which share its memory where it is on the CPU."""
+        tensors = {name: value.detach().cpu().numpy() for name, value in self.state_dict().items()}
+        return Checkpoint(self.architecture, tensors)
+
+    @staticmethod
+    def from_checkpoint(checkpoint: Checkpoint) -> "Network":
+        """Network in evaluation mode on the CPU, which shares the memory of the arrays.
+
+        Raises:
+            RuntimeError: the arrays do not fit the architecture.
+        """
+        with torch.device("meta"):
+            network = build_architecture(checkpoint.architecture)
+        tensors = {name: torch.from_numpy(array) for name, array in checkpoint.tensors.items()}
+        network.load_state_dict(tensors, assign=True)
+        return network.eval()
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits, N x classes, of normalised images, N x 3 x height x width."""
@@ -84,6 +102,23 @@ def build_network(
         UserError: unknown name, wrong number of widths, or images too small for the layers.
     """
     return build_architecture(describe(name, input_size, widths, channels, normalisation))
+
+
+def save_network(network: Network, path: Path, provenance: dict[str, Any]) -> None:
+    """Write weights to ``path`` and architecture and provenance to the JSON beside it."""
+    save_checkpoint(network.to_checkpoint(), path, provenance)
+
+
+def load_network(path: Path | str) -> Network:
+    """Network in evaluation mode on the CPU.
+
+    Raises:
+        UserError: a file is missing or damaged, or weights and description do not match.
+    """
+    try:
+        return Network.from_checkpoint(load_checkpoint(Path(path)))
+    except RuntimeError as error:
+        raise unreadable(path, error) from error
 
 
 def build_architecture(architecture: Architecture) -> Network:

@@ -3,28 +3,31 @@
 import copy
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 
 from neuron_pruning.angles import check_activations
+from neuron_pruning.architectures import Architecture
+from neuron_pruning.checkpoints import Checkpoint
 from neuron_pruning.distinctiveness import Removal, Selection
 from neuron_pruning.errors import UserError
-from neuron_pruning.networks import Network
+
+if TYPE_CHECKING:  # work on arrays needs no torch
+    from neuron_pruning.networks import Network
 
 Compensation = Literal["none", "add"]
 Matrix = NDArray[np.float64]
 
 
 def prune_layer(
-    network: Network,
+    network: "Network",
     layer: str,
     selection: Selection,
     compensation: Compensation = "add",
     activations: ArrayLike | None = None,
-) -> Network:
+) -> "Network":
     """Smaller copy of ``network`` without the selected units of a hidden layer.
 
     Args:
@@ -38,26 +41,38 @@ def prune_layer(
     Raises:
         UserError: no such hidden layer, or a selection of another layer size.
     """
-    following = _following_layer(network, layer)
-    hidden = network.linear(layer)
-    if selection.units != hidden.out_features:
-        raise UserError(f"{layer} has {hidden.out_features} units, not {selection.units}")
+    whole = copy.deepcopy(network.to_checkpoint())  # nothing shared: both may go on to learn
+    return network.from_checkpoint(
+        prune_checkpoint(whole, layer, selection, compensation, activations)
+    )
+
+
+def prune_checkpoint(
+    checkpoint: Checkpoint,
+    layer: str,
+    selection: Selection,
+    compensation: Compensation = "add",
+    activations: ArrayLike | None = None,
+) -> Checkpoint:
+    """As :func:`prune_layer`, on a network as arrays; what stays is shared with the original."""
+    following = following_layer(checkpoint.architecture, layer)
+    units = len(checkpoint.linear(layer)[1])
+    if selection.units != units:
+        raise UserError(f"{layer} has {units} units, not {selection.units}")
     matrix = None if activations is None else check_activations(activations)
-    outgoing = network.linear(following)
-    weight = outgoing.weight.detach().double().numpy().copy()
-    bias = outgoing.bias.detach().double().numpy().copy()
+    weight, bias = (array.astype(np.float64) for array in checkpoint.linear(following))
     for removal in selection.removals:
         COMPENSATIONS[compensation](weight, bias, removal, matrix)
-    return _cut(network, layer, following, selection, weight, bias)
+    return _cut(checkpoint, layer, following, selection, weight, bias)
 
 
-def _following_layer(network: Network, layer: str) -> str:
+def following_layer(architecture: Architecture, layer: str) -> str:
     """Name of the layer that reads from ``layer``; the output layer has none."""
-    network.linear(layer)
-    *hidden, last = network.layer_names
+    place = architecture.place_of(layer)
+    *hidden, last = architecture.layer_names
     if layer == last:
         raise UserError(f"{layer} is the output layer: its units are the classes; use {hidden}")
-    return network.layer_names[network.layer_names.index(layer) + 1]
+    return architecture.layer_names[place + 1]
 
 
 def _compensate_none(
@@ -107,19 +122,24 @@ COMPENSATIONS: dict[str, Callable[[Matrix, Matrix, Removal, Matrix | None], None
 
 
 def _cut(
-    network: Network, layer: str, following: str, selection: Selection, weight: Matrix, bias: Matrix
-) -> Network:
-    """Copy with the rows of ``layer`` and the columns of ``following`` that stay."""
-    kept = list(selection.kept)
-    pruned = copy.deepcopy(network)
-    hidden, outgoing = pruned.linear(layer), pruned.linear(following)
-    kind = outgoing.weight.dtype
-    hidden.weight = torch.nn.Parameter(hidden.weight.detach()[kept].clone())
-    hidden.bias = torch.nn.Parameter(hidden.bias.detach()[kept].clone())
-    outgoing.weight = torch.nn.Parameter(torch.from_numpy(weight[:, kept]).to(kind))
-    outgoing.bias = torch.nn.Parameter(torch.from_numpy(bias).to(kind))
-    hidden.out_features = outgoing.in_features = len(kept)
-    widths = list(network.architecture.widths)
-    widths[network.layer_names.index(layer)] = len(kept)
-    pruned.architecture = replace(network.architecture, widths=tuple(widths))
-    return pruned.eval()
+    checkpoint: Checkpoint,
+    layer: str,
+    following: str,
+    selection: Selection,
+    weight: Matrix,
+    bias: Matrix,
+) -> Checkpoint:
+    """Without the rows of ``layer`` and the columns of ``following`` that go."""
+    kept, architecture = list(selection.kept), checkpoint.architecture
+    own_weight, own_bias = checkpoint.linear(layer)
+    kind = own_weight.dtype
+    changed = {
+        f"classifier.{layer}.weight": own_weight[kept],
+        f"classifier.{layer}.bias": own_bias[kept],
+        f"classifier.{following}.weight": weight[:, kept].astype(kind),
+        f"classifier.{following}.bias": bias.astype(kind),
+    }
+    widths = list(architecture.widths)
+    widths[architecture.place_of(layer)] = len(kept)
+    smaller = replace(architecture, widths=tuple(widths))
+    return Checkpoint(smaller, {**checkpoint.tensors, **changed})

@@ -70,6 +70,6 @@ def fresh(tmp_path):
 def finished(tmp_path_factory):
     """The project after a complete run of the tiny experiment."""
     project = copy_project(tmp_path_factory.mktemp("project"))
-    ran = project.run("--resources", "gpu=2", "--set-threads", "train=1", "evaluate=1", "prune=1")
+    ran = project.run("--resources", "gpu=2", "--set-threads", "train=1", "evaluate=1")
     assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-6000:]
     return project

@@ -1,0 +1,74 @@
+"""How good answers are: figures from logits and classes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Class probabilities, N x classes, float64."""
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    exponentials = np.exp(shifted)
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
+def confusion_matrix(
+    truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: int
+) -> NDArray[np.int64]:
+    """How many images of each class (rows) got each answer (columns)."""
+    cells = np.bincount(truth * classes + predicted, minlength=classes**2)
+    return cells.reshape(classes, classes)
+
+
+def class_metrics(
+    truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Rows ``class, metric, value``: accuracy over all, and four figures a class.
+
+    A class that was never predicted has the precision 0, as in scikit-learn; recall and F1 of a
+    class without images are not a number, and left out of means.
+    """
+    matrix = confusion_matrix(truth, predicted, len(classes))
+    hit = np.diag(matrix)
+    figures = {
+        "precision": _ratio(hit, matrix.sum(axis=0)),
+        "recall": np.where(matrix.sum(axis=1) > 0, _ratio(hit, matrix.sum(axis=1)), np.nan),
+        "specificity": _ratio(
+            matrix.sum() - matrix.sum(axis=0) - matrix.sum(axis=1) + hit,
+            matrix.sum() - matrix.sum(axis=1),
+        ),
+        "f1": np.where(
+            matrix.sum(axis=1) > 0,
+            _ratio(2 * hit, matrix.sum(axis=0) + matrix.sum(axis=1)),
+            np.nan,
+        ),
+    }
+    rows = [{"class": "all", "metric": "accuracy", "value": float(hit.sum() / matrix.sum())}]
+    for metric, values in figures.items():
+        for name, value in zip(classes, values.tolist(), strict=True):
+            rows.append({"class": name, "metric": metric, "value": value})
+    return rows
+
+
+def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
+    return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
+
+
+def confusion_rows(
+    truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Rows ``label, predicted, count`` of the confusion matrix, zeros included."""
+    matrix = confusion_matrix(truth, predicted, len(classes))
+    return [
+        {"label": label, "predicted": answer, "count": int(matrix[i, j])}
+        for i, label in enumerate(classes)
+        for j, answer in enumerate(classes)
+    ]
+
+
+def cross_entropy(logits: NDArray[np.float32], truth: NDArray[np.int64]) -> float:
+    """Mean cross-entropy of the softmax in nats."""
+    probabilities = softmax(logits)[np.arange(len(truth)), truth]
+    return float(-np.log(np.clip(probabilities, 1e-300, None)).mean())
