@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-CHUNK_BYTES = 64 * 2**20  # of one convolution's output; chosen with benchmarks/training.py
+CHUNK_BYTES = 64 * 2**20  # of one convolution's output; any size that fits a cache does
 DENSE_CHANNELS = 64  # a space-to-depth image has at most so many
 
 aten = torch.ops.aten
