@@ -120,11 +120,8 @@ def memory_of(copies, images=None):
 
 def step_images(wildcards):
     """Images that a training step works on at once."""
-    batch_size, micro_batch = (
-        int(wildcards.batch_size),
-        config["training"]["micro_batch"],
-    )
-    return min(batch_size, micro_batch or batch_size)
+    batch_size = int(wildcards.batch_size)
+    return min(batch_size, config["training"]["micro_batch"] or batch_size)
 
 
 def class_settings(wildcards):

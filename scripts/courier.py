@@ -33,17 +33,24 @@ class Courier:
     def start(self) -> None:
         """Start to send; a session of its own keeps it from Ctrl-C."""
         if self._store["uri"] is not None:
-            command = [sys.executable, __file__, str(self._folder), json.dumps(self._store)]
+            command = [sys.executable, __file__, str(self._folder)]
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
             )
+            # Not on the command line, which everybody on the machine may read.
+            self._input.write(json.dumps(self._store).encode() + b"\n")
+            self._input.flush()
 
     def finish(self) -> None:
         """Let it send what is left, and wait for that."""
         if self._process is not None:
-            assert self._process.stdin is not None
-            self._process.stdin.close()
+            self._input.close()
             self._process.wait()
+
+    @property
+    def _input(self) -> IO[bytes]:
+        assert self._process is not None and self._process.stdin is not None
+        return self._process.stdin
 
 
 def run(folder: Path, store: Store, closing: IO[Any]) -> None:
@@ -68,4 +75,4 @@ def _warning(folder: Path, problem: str) -> str:
 
 if __name__ == "__main__":
     os.nice(10)  # the jobs come first
-    run(Path(sys.argv[1]), Store(**json.loads(sys.argv[2])), sys.stdin)
+    run(Path(sys.argv[1]), Store(**json.loads(sys.stdin.readline())), sys.stdin)

@@ -189,6 +189,8 @@ def test_a_killed_workflow_leaves_no_courier_and_no_record(store, tmp_path):
     )
     assert parent.stdout.readline() == b"started\n"
     queue_record(record(tmp_path, "orphan"), tmp_path)
+    (command,) = couriers(tmp_path)
+    assert store.uri not in command  # it may hold a password
     parent.kill()
     parent.wait()
     wait_until(lambda: not list((tmp_path / "pending").iterdir()))
