@@ -54,6 +54,7 @@ def milliseconds() -> int:
 def _client(uri: str) -> Any:
     """Client that gives up in seconds: an unreachable server must not hold a job."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
     from mlflow import MlflowClient  # here: it takes seconds to import
