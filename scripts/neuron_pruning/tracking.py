@@ -63,11 +63,9 @@ def _client(uri: str) -> Any:
 
 
 def shared_store(wanted: Store, folder: Path) -> Store:
-    """The opened store: made by the first job that needs it, while the others wait.
+    """The opened store: made by the first process that needs it, while others wait.
 
-    Parallel jobs that each create the schema or the experiment would break the store for good.
-    No job of the workflow does this, because Snakemake (9.27) skips all other work while an
-    input marked ``ancient`` is made again.
+    Two workflows that each create the schema or the experiment would break the store for good.
 
     Raises:
         Exception: whatever the tracking store throws.
