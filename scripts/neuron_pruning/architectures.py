@@ -209,4 +209,4 @@ def activation_bytes(architecture: Architecture) -> int:
 def memory_mb(architecture: Architecture, images: int, copies: int) -> int:
     """Host memory in MB of a job with ``copies`` of the parameters and ``images`` at once."""
     parameters = 4 * copies * count_parameters(architecture)
-    return round(2500 + (parameters + images * activation_bytes(architecture)) / 1e6)
+    return round(3000 + (parameters + images * activation_bytes(architecture)) / 1e6)
