@@ -35,7 +35,7 @@ lint: .venv/installed
 	  || $(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
 	touch $@
 
-# What docs/PERFORMANCE.md claims, measured again: a quarter of an hour on two idle cores.
+# What docs/PERFORMANCE.md claims, measured again: ten minutes on two idle cores.
 REPEATS ?= 2
 bench: .venv/installed
 	$(BIN)/python -m benchmarks.training --repeats $(REPEATS)
