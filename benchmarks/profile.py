@@ -19,7 +19,7 @@ THREADS = len(os.sched_getaffinity(0))
 SCRIPTS = ["split_dataset", "table4", "initialise", "train", "evaluate", "prune"]
 
 
-def best_seconds(work: Callable[[], object]) -> list[float]:
+def times_of(work: Callable[[], object]) -> list[float]:
     """Times of ``REPEATS`` calls after one to warm up."""
     work()
     times = []
@@ -56,7 +56,7 @@ def layer_rows(model: str, batch: int) -> Iterator[Row]:
             outputs.backward(torch.ones_like(outputs))
 
         operations = 2 * (3 if number else 2) * size.inputs * size.outputs * size.places * batch
-        for repeat, seconds in enumerate(best_seconds(both)):
+        for repeat, seconds in enumerate(times_of(both)):
             yield {"model": model, "layer": size.name, "seconds": seconds, "repeat": repeat,
                    "operations": operations, "batch_size": batch}  # fmt: skip
         values = step(values).detach()
@@ -68,7 +68,7 @@ def peak_rate() -> float:
 
     torch.set_num_threads(THREADS)
     matrix = torch.rand(3000, 3000)
-    return 2 * 3000**3 / min(best_seconds(lambda: matrix @ matrix))
+    return 2 * 3000**3 / min(times_of(lambda: matrix @ matrix))
 
 
 def layers(arguments: argparse.Namespace) -> tuple[list[Row], str]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from neuron_pruning.architectures import Architecture
+from neuron_pruning.architectures import Architecture, layer_sizes
 from neuron_pruning.errors import UserError
 from neuron_pruning.files import atomic_path, read_json, write_json
 
@@ -56,20 +56,41 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path, provenance: dict[str, An
     tensors = {name: np.asarray(array, order="C") for name, array in checkpoint.tensors.items()}
     with atomic_path(path) as temporary:
         save_file(tensors, temporary)
-    write_description(checkpoint.architecture, path, provenance)
+    description = {"architecture": asdict(checkpoint.architecture), "provenance": provenance}
+    write_json(description_path(path), description)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
     """Arrays and architecture of a stored network.
 
     Raises:
-        UserError: a file is missing or damaged.
+        UserError: a file is missing or damaged, or fully connected weights and description do
+            not match.
     """
     architecture, _ = read_description(path)
     try:
-        return Checkpoint(architecture, load_file(path))
-    except (OSError, SafetensorError) as error:
+        checkpoint = Checkpoint(architecture, load_file(path))
+        _check_shapes(checkpoint)
+    except (OSError, SafetensorError, ValueError) as error:
         raise unreadable(path, error) from error
+    return checkpoint
+
+
+def _check_shapes(checkpoint: Checkpoint) -> None:
+    """Compare every fully connected layer with the architecture.
+
+    Raises:
+        ValueError: naming the tensor that is missing or of another shape.
+    """
+    for layer in layer_sizes(checkpoint.architecture):
+        if layer.name not in checkpoint.architecture.layer_names:
+            continue
+        shapes = {"weight": (layer.outputs, layer.inputs), "bias": (layer.outputs,)}
+        for kind, shape in shapes.items():
+            name = f"classifier.{layer.name}.{kind}"
+            found = checkpoint.tensors.get(name)
+            if found is None or found.shape != shape:
+                raise ValueError(f"{name} is not of shape {shape}")
 
 
 def unreadable(path: Path | str, error: Exception) -> UserError:
@@ -78,12 +99,6 @@ def unreadable(path: Path | str, error: Exception) -> UserError:
         f"{path} does not hold the weights that {description_path(Path(path)).name} "
         f"describes ({str(error).splitlines()[0]}); delete both and run again"
     )
-
-
-def write_description(architecture: Architecture, path: Path, provenance: dict[str, Any]) -> None:
-    """Write the JSON beside the checkpoint at ``path``."""
-    description = {"architecture": asdict(architecture), "provenance": provenance}
-    write_json(description_path(path), description)
 
 
 def read_description(path: Path) -> tuple[Architecture, dict[str, Any]]:

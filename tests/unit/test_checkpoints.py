@@ -1,5 +1,7 @@
 """Networks as arrays say what the networks themselves say."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -53,6 +55,18 @@ def test_normalised_networks_survive_the_disk_in_both_forms(tmp_path):
     again = load_network(tmp_path / "b.safetensors").state_dict()
     for name, tensor in network.state_dict().items():
         assert torch.equal(again[name], tensor) and again[name].shape == tensor.shape
+
+
+@pytest.mark.parametrize("width", [9, 11])
+def test_weights_of_another_width_are_refused_without_torch_too(small_network, tmp_path, width):
+    path = tmp_path / "network.safetensors"
+    save_network(small_network, path, {})
+    text = path.with_suffix(".json").read_text()
+    description = json.loads(text)
+    description["architecture"]["widths"][1] = width
+    path.with_suffix(".json").write_text(json.dumps(description))
+    with pytest.raises(ValueError, match=rf"fc2.weight is not of shape \({width}, 12\)"):
+        load_checkpoint(path)
 
 
 def test_a_pruned_network_shares_nothing_with_the_original(small_network):
