@@ -36,6 +36,7 @@ rule train:
         network=f"{ROOT}/runs/{RUN}/network.safetensors",
         description=f"{ROOT}/runs/{RUN}/network.json",
         history=f"{ROOT}/runs/{RUN}/history.parquet",
+        sensitivity=f"{ROOT}/runs/{RUN}/sensitivity.safetensors",
     log:
         f"{ROOT}/logs/train/{RUN}.log",
     benchmark:
@@ -45,7 +46,7 @@ rule train:
     threads: 4
     resources:
         gpu=1,
-        mem_mb=memory_of(copies=4),
+        mem_mb=memory_of(copies=6),
     params:
         settings=train_settings,
     message:

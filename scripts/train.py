@@ -11,11 +11,13 @@ import pyarrow as pa
 
 from adapter import Mirrored, run_job
 from neuron_pruning.architectures import with_classes
-from neuron_pruning.checkpoints import check_belongs
+from neuron_pruning.checkpoints import check_belongs, load_checkpoint
 from neuron_pruning.devices import choose_device, device_name
 from neuron_pruning.images import Patterns, open_array
+from neuron_pruning.measured import write_scores
 from neuron_pruning.networks import load_network, save_network
 from neuron_pruning.records import column, schema, write_rows
+from neuron_pruning.sensitivity import Sensitivity
 from neuron_pruning.splits import read_split
 from neuron_pruning.training import (
     Epoch,
@@ -44,18 +46,20 @@ def train(
     network: Path,
     description: Path,
     history: Path,
+    sensitivity: Path,
     keys: dict[str, Any],
     belongs: dict[str, Any],
     architecture: dict[str, Any],
     training: dict[str, Any],
     threads: int = 1,
 ) -> Mirrored:
-    """Train the initial network; write it and its history, a row an epoch."""
+    """Train the initial network; write it, its history and the sensitivity of its units."""
     device = choose_device(threads)
     images, parts = open_array(array), read_split(split)
     check_belongs(initial, with_classes(architecture, len(parts.classes)), belongs)
     settings = training_settings(training, keys)
     trained = load_network(initial)
+    gathered = Sensitivity(trained)
     patterns = {
         part: Patterns(images, parts.positions(part), parts.truth[parts.positions(part)])
         for part in ("train", "test")
@@ -63,10 +67,11 @@ def train(
     title, total = f"{keys['model']} seed {keys['seed']}", len(parts.positions("train"))
     with progress_bar(title, total * settings.epochs) as progress:
         epochs = train_network(
-            trained, patterns["train"], patterns["test"], settings, device, progress
+            trained, patterns["train"], patterns["test"], settings, device, progress, gathered
         )
     for epoch in epochs:
         logging.info("%s", epoch)
+    write_scores(sensitivity, {"karnin": gathered.scores(load_checkpoint(initial).tensors)})
     save_network(trained.cpu(), network, keys)
     every = {**keys, "device": device_name(device, threads)}
     write_rows(history, map(asdict, epochs), HISTORY_SCHEMA, every)

@@ -3,19 +3,21 @@
 Here they are arrays, so that work on stored networks needs no torch.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
 from neuron_pruning.architectures import Architecture, layer_sizes
 from neuron_pruning.errors import UserError
 from neuron_pruning.files import atomic_path, read_json, write_json
+
+FEATURES = "features"  # name of what the convolutions give to the first fully connected layer
 
 
 @dataclass(frozen=True)
@@ -35,15 +37,18 @@ class Checkpoint:
         name = f"classifier.{layer}"
         return self.tensors[f"{name}.weight"], self.tensors[f"{name}.bias"]
 
+    def said(self, layer: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Outputs, N x units, of a hidden layer that reads ``values``, N x inputs."""
+        weight, bias = self.linear(layer)
+        return 0.5 * (1.0 + np.tanh(0.5 * (values @ weight.T + bias)))  # without overflow
+
     def logits_from(self, layer: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits, N x classes, of ``values``, the N x inputs that ``layer`` reads."""
         names = self.architecture.layer_names
-        for name in names[self.architecture.place_of(layer) :]:
-            weight, bias = self.linear(name)
-            values = values @ weight.T + bias
-            if name != names[-1]:
-                values = 0.5 * (1.0 + np.tanh(0.5 * values))  # the sigmoid, without overflow
-        return values
+        for name in names[self.architecture.place_of(layer) : -1]:
+            values = self.said(name, values)
+        weight, bias = self.linear(names[-1])
+        return values @ weight.T + bias
 
 
 def description_path(path: Path) -> Path:
@@ -60,30 +65,47 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path, provenance: dict[str, An
     write_json(description_path(path), description)
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
+def load_checkpoint(path: Path, since: str | None = None) -> Checkpoint:
     """Arrays and architecture of a stored network.
 
+    ``since`` names a fully connected layer: nothing in front of it is read.
+
     Raises:
-        UserError: a file is missing or damaged, or fully connected weights and description do
-            not match.
+        UserError: a file is missing or damaged, there is no such layer, or fully connected
+            weights and description do not match.
     """
     architecture, _ = read_description(path)
+    names = architecture.layer_names[architecture.place_of(since) if since else 0 :]
+    wanted = {f"classifier.{name}.{kind}" for name in names for kind in ("weight", "bias")}
+    checkpoint = Checkpoint(architecture, load_tensors(path, wanted if since else None))
     try:
-        checkpoint = Checkpoint(architecture, load_file(path))
-        _check_shapes(checkpoint)
-    except (OSError, SafetensorError, ValueError) as error:
+        _check_shapes(checkpoint, names)
+    except ValueError as error:
         raise unreadable(path, error) from error
     return checkpoint
 
 
-def _check_shapes(checkpoint: Checkpoint) -> None:
-    """Compare every fully connected layer with the architecture.
+def load_tensors(path: Path, names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
+    """Arrays of a safetensors file, those of ``names`` or all.
+
+    Raises:
+        UserError: the file is missing or damaged, or lacks one of them.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {name: file.get_tensor(name) for name in (names or file.keys())}
+    except (OSError, SafetensorError) as error:
+        raise unreadable(path, error) from error
+
+
+def _check_shapes(checkpoint: Checkpoint, names: Iterable[str]) -> None:
+    """Compare the fully connected layers of ``names`` with the architecture.
 
     Raises:
         ValueError: naming the tensor that is missing or of another shape.
     """
     for layer in layer_sizes(checkpoint.architecture):
-        if layer.name not in checkpoint.architecture.layer_names:
+        if layer.name not in names:
             continue
         shapes = {"weight": (layer.outputs, layer.inputs), "bias": (layer.outputs,)}
         for kind, shape in shapes.items():
@@ -96,8 +118,8 @@ def _check_shapes(checkpoint: Checkpoint) -> None:
 def unreadable(path: Path | str, error: Exception) -> UserError:
     """What to tell of weights that cannot be read or do not fit their description."""
     return UserError(
-        f"{path} does not hold the weights that {description_path(Path(path)).name} "
-        f"describes ({str(error).splitlines()[0]}); delete both and run again"
+        f"{path} does not hold what belongs there ({str(error).splitlines()[0]}); "
+        "delete it, and the JSON beside it if there is one, and run again"
     )
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from neuron_pruning.checkpoints import FEATURES
 from neuron_pruning.images import ImageReader, batches
 from neuron_pruning.networks import Network
 from neuron_pruning.training import precision_context
@@ -19,6 +20,7 @@ def compute_activations(
 ) -> dict[str, NDArray[np.float32]]:
     """Outputs of every fully connected layer for every image, N x units; the last are logits.
 
+    Under ``features`` what the first of them reads, so that every layer's inputs are there.
     ``positions`` names the rows of ``array`` that count; None: all.
     """
     network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -29,4 +31,5 @@ def compute_activations(
         with precision_context("float32", device):
             outputs = network.activations(images)
         pieces.append({name: values.float().cpu() for name, values in outputs.items()})
-    return {name: torch.cat([p[name] for p in pieces]).numpy() for name in network.layer_names}
+    names = [FEATURES, *network.layer_names]
+    return {name: torch.cat([p[name] for p in pieces]).numpy() for name in names}

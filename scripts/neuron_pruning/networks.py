@@ -16,7 +16,13 @@ from neuron_pruning.architectures import (
     describe,
     layer_sizes,
 )
-from neuron_pruning.checkpoints import Checkpoint, load_checkpoint, save_checkpoint, unreadable
+from neuron_pruning.checkpoints import (
+    FEATURES,
+    Checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+    unreadable,
+)
 from neuron_pruning.convolutions import run_features
 
 
@@ -71,9 +77,12 @@ class Network(nn.Module):
         return self.activations(images)[self.layer_names[-1]]
 
     def activations(self, images: Tensor) -> dict[str, Tensor]:
-        """Outputs of every fully connected layer by name, N x units; the last are the logits."""
-        outputs: dict[str, Tensor] = {}
+        """Outputs of every fully connected layer by name, N x units; the last are the logits.
+
+        Under ``features`` what the convolutions give to the first of them.
+        """
         values = run_features(self.features, images).flatten(1)
+        outputs = {FEATURES: values}
         *hidden, last = self.layer_names
         for name in hidden:
             values = torch.sigmoid(self.classifier[name](values))

@@ -15,6 +15,7 @@ from neuron_pruning.errors import UserError
 from neuron_pruning.images import ImageReader, Patterns, Rows, batches, rows_on
 from neuron_pruning.networks import Network
 from neuron_pruning.seeds import derive_seed
+from neuron_pruning.sensitivity import Sensitivity
 
 Precision = Literal["float32", "tf32", "bfloat16"]
 OptimiserName = Literal["adam", "adamw", "sgd"]
@@ -118,6 +119,7 @@ class _Run:
     optimiser: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LambdaLR
     progress: Progress | None
+    sensitivity: Sensitivity | None
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits in float32, computed in the precision of the settings."""
@@ -140,8 +142,11 @@ def train_network(
     settings: TrainingSettings,
     device: torch.device,
     progress: Progress | None = None,
+    sensitivity: Sensitivity | None = None,
 ) -> list[Epoch]:
     """Train ``network`` in place and return the history, a row an epoch.
+
+    ``sensitivity`` is told of every step.
 
     Raises:
         UserError: the loss is no longer a number.
@@ -149,7 +154,7 @@ def train_network(
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = build_optimiser(network, settings.learning_rate, settings.optimiser)
     schedule = _schedule(optimiser, settings, len(train.positions))
-    run = _Run(network, settings, device, optimiser, schedule, progress)
+    run = _Run(network, settings, device, optimiser, schedule, progress, sensitivity)
     training, testing = _Part(train, device), _Part(test, device)
     shuffle = np.random.default_rng(derive_seed(settings.seed, "shuffle"))
     history = []
@@ -238,14 +243,23 @@ def _train_epoch(run: _Run, train: _Part, order: Rows) -> tuple[float, float]:
         run.optimiser.zero_grad()
         for _ in pieces:
             totals += _add_gradients(run, *next(patterns), images)
-        if settings.optimiser.centred_gradients:
-            centre_gradients(run.network)
-        run.optimiser.step()
-        run.schedule.step()
+        _step(run)
         if run.progress is not None:
             run.progress(images)
     loss, accuracy = (totals / len(order)).tolist()
     return loss, accuracy
+
+
+def _step(run: _Run) -> None:
+    """Move the weights by the gradients of a whole batch."""
+    if run.settings.optimiser.centred_gradients:
+        centre_gradients(run.network)
+    if run.sensitivity is not None:
+        run.sensitivity.before_step()
+    run.optimiser.step()
+    if run.sensitivity is not None:
+        run.sensitivity.after_step()
+    run.schedule.step()
 
 
 def _add_gradients(run: _Run, images: Tensor, classes: Tensor, batch: int) -> Tensor:

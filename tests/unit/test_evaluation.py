@@ -56,7 +56,7 @@ def test_activations_do_not_depend_on_the_batch_size(small_vgg, images):
     small_vgg.train()
     whole = compute_activations(small_vgg, images, 12, cpu)
     pieces = compute_activations(small_vgg, images, 5, cpu)
-    assert list(whole) == ["fc1", "fc2", "fc3"] and whole["fc2"].shape == (12, 10)
+    assert list(whole) == ["features", "fc1", "fc2", "fc3"] and whole["fc2"].shape == (12, 10)
     for name in whole:
         np.testing.assert_allclose(pieces[name], whole[name], atol=1e-5)
     some = compute_activations(small_vgg, images, 5, cpu, positions=np.array([7, 3]))

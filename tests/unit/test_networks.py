@@ -51,8 +51,10 @@ def test_activations_are_sigmoids_and_the_last_are_the_logits(small_network):
     height, width = small_network.architecture.input_size
     images = torch.randn(2, 3, height, width)
     outputs = small_network.activations(images)
-    assert [tuple(v.shape) for v in outputs.values()] == [(2, 12), (2, 10), (2, 3)]
-    assert all(((v > 0) & (v < 1)).all() for v in list(outputs.values())[:-1])
+    flat = small_network.linear("fc1").in_features
+    assert [tuple(v.shape) for v in outputs.values()] == [(2, flat), (2, 12), (2, 10), (2, 3)]
+    torch.testing.assert_close(outputs["features"], small_network.features(images).flatten(1))
+    assert all(((v > 0) & (v < 1)).all() for v in (outputs["fc1"], outputs["fc2"]))
     torch.testing.assert_close(small_network(images), outputs["fc3"])
     torch.testing.assert_close(
         outputs["fc2"], torch.sigmoid(small_network.linear("fc2")(outputs["fc1"]))

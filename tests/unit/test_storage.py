@@ -117,7 +117,7 @@ def test_checkpoints_that_do_not_fit(small_network, tmp_path):
     description = json.loads((tmp_path / "n.json").read_text())
     description["architecture"]["widths"] = [12, 11, 3]
     (tmp_path / "n.json").write_text(json.dumps(description))
-    with pytest.raises(UserError, match=r"n\.safetensors does not hold the weights"):
+    with pytest.raises(UserError, match=r"n\.safetensors does not hold what belongs there"):
         load_network(path)
     (tmp_path / "n.json").write_text("{}")
     with pytest.raises(UserError, match="describes no network"):

@@ -1,0 +1,52 @@
+"""What earlier stages left about a network's layers: outputs, and scores of units."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
+
+from neuron_pruning.checkpoints import load_tensors
+from neuron_pruning.files import atomic_path
+
+Scores = Mapping[str, NDArray[np.float64]]
+
+
+def read_outputs(path: Path, names: Iterable[str]) -> dict[str, NDArray[np.float32]]:
+    """Recorded outputs of some layers for all images, images x units each; the rest stays unread.
+
+    Raises:
+        UserError: the file is missing or damaged, or lacks a layer.
+    """
+    return load_tensors(path, list(names))
+
+
+def write_scores(path: Path, scores: Mapping[str, Scores]) -> None:
+    """Scores by technique, then by layer, H each."""
+    flat = {
+        f"{technique}/{layer}": np.ascontiguousarray(values)
+        for technique, by_layer in scores.items()
+        for layer, values in by_layer.items()
+    }
+    with atomic_path(path) as temporary:
+        save_file(flat, temporary)
+
+
+def read_scores(paths: Iterable[Path]) -> dict[str, dict[str, NDArray[np.float64]]]:
+    """Scores of several files by technique, then by layer."""
+    found: dict[str, dict[str, NDArray[np.float64]]] = {}
+    for path in paths:
+        for name, values in load_tensors(path).items():
+            technique, layer = name.split("/")
+            found.setdefault(technique, {})[layer] = values
+    return found
+
+
+def read_measured(paths: Iterable[Path], layer: str) -> dict[str, NDArray[np.float64]]:
+    """Scores of one layer by technique."""
+    return {
+        technique: by_layer[layer]
+        for technique, by_layer in read_scores(paths).items()
+        if layer in by_layer
+    }
