@@ -10,15 +10,20 @@ from typing import Any
 _HOMES = {
     "Architecture": "architectures",
     "Network": "networks",
-    "Removal": "distinctiveness",
-    "Selection": "distinctiveness",
+    "Layer": "layers",
+    "Removal": "selections",
+    "Selection": "selections",
     "UserError": "errors",
     "build_network": "networks",
+    "compensate": "compensations",
+    "describe_layer": "layers",
+    "find_technique": "methods",
     "load_network": "networks",
     "pairwise_angles": "angles",
     "prune_layer": "surgery",
     "save_network": "networks",
     "select_units": "distinctiveness",
+    "techniques": "methods",
 }
 
 __all__ = sorted(_HOMES)

@@ -1,5 +1,7 @@
 """Angles between the activation vectors of a layer's units (Gedeon & Harris 1991)."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
@@ -9,21 +11,25 @@ from neuron_pruning.errors import UserError
 
 Centring = Literal["half", "mean", "none"]
 
-BLOCK = 1024  # rows of the angle matrix computed at once: bounds the temporary memory
+SLACK = 1e-6  # how far rounding may carry a sigmoid beyond its range
+BLOCK = 512  # rows of the angle matrix computed at once: bounds the temporary memory
 
 
 def check_activations(activations: ArrayLike) -> NDArray[np.float64]:
     """Activations as a float64 matrix of N patterns x H units.
 
     Raises:
-        UserError: not two-dimensional, no pattern, fewer than two units, NaN or infinity.
+        UserError: not two-dimensional, fewer than two patterns or units, NaN or infinity.
     """
     matrix = np.asarray(activations, dtype=np.float64)
     if matrix.ndim != 2:
         raise UserError(f"activations must be N patterns x H units, not {matrix.ndim}-dimensional")
     patterns, units = matrix.shape
-    if patterns < 1 or units < 2:
-        raise UserError(f"angles need patterns and two units at least, got {patterns} x {units}")
+    if patterns < 2 or units < 2:
+        raise UserError(
+            f"pruning compares units over patterns: it needs two of both at least, not {patterns} "
+            f"patterns x {units} units"
+        )
     broken = np.flatnonzero(~np.isfinite(matrix).all(axis=0))
     if broken.size:
         raise UserError(f"activations of unit {broken[0]} are NaN or infinite: training diverged")
@@ -39,10 +45,26 @@ def centre(activations: NDArray[np.float64], centring: Centring = "half") -> NDA
     if centring not in get_args(Centring):
         raise UserError(f"centring must be one of {get_args(Centring)}, not {centring!r}")
     if centring == "half":
+        _check_sigmoid(activations)
         return activations - 0.5
     if centring == "mean":
         return activations - activations.mean(axis=0)
     return activations.copy()
+
+
+def _check_sigmoid(activations: NDArray[np.float64]) -> None:
+    """Refuse to centre by 0.5 what no sigmoid said.
+
+    Raises:
+        UserError: values outside 0 to 1, as ReLU units have them.
+    """
+    low, high = float(activations.min()), float(activations.max())
+    if low < -SLACK or high > 1.0 + SLACK:
+        raise UserError(
+            f"centring half subtracts the middle of a sigmoid's range, but these activations lie "
+            f"between {low:.3g} and {high:.3g}: a ReLU has no middle; use centring mean, about "
+            "each unit's own mean, or none"
+        )
 
 
 def pairwise_angles(activations: ArrayLike, centring: Centring = "half") -> NDArray[np.float64]:
@@ -59,19 +81,79 @@ def pairwise_angles(activations: ArrayLike, centring: Centring = "half") -> NDAr
     Raises:
         UserError: see :func:`check_activations`.
     """
-    centred = centre(check_activations(activations), centring)
-    lengths = np.linalg.norm(centred, axis=0)
-    directions = np.divide(centred, lengths, out=np.zeros_like(centred), where=lengths > 0)
-    units = centred.shape[1]
+    return angles_between(centre(check_activations(activations), centring))
+
+
+def angles_between(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Angles in degrees between every two columns; see :func:`pairwise_angles`."""
+    directions = _directions(vectors)
+    units = vectors.shape[1]
     angles = np.empty((units, units))
     for start in range(0, units, BLOCK):
         stop = min(start + BLOCK, units)
         cosines = directions[:, start:stop].T @ directions[:, start:]
-        np.clip(cosines, -1.0, 1.0, out=cosines)
-        angles[start:stop, start:] = np.degrees(np.arccos(cosines))
+        angles[start:stop, start:] = _degrees(cosines)
         angles[start:, start:stop] = angles[start:stop, start:].T
     # A block on the diagonal is symmetric only up to rounding: take its upper triangle.
     upper = np.triu_indices(units, 1)
     angles[upper[::-1]] = angles[upper]
     np.fill_diagonal(angles, 0.0)
     return angles
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs of columns i < j and the angles between them in degrees, ordered by i, then j."""
+
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
+    angles: NDArray[np.float64]
+
+
+def pairs_within(vectors: NDArray[np.float64], limit: float) -> tuple[Pairs, Pairs]:
+    """Pairs of columns closer than ``limit`` degrees, and those further apart than 180 - limit.
+
+    The same angles as :func:`angles_between` gives, without ever holding all of them.
+    """
+    directions, units = _directions(vectors), vectors.shape[1]
+    nearest = np.cos(np.radians(limit)) - SLACK
+    near, far = [], []
+    for start in range(0, units, BLOCK):
+        stop = min(start + BLOCK, units)
+        cosines = directions[:, start:stop].T @ directions[:, start:]
+        near.append(_pick(cosines, cosines > nearest, start))
+        far.append(_pick(cosines, cosines < -nearest, start))
+    return (
+        _filtered(near, lambda angles: angles < limit),
+        _filtered(far, lambda angles: angles > 180.0 - limit),
+    )
+
+
+def _directions(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Columns of length 1; those of length 0 stay, at 90 degrees to everything."""
+    lengths = np.linalg.norm(vectors, axis=0)
+    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+
+
+def _degrees(cosines: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))
+
+
+def _pick(cosines: NDArray[np.float64], chosen: NDArray[np.bool_], start: int) -> Pairs:
+    """Chosen pairs above the diagonal of one block of rows."""
+    rows, columns = np.nonzero(chosen)
+    above = columns > rows
+    rows, columns = rows[above], columns[above]
+    return Pairs(rows + start, columns + start, _degrees(cosines[rows, columns]))
+
+
+def _filtered(
+    blocks: list[Pairs], wanted: Callable[[NDArray[np.float64]], NDArray[np.bool_]]
+) -> Pairs:
+    """Pairs of all blocks whose angles are wanted."""
+    first, second, angles = (
+        np.concatenate([getattr(block, name) for block in blocks])
+        for name in ("first", "second", "angles")
+    )
+    kept = wanted(angles)
+    return Pairs(first[kept], second[kept], angles[kept])

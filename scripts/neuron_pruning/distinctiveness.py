@@ -1,55 +1,50 @@
 """Selection of redundant units by distinctiveness (Gedeon & Harris 1991; the paper, 2.3)."""
 
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neuron_pruning.angles import Centring, centre, check_activations, pairwise_angles
+from neuron_pruning.angles import Centring, Pairs, centre, check_activations, pairs_within
 from neuron_pruning.errors import UserError
+from neuron_pruning.groups import Groups, joint_removals
+from neuron_pruning.selections import Removal, Selection
 
-Rule = Literal["short", "constant", "similar", "complementary"]
 Complementary = Literal["both", "lossless"]
-
-RULES: tuple[Rule, ...] = get_args(Rule)
+Alive = NDArray[np.bool_]
+Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Removal:
-    """One unit that goes, by which rule, and in favour of which surviving or paired unit.
+class Classes:
+    """Which classes of redundant units there are, and their thresholds.
 
-    ``together``: the partner goes too, as the other half of a complementary pair.
+    Attributes:
+        centring: what is subtracted before the angle is taken.
+        short_threshold: a unit goes if its root mean square activation is below.
+        constant_threshold: a unit goes if its standard deviation is below (0: never).
+        complementary: ``both`` units of a pair go, or ``lossless``: the higher index alone.
+        groups: ``none``; ``faithful``, where a group with a constant joint effect goes; or
+            ``lossless``, where one unit of a linear dependency goes.
     """
 
-    unit: int
-    rule: Rule
-    partner: int | None = None
-    angle: float | None = None
-    together: bool = False
+    centring: Centring = "half"
+    short_threshold: float = 0.05
+    constant_threshold: float = 0.0
+    complementary: Complementary = "both"
+    groups: Groups = "none"
 
-
-@dataclass(frozen=True)
-class Selection:
-    """Which units of a layer of ``units`` go, in the order in which they were found."""
-
-    units: int
-    removals: tuple[Removal, ...]
-    largest_similar_angle: float | None = None  # degrees, of a unit and the one that stands in
-
-    @property
-    def kept(self) -> tuple[int, ...]:
-        """Surviving units in ascending order."""
-        gone = {removal.unit for removal in self.removals}
-        return tuple(unit for unit in range(self.units) if unit not in gone)
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """Removed units by rule, every rule named."""
-        found = Counter(removal.rule for removal in self.removals)
-        return {rule: found[rule] for rule in RULES}
+    def __post_init__(self) -> None:
+        for name, known in (
+            ("centring", Centring),
+            ("complementary", Complementary),
+            ("groups", Groups),
+        ):
+            if getattr(self, name) not in get_args(known):
+                options = ", ".join(get_args(known))
+                raise UserError(f"{name} must be one of {options}; not {getattr(self, name)!r}")
 
 
 def select_units(
@@ -60,67 +55,115 @@ def select_units(
     short_threshold: float = 0.05,
     constant_threshold: float = 0.0,
     complementary: Complementary = "both",
+    groups: Groups = "none",
 ) -> Selection:
     """Units that are short, constant, similar to another or complementary to another.
 
     Args:
         activations: N training patterns x H units, evaluation mode.
         angle: threshold t in degrees, in (0, 90]: similar below t, complementary above 180 - t.
-        centring: what is subtracted before the angle is taken.
-        short_threshold: a unit goes if its root mean square activation is below.
-        constant_threshold: a unit goes if its standard deviation is below (0: never).
-        complementary: ``both`` units of a pair go, or ``lossless``: the higher index alone.
+        centring: see :class:`Classes`, as the others.
+        short_threshold: a root mean square.
+        constant_threshold: a standard deviation.
+        complementary: ``both`` or ``lossless``.
+        groups: ``none``, ``faithful`` or ``lossless``.
 
     Raises:
         UserError: a setting out of range, or activations that have no angles.
     """
+    classes = Classes(centring, short_threshold, constant_threshold, complementary, groups)
+    return Redundancy(check_activations(activations), classes).at(angle)
+
+
+@dataclass
+class Redundancy:
+    """Redundant units of a layer at any threshold; what the thresholds share is done once.
+
+    Ask for the widest threshold first.
+
+    ``vectors``, one column a unit, take the place of centred activations in the angles.
+    """
+
+    activations: Matrix
+    classes: Classes = field(default_factory=Classes)
+    vectors: Matrix | None = None
+
+    def __post_init__(self) -> None:
+        centred = centre(self.activations, self.classes.centring)
+        self._alive = np.ones(self.activations.shape[1], dtype=bool)
+        self._flat = list(_flat_units(self.activations, self._alive, centred, self.classes))
+        self._vectors = centred if self.vectors is None else self.vectors
+        self._reach = 0.0
+
+    def at(self, angle: float) -> Selection:
+        """Selection at a threshold in degrees.
+
+        Raises:
+            UserError: an angle out of (0, 90].
+        """
+        check_angle(angle)
+        self._look_up_to(angle)
+        alive = self._alive.copy()
+        similar = [r for r in self._similar if r.angle is not None and r.angle < angle]
+        alive[[removal.unit for removal in similar]] = False
+        removals = [*self._flat, *similar]
+        removals += _complementary_units(self._far, alive, angle, self.classes.complementary)
+        removals += joint_removals(self.activations, alive, self.classes.groups)
+        largest = _largest_similar_angle(removals, self._vectors)
+        return Selection(len(alive), tuple(removals), largest)
+
+    def _look_up_to(self, angle: float) -> None:
+        """Find pairs up to a threshold; a narrower one needs no other."""
+        if angle > self._reach:
+            near, self._far = pairs_within(self._vectors, angle)
+            self._similar = list(_similar_units(near, self._alive.copy()))
+            self._reach = angle
+
+
+def check_angle(angle: float) -> None:
+    """Refuse a threshold that is none.
+
+    Raises:
+        UserError: an angle out of (0, 90].
+    """
     if not 0 < angle <= 90:
         raise UserError(f"angle must be in (0, 90] degrees, not {angle}")
-    if complementary not in get_args(Complementary):
-        raise UserError(f"complementary must be both or lossless, not {complementary!r}")
-    matrix = check_activations(activations)
-    alive = np.ones(matrix.shape[1], dtype=bool)
-    removals = list(_flat_units(matrix, alive, centring, short_threshold, constant_threshold))
-    angles = pairwise_angles(matrix, centring)
-    removals += _similar_units(angles, alive, angle)
-    removals += _complementary_units(angles, alive, angle, complementary)
-    return Selection(matrix.shape[1], tuple(removals), _largest_similar_angle(removals, angles))
 
 
-def _largest_similar_angle(removals: list[Removal], angles: NDArray[np.float64]) -> float | None:
+def _largest_similar_angle(removals: list[Removal], vectors: Matrix) -> float | None:
     """Largest angle between a removed unit and the one that has its weights in the end.
 
     ASSUME: a survivor may go in its turn, in favour of a third unit; the weights travel on, and
     the angle to that third unit may exceed the threshold. So it is recorded.
     """
     heirs = {r.unit: r.partner for r in removals if r.rule == "similar" and r.partner is not None}
+    if not heirs:
+        return None
 
     def last_heir(unit: int) -> int:
         while unit in heirs:
             unit = heirs[unit]
         return unit
 
-    return max((float(angles[unit, last_heir(unit)]) for unit in heirs), default=None)
+    gone, kept = vectors[:, list(heirs)], vectors[:, [last_heir(unit) for unit in heirs]]
+    lengths = np.linalg.norm(gone, axis=0) * np.linalg.norm(kept, axis=0)
+    cosines = np.clip((gone * kept).sum(axis=0) / lengths, -1.0, 1.0)
+    return float(np.degrees(np.arccos(cosines.min())))
 
 
 def _flat_units(
-    matrix: NDArray[np.float64],
-    alive: NDArray[np.bool_],
-    centring: Centring,
-    short_threshold: float,
-    constant_threshold: float,
+    matrix: Matrix, alive: Alive, centred: Matrix, classes: Classes
 ) -> Iterator[Removal]:
     """Short units, then constant ones; a unit without a direction counts as constant.
 
     ASSUME: the paper names neither class; both come from Gedeon & Harris.
     """
     rms = np.sqrt((matrix**2).mean(axis=0))
-    directionless = ~centre(matrix, centring).any(axis=0)
-    constant = directionless | (matrix.std(axis=0) < constant_threshold)
+    constant = ~centred.any(axis=0) | (matrix.std(axis=0) < classes.constant_threshold)
     for unit in range(matrix.shape[1]):
         if alive.sum() == 1:
             return
-        if rms[unit] < short_threshold:
+        if rms[unit] < classes.short_threshold:
             alive[unit] = False
             yield Removal(unit, "short")
         elif constant[unit]:
@@ -128,43 +171,38 @@ def _flat_units(
             yield Removal(unit, "constant")
 
 
-def _pairs(
-    chosen: NDArray[np.bool_], order_by: NDArray[np.float64], alive: NDArray[np.bool_]
-) -> Iterator[tuple[int, int]]:
-    """Pairs i < j with ``chosen`` by ascending ``order_by``, both alive when it is their turn."""
-    first, second = np.nonzero(np.triu(chosen & alive & alive[:, None], 1))
+def _in_turn(pairs: Pairs, alive: Alive, largest: bool = False) -> Iterator[tuple[int, int, float]]:
+    """Pairs by ascending angle, or descending, both units alive when it is their turn."""
     # ASSUME: below 1e-6 degrees arccos is rounding noise: equal angles go by index.
-    order = np.argsort(order_by[first, second].round(6), kind="stable")
-    for i, j in zip(first[order].tolist(), second[order].tolist(), strict=True):
+    rounded = pairs.angles.round(6)
+    order = np.argsort(-rounded if largest else rounded, kind="stable")
+    columns = (pairs.first, pairs.second, pairs.angles)
+    for i, j, angle in zip(*(column[order].tolist() for column in columns), strict=True):
         if alive[i] and alive[j]:
-            yield i, j
+            yield i, j, angle
 
 
-def _similar_units(
-    angles: NDArray[np.float64], alive: NDArray[np.bool_], threshold: float
-) -> Iterator[Removal]:
-    """Higher index of every pair below the threshold, never by transitive closure.
+def _similar_units(near: Pairs, alive: Alive) -> Iterator[Removal]:
+    """Higher index of every pair, never by transitive closure.
 
     ASSUME: the paper does not say which of two similar units goes.
     """
-    for i, j in _pairs(angles < threshold, angles, alive):
+    for i, j, angle in _in_turn(near, alive):
         alive[j] = False
-        yield Removal(j, "similar", partner=i, angle=float(angles[i, j]))
+        yield Removal(j, "similar", partner=i, angle=angle)
 
 
 def _complementary_units(
-    angles: NDArray[np.float64],
-    alive: NDArray[np.bool_],
-    threshold: float,
-    rule: Complementary,
+    far: Pairs, alive: Alive, threshold: float, rule: Complementary
 ) -> Iterator[Removal]:
     """Pairs above 180 - threshold among the survivors; at least one unit stays.
 
     ASSUME: of the paper's "less than 15 degrees ... complementary, and both should be removed"
     the first half is read as similar, the second as this rule.
     """
-    for i, j in _pairs(angles > 180.0 - threshold, -angles, alive):
-        pair_angle = float(angles[i, j])
+    left = alive[far.first] & alive[far.second] & (far.angles > 180.0 - threshold)
+    pairs = Pairs(far.first[left], far.second[left], far.angles[left])
+    for i, j, pair_angle in _in_turn(pairs, alive, largest=True):
         if rule == "both":
             if alive.sum() <= 2:
                 return

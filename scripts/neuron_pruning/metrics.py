@@ -7,11 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     """Class probabilities, N x classes, float64."""
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     exponentials = np.exp(shifted)
     return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
+def log_softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Logarithms of the class probabilities, N x classes, float64; never minus infinity."""
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
 def confusion_matrix(
@@ -68,7 +74,32 @@ def confusion_rows(
     ]
 
 
-def cross_entropy(logits: NDArray[np.float32], truth: NDArray[np.int64]) -> float:
+def cross_entropy(logits: NDArray[np.floating], truth: NDArray[np.int64]) -> float:
     """Mean cross-entropy of the softmax in nats."""
-    probabilities = softmax(logits)[np.arange(len(truth)), truth]
-    return float(-np.log(np.clip(probabilities, 1e-300, None)).mean())
+    return float(-log_softmax(logits)[np.arange(len(truth)), truth].mean())
+
+
+def divergence(before: NDArray[np.floating], after: NDArray[np.floating]) -> float:
+    """Mean Kullback-Leibler divergence of the answers ``after`` from those ``before``, in nats."""
+    old, new = log_softmax(before), log_softmax(after)
+    return float((np.exp(old) * (old - new)).sum(axis=1).mean())
+
+
+def before_and_after(
+    old: NDArray[np.floating], new: NDArray[np.floating], truth: NDArray[np.int64]
+) -> dict[str, Any]:
+    """Accuracy, loss and agreement of a network on the test images, from its logits."""
+    return {
+        "test_images": len(truth),
+        "test_accuracy_before": share_right(old, truth),
+        "test_accuracy_after": share_right(new, truth),
+        "test_loss_before": cross_entropy(old, truth),
+        "test_loss_after": cross_entropy(new, truth),
+        "agreement": share_right(new, old.argmax(axis=1)),
+        "divergence": divergence(old, new),
+    }
+
+
+def share_right(logits: NDArray[np.floating], truth: NDArray[np.int64]) -> float:
+    """Share of right answers."""
+    return float((logits.argmax(axis=1) == truth).mean())

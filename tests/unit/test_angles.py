@@ -13,7 +13,7 @@ from neuron_pruning.angles import BLOCK
 DATA = Path(__file__).parents[1] / "data"
 sigmoids = arrays(
     np.float64,
-    st.tuples(st.integers(1, 12), st.integers(2, 9)),
+    st.tuples(st.integers(2, 12), st.integers(2, 9)),
     elements=st.floats(0, 1, width=32),
 )
 
@@ -88,10 +88,10 @@ def test_blocks_join_without_a_seam():
 @pytest.mark.parametrize(
     ("activations", "message"),
     [
-        ([[0.1, np.nan]], "unit 1 are NaN"),
-        ([[np.inf, 0.1]], "unit 0 are NaN or infinite"),
-        ([[0.1]], "two units"),
-        (np.zeros((0, 3)), "two units"),
+        ([[0.1, np.nan], [0.1, 0.2]], "unit 1 are NaN"),
+        ([[np.inf, 0.1], [0.3, 0.1]], "unit 0 are NaN or infinite"),
+        ([[0.1], [0.2]], "not 2 patterns x 1 units"),
+        (np.zeros((1, 3)), "not 1 patterns x 3 units"),
         ([0.1, 0.2], "2|dimensional"),
     ],
 )
@@ -102,4 +102,4 @@ def test_bad_activations_are_refused(activations, message):
 
 def test_unknown_centring_is_refused():
     with pytest.raises(ValueError, match="centring"):
-        pairwise_angles([[0.1, 0.2]], "median")
+        pairwise_angles([[0.1, 0.2], [0.3, 0.1]], "median")

@@ -46,7 +46,8 @@ def test_complementary_pair_goes_whole_or_in_half():
 def test_short_and_constant_units():
     activations = np.array([[0.01, 0.5, 0.9, 0.7], [0.02, 0.5, 0.1, 0.71]])
     selection = select_units(activations, 1, constant_threshold=0.01)
-    assert selection.counts == {"short": 1, "constant": 2, "similar": 0, "complementary": 0}
+    others = dict.fromkeys(["similar", "complementary", "group", "reverse", "ranked"], 0)
+    assert selection.counts == {"short": 1, "constant": 2, **others}
     assert selection.kept == (2,)
     assert select_units(activations, 1, short_threshold=0).counts["short"] == 0
 

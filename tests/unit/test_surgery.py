@@ -81,7 +81,7 @@ def test_a_constant_unit_becomes_a_bias(small_network):
     selection = Selection(10, (Removal(5, "constant"),))
     pruned = prune_layer(small_network, "fc2", selection, "add", hidden(small_network, images))
     np.testing.assert_allclose(logits(pruned, images), logits(small_network, images), atol=1e-6)
-    with pytest.raises(ValueError, match="give the activations"):
+    with pytest.raises(ValueError, match="give its activations"):
         prune_layer(small_network, "fc2", selection)
 
 

@@ -1,0 +1,81 @@
+"""An auxiliary linear layer that is made sparse, in the spirit of Burkitt (1991)."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from neuron_pruning.errors import UserError
+from neuron_pruning.layers import Layer, Matrix
+from neuron_pruning.methods.technique import Prepared, whole_count
+from neuron_pruning.metrics import softmax
+from neuron_pruning.selections import OutgoingWeights, Removal, Selection
+
+STRENGTHS = 80  # of the penalty, in equal ratios
+WEAKEST = 1e-4  # of the strength at which every column vanishes
+LARGEST = 2048  # units: the auxiliary layer holds their square
+
+
+def auxiliary(layer: Layer, *, steps: int = 25) -> Prepared:
+    """Units whose column of ``M`` vanishes in ``y = W M a + b`` under a growing penalty.
+
+    ``M`` starts as the identity; the loss ``+ lambda sum_j |M[:, j]|`` is minimised by
+    accelerated proximal gradient steps, ``steps`` at each of 80 strengths. ``W <- W M``.
+    """
+    if layer.units > LARGEST:
+        raise UserError(
+            f"auxiliary holds the square of {layer.units} units; it takes {LARGEST} at most"
+        )
+    if not len(layer.truth):
+        raise UserError("auxiliary minimises the loss: it needs patterns with classes")
+    path = list(_path(layer, steps))
+
+    def at(amount: float) -> Selection:
+        count = whole_count(amount, layer.units)
+        order, mixing = next((found for found in path if len(found[0]) >= count), path[-1])
+        removals = tuple(Removal(unit, "ranked") for unit in order[:count])
+        weights = OutgoingWeights(layer.out.weight @ mixing, layer.out.bias)
+        return Selection(layer.units, removals, fitted=weights)
+
+    return at
+
+
+def _path(layer: Layer, steps: int) -> Iterator[tuple[list[int], Matrix]]:
+    """Vanished units in their order, and the mixing matrix, at every strength."""
+    mixing, order = np.eye(layer.units), list[int]()
+    yield order, mixing
+    reach = np.linalg.norm(layer.activations, 2) * np.linalg.norm(layer.out.weight, 2)
+    length = float(2.0 * len(layer.activations) / reach**2) if reach > 0 else 1.0
+    strongest = np.linalg.norm(_gradient(layer, np.zeros_like(mixing)), axis=0).max()
+    for strength in np.geomspace(WEAKEST * strongest, 2.0 * strongest, STRENGTHS):
+        before = np.linalg.norm(mixing, axis=0)
+        mixing = _descend(layer, mixing, strength, length, steps)
+        gone = np.flatnonzero(~mixing.any(axis=0))
+        fresh = [unit for unit in gone[np.argsort(before[gone], kind="stable")].tolist()]
+        order = order + [unit for unit in fresh if unit not in order]
+        yield order, mixing
+    rest = [unit for unit in np.argsort(np.linalg.norm(mixing, axis=0), kind="stable").tolist()]
+    yield order + [unit for unit in rest if unit not in order], mixing
+
+
+def _descend(layer: Layer, mixing: Matrix, strength: float, length: float, steps: int) -> Matrix:
+    """Accelerated proximal gradient steps; a column that has vanished stays so."""
+    dead = ~mixing.any(axis=0)
+    ahead, pace = mixing, 1.0
+    for _ in range(steps):
+        moved = ahead - length * _gradient(layer, ahead)
+        norms = np.linalg.norm(moved, axis=0)
+        shrunk = moved * np.maximum(0.0, 1.0 - length * strength / np.maximum(norms, 1e-300))
+        shrunk[:, dead] = 0.0
+        faster = 0.5 * (1.0 + np.sqrt(1.0 + 4.0 * pace**2))
+        ahead = shrunk + (pace - 1.0) / faster * (shrunk - mixing)
+        mixing, pace = shrunk, faster
+    return mixing
+
+
+def _gradient(layer: Layer, mixing: Matrix) -> Matrix:
+    """Gradient of the mean loss by the mixing matrix, H x H."""
+    values = layer.activations @ (layer.out.weight @ mixing).T + layer.out.bias
+    chances = softmax(layer.answers(values))
+    error = chances - np.eye(chances.shape[1])[layer.truth]
+    delta = layer.pull_back(error, values) / len(values)
+    return layer.out.weight.T @ (delta.T @ layer.activations)

@@ -1,0 +1,56 @@
+"""Distinctiveness (Gedeon & Harris 1991), the technique of the paper, and its variants."""
+
+import numpy as np
+
+from neuron_pruning.angles import Centring, pairwise_angles
+from neuron_pruning.distinctiveness import Classes, Complementary, Redundancy, check_angle
+from neuron_pruning.groups import Groups
+from neuron_pruning.layers import Layer
+from neuron_pruning.methods.technique import Prepared
+from neuron_pruning.selections import Removal, Selection
+
+
+def distinctiveness(
+    layer: Layer,
+    *,
+    centring: Centring = "half",
+    short_threshold: float = 0.05,
+    constant_threshold: float = 0.0,
+    complementary: Complementary = "both",
+    groups: Groups = "none",
+) -> Prepared:
+    """Short, constant, similar, complementary and grouped units by the angles of activations."""
+    classes = Classes(centring, short_threshold, constant_threshold, complementary, groups)
+    return Redundancy(layer.activations, classes).at
+
+
+def distinctiveness_weights(
+    layer: Layer,
+    *,
+    short_threshold: float = 0.05,
+    constant_threshold: float = 0.0,
+    complementary: Complementary = "both",
+) -> Prepared:
+    """The same by the angles of incoming weight vectors (Gedeon 1995), bias left out."""
+    classes = Classes("none", short_threshold, constant_threshold, complementary)
+    return Redundancy(layer.activations, classes, vectors=layer.into.weight.T).at
+
+
+def distinctiveness_literal(layer: Layer, *, centring: Centring = "half") -> Prepared:
+    """Every unit with a partner within the threshold goes, the paper's sentence at its word.
+
+    "Less than 15 degrees ... complementary, and both should be removed". One unit stays only
+    where the layer would be empty: the one of the lowest index.
+    """
+    angles = pairwise_angles(layer.activations, centring)
+    np.fill_diagonal(angles, np.inf)
+    nearest = angles.min(axis=1)
+
+    def at(angle: float) -> Selection:
+        check_angle(angle)
+        gone = np.flatnonzero(nearest < angle).tolist()
+        gone = gone[1:] if len(gone) == layer.units else gone
+        removals = [Removal(unit, "similar", angle=float(nearest[unit])) for unit in gone]
+        return Selection(layer.units, tuple(removals))
+
+    return at

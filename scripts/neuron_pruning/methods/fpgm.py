@@ -1,0 +1,12 @@
+"""Filter pruning by the geometric median (He et al. 2019)."""
+
+import numpy as np
+
+from neuron_pruning.layers import Layer
+from neuron_pruning.methods.closest import squared_distances
+from neuron_pruning.methods.technique import Scores
+
+
+def fpgm(layer: Layer) -> Scores:
+    """Summed distance of a unit's incoming weights from all others': the most central go first."""
+    return np.asarray(np.sqrt(squared_distances(layer.into.weight)).sum(axis=1))

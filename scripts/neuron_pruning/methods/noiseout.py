@@ -1,0 +1,23 @@
+"""NoiseOut (Babaeizadeh, Smaragdis & Campbell 2016)."""
+
+import numpy as np
+
+from neuron_pruning.layers import Layer
+from neuron_pruning.methods.closest import closest_pairs
+from neuron_pruning.selections import Removal
+
+
+def noiseout(layer: Layer) -> list[Removal]:
+    """The most correlated pair first, by absolute value; of a pair the higher index goes.
+
+    A unit that never varies correlates with nobody and goes first, as a constant.
+    """
+    said = layer.activations - layer.activations.mean(axis=0)
+    lengths = np.linalg.norm(said, axis=0)
+    flat = lengths <= 1e-12 * np.sqrt(len(said))
+    directions = said / np.where(flat, 1.0, lengths)
+    apart = 1.0 - np.abs(directions.T @ directions)
+    removals = []
+    for unit, partner in closest_pairs(apart, np.where(flat, -1.0, np.inf)):
+        removals.append(Removal(unit, "constant" if partner is None else "similar", partner))
+    return removals

@@ -1,0 +1,16 @@
+"""Norms of incoming weights (Li et al. 2017)."""
+
+import numpy as np
+
+from neuron_pruning.layers import Layer
+from neuron_pruning.methods.technique import Scores
+
+
+def l1(layer: Layer) -> Scores:
+    """Sum of the absolute incoming weights."""
+    return np.asarray(np.abs(layer.into.weight).sum(axis=1))
+
+
+def l2(layer: Layer) -> Scores:
+    """Euclidean length of the incoming weights."""
+    return np.asarray(np.linalg.norm(layer.into.weight, axis=1))

@@ -1,0 +1,14 @@
+"""Random removal, the control."""
+
+import numpy as np
+
+from neuron_pruning.layers import Layer
+from neuron_pruning.seeds import derive_seed
+from neuron_pruning.selections import Removal
+
+
+def random(layer: Layer, *, draw: int = 0) -> list[Removal]:
+    """Units in random order; ``draw`` numbers the orders of one network."""
+    draws = np.random.default_rng(derive_seed(layer.seed, f"random removal {draw}"))
+    order = draws.permutation(layer.units).tolist()
+    return [Removal(unit, "ranked") for unit in order[:-1]]

@@ -1,0 +1,16 @@
+"""First-order Taylor expansion of the loss in a gate on the unit (Molchanov et al.)."""
+
+import numpy as np
+
+from neuron_pruning.layers import Layer
+from neuron_pruning.methods.technique import Scores
+
+
+def taylor(layer: Layer) -> Scores:
+    """``mean_n |g a|`` (2017)."""
+    return np.asarray(np.abs(layer.gradient * layer.activations).mean(axis=0))
+
+
+def taylor_squared(layer: Layer) -> Scores:
+    """``mean_n (g a)^2`` (2019)."""
+    return np.asarray(((layer.gradient * layer.activations) ** 2).mean(axis=0))
