@@ -1,0 +1,131 @@
+"""Networks as ONNX files, for other runtimes."""
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx_ir
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from neuron_pruning.errors import UserError
+from neuron_pruning.files import atomic_path
+from neuron_pruning.networks import Network
+from neuron_pruning.plain import evaluating, plain_module
+
+OPSET = 18  # version of the ONNX operators: what PyTorch's exporter writes itself
+INPUT, OUTPUT = "images", "logits"
+LARGEST = 2**31 - 2**20  # bytes of weights that one file may hold: protobuf ends at 2 GiB
+
+
+def export_onnx(network: Network, path: Path) -> None:
+    """Write ``network`` as it answers in evaluation mode; the batch may have any size.
+
+    The input ``images`` is N x 3 x height x width, float32, normalised to [-1, 1]; the output
+    ``logits`` N x classes. Weights lie in the file itself or, from 2 GiB on, in ``PATH.data``
+    beside it, which is written first.
+
+    Raises:
+        UserError: the disk is full.
+    """
+    path = Path(path)
+    with atomic_path(path) as temporary, _quiet():
+        program = _translate(network)
+        apart = _weight_bytes(network) > LARGEST
+        onnx_ir.save(program, temporary, external_data=f"{path.name}.data" if apart else None)
+
+
+def _translate(network: Network) -> onnx_ir.Model:
+    """The network in ONNX's operators."""
+    device = next(network.parameters()).device
+    # Two images: from one the exporter would conclude that there is always one.
+    example = torch.zeros(2, 3, *network.architecture.input_size, device=device)
+    with evaluating(network):
+        program = torch.onnx.export(
+            plain_module(network),
+            (example,),
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            opset_version=OPSET,
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    return program.model
+
+
+def _weight_bytes(network: Network) -> int:
+    return sum(values.nbytes for values in network.state_dict().values())
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Nothing of what the exporter says on its way reaches the terminal; errors are raised."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+def compare_onnx(network: Network, path: Path, images: Tensor) -> float:
+    """Largest absolute difference of logits between PyTorch and onnxruntime, on its CPU provider.
+
+    Args:
+        network: as it answers in evaluation mode, where its parameters are.
+        path: what :func:`export_onnx` wrote of it.
+        images: normalised, N x 3 x height x width, N of one or more.
+
+    Raises:
+        UserError: the file is missing, is no ONNX, or is of a network with another input.
+    """
+    with torch.inference_mode(), evaluating(network):
+        expected = network(images.to(next(network.parameters()).device)).cpu().numpy()
+    found = onnx_logits(path, images)
+    if found.shape != expected.shape:
+        raise UserError(f"{path} answers {found.shape}, not {expected.shape}; export it again")
+    return float(np.abs(found.astype(np.float64) - expected).max())
+
+
+def onnx_logits(path: Path, images: Tensor) -> NDArray[np.float32]:
+    """Logits, N x classes, of normalised images, N x 3 x height x width, by onnxruntime.
+
+    Raises:
+        UserError: see :func:`compare_onnx`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; export the network again")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors, not advice
+    options.intra_op_num_threads = torch.get_num_threads()
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        values = images.detach().cpu().contiguous().numpy()
+        logits: NDArray[np.float32] = session.run([OUTPUT], {INPUT: values})[0]
+    except _UNREADABLE as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path} cannot be run ({reason}); export the network again") from error
+    return logits
+
+
+_ERRORS = onnxruntime.capi.onnxruntime_pybind11_state
+_UNREADABLE = (  # they have no common base but Exception
+    _ERRORS.Fail,
+    _ERRORS.InvalidArgument,
+    _ERRORS.InvalidGraph,
+    _ERRORS.InvalidProtobuf,
+    _ERRORS.NoSuchFile,
+    _ERRORS.RuntimeException,
+    ValueError,
+)

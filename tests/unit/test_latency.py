@@ -1,0 +1,79 @@
+"""What is measured and in which order; how long it takes nobody asserts."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from neuron_pruning import Removal, Selection, latency, prune_layer
+from neuron_pruning.latency import Comparison, Latency, compare_latency, measure_latency
+from neuron_pruning.networks import Network, build_architecture
+
+
+def test_quartiles_of_every_batch_size(small_vgg):
+    before = torch.get_num_threads()
+    measured = measure_latency(small_vgg, (1, 3), repeats=4, warmup=1, threads=1)
+    assert [m.batch_size for m in measured] == [1, 3]
+    for m in measured:
+        assert 0 < m.lower <= m.median <= m.upper
+        assert m.repeats == 4 and m.device.startswith("cpu") and m.device.endswith("1 threads)")
+    assert torch.get_num_threads() == before
+
+
+def test_figures_are_quantiles_of_the_repeats(small_vgg, monkeypatch):
+    seconds = iter([9.0, 9.0, 5.0, 1.0, 2.0, 4.0, 3.0])
+    monkeypatch.setattr(latency, "_time", lambda network, images: next(seconds))
+    (measured,) = measure_latency(small_vgg, [2], repeats=5, warmup=2)
+    assert (measured.lower, measured.median, measured.upper) == (2.0, 3.0, 4.0)
+
+
+def test_a_copy_runs_in_evaluation_channels_last(small_vgg, monkeypatch):
+    seen = []
+
+    def forward(network, images):
+        last = torch.channels_last
+        assert torch.is_inference_mode_enabled() and not network.training
+        assert images.is_contiguous(memory_format=last)
+        assert network.features[3].weight.is_contiguous(memory_format=last)
+        assert -1 <= images.min() < -0.9 and 0.9 < images.max() <= 1
+        seen.append((network, tuple(images.shape)))
+
+    small_vgg.train()
+    monkeypatch.setattr(Network, "forward", forward)
+    measure_latency(small_vgg, [2], repeats=2, warmup=1)
+    assert [shape for _, shape in seen] == [(2, 3, 128, 130)] * 3
+    assert all(network is not small_vgg for network, _ in seen) and small_vgg.training
+
+
+def test_two_networks_are_measured_in_turns(small_vgg, monkeypatch):
+    selection = Selection(12, tuple(Removal(unit, "ranked") for unit in range(8)))
+    pruned = prune_layer(small_vgg, "fc1", selection, "none")
+    turns = []
+
+    def time(network, images):
+        width = network.architecture.widths[0]
+        turns.append(width)
+        return {12: 0.6, 4: 0.2}[width]
+
+    monkeypatch.setattr(latency, "_time", time)
+    (compared,) = compare_latency(small_vgg, pruned, [1], repeats=3, warmup=1)
+    assert turns == [12, 4, 4, 12, 12, 4, 4, 12]
+    assert compared.speed_up == pytest.approx(3.0)
+    assert compared.before.median == 0.6 and compared.after.repeats == 3
+
+
+def test_speed_up_is_the_ratio_of_medians():
+    slow, fast = Latency(1, 0.4, 0.1, 0.9, 5, "cpu"), Latency(1, 0.1, 0.05, 0.2, 5, "cpu")
+    assert Comparison(slow, fast).speed_up == 4.0
+
+
+@pytest.mark.parametrize("wrong", [{"batch_sizes": []}, {"repeats": 0}, {"warmup": -1}])
+def test_nothing_to_measure(small_vgg, wrong):
+    with pytest.raises(ValueError, match="1 or more"):
+        measure_latency(small_vgg, **wrong)
+
+
+def test_other_images_cannot_be_compared(small_vgg):
+    other = build_architecture(replace(small_vgg.architecture, input_size=(128, 128)))
+    with pytest.raises(ValueError, match="same images"):
+        compare_latency(small_vgg, other)
