@@ -16,6 +16,8 @@ include: "rules/data.smk"
 include: "rules/train.smk"
 include: "rules/evaluate.smk"
 include: "rules/prune.smk"
+include: "rules/compare.smk"
+include: "rules/cuts.smk"
 include: "rules/tables.smk"
 include: "rules/report.smk"
 
@@ -25,6 +27,7 @@ report: "report/workflow.rst"
 
 localrules:
     all,
+    sizes,
 
 
 rule all:

@@ -8,8 +8,16 @@ from snakemake.utils import Paramspace
 SCRIPTS = Path(workflow.basedir) / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from neuron_pruning.configuration import check_config
+from neuron_pruning.configuration import (
+    CONVOLUTIONS,
+    check_config,
+    compared_labels,
+    cut_layers,
+    pruned_layers,
+    technique_choices,
+)
 from neuron_pruning.errors import UserError
+from neuron_pruning.methods import find_technique
 
 try:
     check_config(config, Path(workflow.basedir) / "schemas" / "config.schema.yaml")
@@ -40,12 +48,21 @@ RUNS = Paramspace(
 RUN = RUNS.wildcard_pattern
 FACES = f"{ROOT}/faces"
 EVALUATION = f"{ROOT}/evaluations/{RUN}/state~{{state}}"
-PRUNED = f"{ROOT}/pruned/{RUN}/state~{{state}}/angle~{{angle}}"
+PRUNING = f"{RUN}/state~{{state}}/technique~{{technique}}/amount~{{amount}}"
+PRUNED = f"{ROOT}/pruned/{PRUNING}"
+TUNED = f"{ROOT}/fine_tuned/{PRUNING}"
+CUT = f"{ROOT}/cuts/{RUN}/state~{{state}}/cut~{{cut}}"
+ON_LAYER = f"{RUN}/state~{{state}}/layer~{{layer}}"
 
 CLASS_TABLES = {f"table{2 + place}": model for place, model in enumerate(MODELS)}
 if len(CLASS_TABLES) > 2:
     raise WorkflowError("run_models: Tables 2 and 3 have room for two models")
-TABLES = sorted({"table1", "table4", *CLASS_TABLES})
+TABLES = sorted({"table1", "table4", "table5", "table6", *CLASS_TABLES})
+
+PRUNE = config["pruning"]
+TECHNIQUES = technique_choices(PRUNE)
+COMPARED = compared_labels(PRUNE)
+FINE_TUNING = PRUNE["fine_tuning"]
 
 
 wildcard_constraints:
@@ -54,4 +71,8 @@ wildcard_constraints:
     batch_size=r"\d+",
     seed=r"\d+",
     state="trained|untrained",
-    angle=r"[0-9.e-]+",
+    technique="|".join(TECHNIQUES),
+    amount=r"[0-9.e-]+",
+    layer=r"fc\d+",
+    compensation="[a-z_]+",
+    cut="|".join(PRUNE["cuts"]) or "none",

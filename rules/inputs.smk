@@ -8,22 +8,48 @@ def code_of(script):
 
     Snakemake itself tracks the script alone, so a changed module would not rerun its jobs.
     """
-    start = SCRIPTS / f"{script}.py"
+    return closure(SCRIPTS / f"{script}.py")
+
+
+def code_of_technique(script):
+    """Input function: the same, and the files of the one technique that a job runs."""
+
+    def files(wildcards):
+        names = dict(wildcards.items())
+        label = names.get("technique") or PRUNE["cuts"][names["cut"]]["technique"]
+        technique = find_technique(TECHNIQUES[label]["name"])
+        own = SCRIPTS.joinpath(*technique.module.split(".")).with_suffix(".py")
+        return sorted({*code_of(script), relative(own), *closure(own)})
+
+    return files
+
+
+@cache
+def closure(start):
+    """Files that one file imports, directly or not."""
     found, waiting = {start}, [start]
     while waiting:
         fresh = imported_files(waiting.pop()) - found
         found |= fresh
         waiting += fresh
-    return sorted(str(path.relative_to(workflow.basedir)) for path in found - {start})
+    return sorted(relative(path) for path in found - {start})
+
+
+def relative(path):
+    """A file as an input names it."""
+    return str(path.relative_to(workflow.basedir))
 
 
 @cache
 def imported_files(path):
-    """Files of neuron_pruning and of other scripts that one file names in its imports."""
+    """Files of neuron_pruning and of other scripts that one file names in its imports.
+
+    The registry of techniques imports all of them; a job depends on its own.
+    """
     tree = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
     named = {node.module for node in tree if isinstance(node, ast.ImportFrom)}
     files = set()
-    for name in named - {"adapter", None}:
+    for name in named - {"adapter", "neuron_pruning.methods", None}:
         place = SCRIPTS.joinpath(*name.split("."))
         files.add(place.with_suffix(".py"))
         files.update(place.glob("*.py") if "." in name else [])
@@ -94,11 +120,105 @@ def class_metrics(wildcards):
 
 
 def pruned_metrics(wildcards):
-    """Metrics of all prunings of the selected networks."""
-    pattern = expand(
-        f"{PRUNED}/metrics.parquet",
+    """Metrics of the written networks, after their further training if there is any."""
+    folder = TUNED if FINE_TUNING["epochs"] else PRUNED
+    patterns = [
+        pattern
+        for label in PRUNE["written"]
+        for pattern in expand(
+            f"{folder}/metrics.parquet",
+            state=STATES,
+            technique=label,
+            amount=amounts_of(label),
+            allow_missing=True,
+        )
+    ]
+    return [path for pattern in patterns for path in selected_paths(pattern)]
+
+
+def amounts_of(label):
+    """Angles or numbers of units at which networks are written."""
+    technique = find_technique(TECHNIQUES[label]["name"])
+    return PRUNE["angles"] if technique.amount == "angle" else PRUNE["counts"]
+
+
+def measured_scores(wildcards):
+    """Files of the scores that a technique looks up, if it does."""
+    name = TECHNIQUES[wildcards.technique]["name"]
+    if name == "karnin":
+        return [f"{ROOT}/runs/{RUN}/sensitivity.safetensors"]
+    if name.startswith("torch_pruning_"):
+        return [f"{EVALUATION}/torch_pruning.safetensors"]
+    return []
+
+
+def scores_of_cut(wildcards):
+    """Scores that the trainer left, for techniques that look them up."""
+    name = TECHNIQUES[PRUNE["cuts"][wildcards.cut]["technique"]]["name"]
+    if name == "karnin":
+        return [f"{ROOT}/runs/{RUN}/sensitivity.safetensors"]
+    return []
+
+
+def measured_cuts(wildcards):
+    """Sizes and latencies of all cuts of the selected networks."""
+    pattern = f"{ROOT}/cuts/{RUN}/state~trained/cut~{{cut}}/measured.parquet"
+    return [
+        path
+        for one in expand(pattern, cut=PRUNE["cuts"], allow_missing=True)
+        for path in selected_paths(one)
+    ]
+
+
+def comparable(label, state):
+    """Whether a technique has what it needs: an untrained network has no sensitivity."""
+    return state == "trained" or TECHNIQUES[label]["name"] != "karnin"
+
+
+def on_selected_layers(folder, name, **names):
+    """``name`` below ``folder`` for every selected network, state and pruned layer."""
+    return [
+        path
+        for model in MODELS
+        for pattern in expand(
+            f"{ROOT}/{folder}/{ON_LAYER}/{name}",
+            layer=pruned_layers(config["models"][model]),
+            allow_missing=True,
+            **names,
+        )
+        for path in selected_paths(pattern, model)
+    ]
+
+
+def sweep_points(wildcards):
+    """Sweeps of all techniques that Table 5 compares."""
+    return [
+        path
+        for state in STATES
+        for path in on_selected_layers(
+            "sweeps",
+            "technique~{technique}.parquet",
+            state=state,
+            technique=[label for label in COMPARED if comparable(label, state)],
+        )
+    ]
+
+
+def random_points(wildcards):
+    """Sweeps of random removal."""
+    return on_selected_layers("sweeps", "technique~random.parquet", state=STATES)
+
+
+def compensation_points(wildcards):
+    """Compensations of Table 6."""
+    return on_selected_layers(
+        "compensations",
+        "compensation~{compensation}.parquet",
         state=STATES,
-        angle=config["pruning"]["angles"],
-        allow_missing=True,
+        compensation=PRUNE["compensations"],
     )
-    return [path for name in pattern for path in selected_paths(name)]
+
+
+def images_to_tune(wildcards):
+    """The images, where whole networks train further."""
+    return [f"{ROOT}/dataset/images.npy"] if FINE_TUNING["trains"] == "network" else []

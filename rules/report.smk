@@ -8,6 +8,8 @@ rule build_report:
         activations=selected_evaluations("activations.safetensors"),
         confusion=selected_confusions,
         pruned=pruned_metrics,
+        sweeps=sweep_points,
+        comparison=f"{ROOT}/tables/table5.parquet",
         tables=expand(f"{ROOT}/tables/{{table}}.parquet", table=TABLES),
         paper="resources/paper.yaml",
         template="report/report.html.j2",

@@ -1,7 +1,7 @@
 # The config keys that jobs get, as one dictionary: Snakemake compares params by value.
 import hashlib
 
-from neuron_pruning.architectures import memory_mb, with_classes
+from neuron_pruning.architectures import layer_sizes, memory_mb, with_classes
 
 
 def keys_of(wildcards):
@@ -72,7 +72,7 @@ def train_settings(wildcards):
         keys=keys_of(wildcards),
         belongs=keys_of_initial(wildcards),
         architecture=architecture_of(wildcards),
-        training=dict(**config["training"], optimiser=RECIPE["optimiser"]),
+        training=run_training(),
     )
 
 
@@ -85,25 +85,94 @@ def belongs_to(wildcards):
 def evaluate_settings(wildcards):
     """Settings of one evaluation."""
     return dict(
-        keys=keys_of(wildcards),
-        belongs=belongs_to(wildcards),
-        architecture=architecture_of(wildcards),
-        state=wildcards.state,
-        batch_size=config["evaluation"]["batch_size"],
+        **network_settings(wildcards), batch_size=config["evaluation"]["batch_size"]
     )
 
 
 def prune_settings(wildcards):
     """Settings of one pruning."""
     return dict(
+        **network_settings(wildcards),
+        layers=pruned_layers(config["models"][wildcards.model]),
+        label=wildcards.technique,
+        technique=TECHNIQUES[wildcards.technique],
+        amount=float(wildcards.amount),
+    )
+
+
+def network_settings(wildcards):
+    """Which network a job looks at."""
+    return dict(
         keys=keys_of(wildcards),
         belongs=belongs_to(wildcards),
         architecture=architecture_of(wildcards),
         state=wildcards.state,
-        layer=config["models"][wildcards.model]["pruned_layer"],
-        angle=float(wildcards.angle),
-        distinctiveness=config["pruning"]["distinctiveness"],
-        compensation=config["pruning"]["compensation"],
+    )
+
+
+def run_training():
+    """What trained the runs."""
+    return dict(**config["training"], optimiser=RECIPE["optimiser"])
+
+
+def fine_tune_settings(wildcards):
+    """Settings of the further training of one pruned network."""
+    return dict(
+        keys=keys_of(wildcards),
+        layers=pruned_layers(config["models"][wildcards.model]),
+        fine_tuning=dict(epochs=FINE_TUNING["epochs"], trains=FINE_TUNING["trains"]),
+        training=run_training(),
+        batch_size=config["evaluation"]["batch_size"],
+    )
+
+
+def peer_settings(wildcards):
+    """Settings of the importances of torch-pruning."""
+    return dict(
+        **network_settings(wildcards),
+        layers=pruned_layers(config["models"][wildcards.model]),
+    )
+
+
+def cut_settings(wildcards):
+    """Settings of one cut."""
+    cut, model = PRUNE["cuts"][wildcards.cut], config["models"][wildcards.model]
+    return dict(
+        **network_settings(wildcards),
+        layers=cut_layers(model, cut, CONVOLUTIONS[wildcards.model]),
+        label=cut["technique"],
+        technique=TECHNIQUES[cut["technique"]],
+        amount=cut["amount"],
+        batch_size=config["evaluation"]["batch_size"],
+    )
+
+
+def measure_settings(wildcards):
+    """Settings of the timing of one cut."""
+    return dict(keys=keys_of(wildcards), cut=wildcards.cut, **PRUNE["latency"])
+
+
+def sweep_settings(wildcards):
+    """Settings of one technique on one layer."""
+    return dict(
+        **network_settings(wildcards),
+        layer=wildcards.layer,
+        label=wildcards.technique,
+        technique=TECHNIQUES[wildcards.technique],
+        sweep_settings=dict(**PRUNE["sweep"], counts=PRUNE["counts"]),
+    )
+
+
+def compensation_settings(wildcards):
+    """Settings of one compensation on one layer."""
+    return dict(
+        **network_settings(wildcards),
+        layer=wildcards.layer,
+        technique=TECHNIQUES["distinctiveness"],
+        compensation=wildcards.compensation,
+        angles=PRUNE["compared_angles"],
+        epochs=sorted({0, FINE_TUNING["compared_epochs"]}),
+        training=run_training(),
     )
 
 
@@ -116,6 +185,17 @@ def memory_of(copies, images=None):
         return memory_mb(architecture, images or step_images(wildcards), copies)
 
     return memory
+
+
+def memory_of_layer(wildcards):
+    """Memory of a job that looks at one layer and what lies behind it: float64, a few copies."""
+    architecture = with_classes(architecture_of(wildcards), 7)
+    names = architecture.layer_names
+    behind = names[names.index(wildcards.layer) :]
+    sizes = {layer.name: layer for layer in layer_sizes(architecture)}
+    weights = sum(sizes[name].inputs * sizes[name].outputs for name in behind)
+    squares = sizes[wildcards.layer].outputs ** 2
+    return round(1500 + 8 * (3 * weights + 6 * squares) / 1e6)
 
 
 def step_images(wildcards):

@@ -80,3 +80,58 @@ rule table4:
         "Table 4"
     script:
         "../scripts/table4.py"
+
+
+rule table5:
+    input:
+        points=sweep_points,
+        splits=expand(f"{ROOT}/splits/seed~{{seed}}.parquet", seed=SEEDS),
+        code=code_of("table5"),
+    output:
+        table=f"{ROOT}/tables/table5.parquet",
+        rendered=report(
+            rendered("table5"), caption="../report/tables.rst", category="Tables"
+        ),
+    log:
+        f"{ROOT}/logs/table5.log",
+    benchmark:
+        f"{ROOT}/benchmarks/table5.jsonl"
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=1500,
+    params:
+        settings=dict(
+            caption="Techniques at equal numbers of removed units.",
+            counts=PRUNE["counts"],
+        ),
+    message:
+        "Table 5"
+    script:
+        "../scripts/table5.py"
+
+
+rule table6:
+    input:
+        points=compensation_points,
+        random=random_points,
+        code=code_of("table6"),
+    output:
+        table=f"{ROOT}/tables/table6.parquet",
+        rendered=report(
+            rendered("table6"), caption="../report/tables.rst", category="Tables"
+        ),
+    log:
+        f"{ROOT}/logs/table6.log",
+    benchmark:
+        f"{ROOT}/benchmarks/table6.jsonl"
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=1000,
+    params:
+        settings=dict(caption="Compensations of distinctiveness."),
+    message:
+        "Table 6"
+    script:
+        "../scripts/table6.py"

@@ -1,38 +1,47 @@
-"""Prune one network at one angle and measure what is left."""
+"""Prune one network with one technique at one amount, and measure what is left."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from safetensors.numpy import load_file
 
 from adapter import Mirrored, run_job
-from neuron_pruning.architectures import count_multiply_adds, count_parameters, with_classes
+from neuron_pruning.architectures import (
+    Architecture,
+    count_multiply_adds,
+    count_parameters,
+    with_classes,
+)
 from neuron_pruning.checkpoints import (
+    FEATURES,
     Checkpoint,
     check_belongs,
     load_checkpoint,
     save_checkpoint,
 )
-from neuron_pruning.distinctiveness import RULES, Selection, select_units
-from neuron_pruning.errors import UserError
-from neuron_pruning.metrics import cross_entropy
+from neuron_pruning.layers import Layer
+from neuron_pruning.measured import read_outputs, read_scores
+from neuron_pruning.methods import find_technique
+from neuron_pruning.metrics import before_and_after
 from neuron_pruning.records import column, schema, write_rows
-from neuron_pruning.splits import read_split
-from neuron_pruning.surgery import following_layer, prune_checkpoint
+from neuron_pruning.selections import RULES, Selection
+from neuron_pruning.splits import Split, read_split
+from neuron_pruning.surgery import prune_in_turn
 
 PRUNING = (
     column("state", pa.string(), "trained or untrained"),
-    column("technique", pa.string(), "how units were selected"),
+    column("technique", pa.string(), "label of the technique that selected the units"),
     column("compensation", pa.string(), "what the remaining units got in return"),
-    column("layer", pa.string(), "pruned fully connected layer"),
-    column("angle", pa.float64(), "threshold", "degrees"),
+    column("layer", pa.string(), "pruned fully connected layers"),
+    column("angle", pa.float64(), "threshold; none where units were counted", "degrees"),
+    column("count", pa.int64(), "units to remove; none where there was a threshold"),
+    column("fine_tuning", pa.int64(), "epochs of further training"),
 )
 METRICS_SCHEMA = schema(
     *PRUNING,
-    column("units_before", pa.int64(), "units of the layer before pruning"),
-    column("units_after", pa.int64(), "units of the layer after pruning"),
+    column("units_before", pa.int64(), "units of the layers before pruning"),
+    column("units_after", pa.int64(), "units of the layers after pruning"),
     *(column(f"removed_{rule}", pa.int64(), f"units removed as {rule}") for rule in RULES),
     column("largest_similar_angle", pa.float64(), "between a unit and its survivor", "degrees"),
     column("test_images", pa.int64(), "images of the test part", "images"),
@@ -40,6 +49,8 @@ METRICS_SCHEMA = schema(
     column("test_accuracy_after", pa.float64(), "share right after pruning"),
     column("test_loss_before", pa.float64(), "mean cross-entropy before pruning", "nats"),
     column("test_loss_after", pa.float64(), "mean cross-entropy after pruning", "nats"),
+    column("agreement", pa.float64(), "share of test images with the unpruned answer"),
+    column("divergence", pa.float64(), "from the unpruned network's answers", "nats"),
     column("parameters_before", pa.int64(), "parameters of the whole network"),
     column("parameters_after", pa.int64(), "parameters of the pruned network"),
     column("multiply_adds_before", pa.int64(), "multiply-adds an image"),
@@ -47,8 +58,9 @@ METRICS_SCHEMA = schema(
 )
 UNITS_SCHEMA = schema(
     *PRUNING,
+    column("pruned_layer", pa.string(), "layer of the unit"),
     column("unit", pa.int64(), "removed unit, from 0"),
-    column("rule", pa.string(), "short, constant, similar or complementary"),
+    column("rule", pa.string(), f"one of {', '.join(RULES)}"),
     column("partner", pa.int64(), "survivor or other half of the pair"),
     column("pair_angle", pa.float64(), "between unit and partner", "degrees"),
 )
@@ -58,6 +70,7 @@ def prune(
     split: Path,
     network: Path,
     activations: Path,
+    measured: list[Path],
     pruned: Path,
     description: Path,
     metrics: Path,
@@ -66,93 +79,107 @@ def prune(
     belongs: dict[str, Any],
     architecture: dict[str, Any],
     state: str,
-    layer: str,
-    angle: float,
-    distinctiveness: dict[str, Any],
-    compensation: str,
+    layers: list[str],
+    label: str,
+    technique: dict[str, Any],
+    amount: float,
 ) -> Mirrored:
     """Write the smaller network, its metrics and the list of removed units."""
-    parts, outputs = read_split(split), load_file(activations)
-    if layer not in outputs:
-        raise UserError(
-            f"models.{keys['model']}.pruned_layer: no layer {layer!r}; "
-            f"hidden layers are {', '.join(list(sorted(outputs))[:-1])}"
-        )
-    check_belongs(network, with_classes(architecture, len(parts.classes)), belongs)
+    parts = read_split(split)
+    expected = with_classes(architecture, len(parts.classes))
+    check_belongs(network, expected, belongs)
+    outputs = read_outputs(activations, [FEATURES, *expected.layer_names])
     before = load_checkpoint(network)
     # ASSUME: the vectors run over the training images, in evaluation mode.
-    training = outputs[layer][parts.positions("train")]
-    selection = select_units(training, angle, **distinctiveness)
-    after = prune_checkpoint(before, layer, selection, compensation, training)
+    rows = parts.positions("train")
+    seen = {name: values[rows] for name, values in outputs.items()}
+    chosen = find_technique(technique["name"])
+
+    def select(layer: Layer) -> Selection:
+        return chosen.select(layer, amount, **technique["settings"])
+
+    after, selections = prune_in_turn(
+        before,
+        layers,
+        select,
+        technique["compensation"],
+        seen,
+        parts.truth[rows],
+        read_scores(measured),
+        keys["seed"],
+    )
+    counted = chosen.amount == "units"
     every = {
         **keys,
         "state": state,
-        "technique": "distinctiveness",
-        "compensation": compensation,
-        "layer": layer,
-        "angle": angle,
+        "technique": label,
+        "compensation": technique["compensation"],
+        "layer": "+".join(selections),
+        "angle": None if counted else amount,
+        "count": int(amount) if counted else None,
+        "fine_tuning": 0,
     }
     save_checkpoint(after, pruned, every)
-    where = parts.positions("test")
-    test = {name: values[where] for name, values in outputs.items()}
-    old = test[before.architecture.layer_names[-1]]
-    new = pruned_logits(after, layer, selection, test)
-    row = {**sizes(before, after, selection), **accuracies(old, new, parts.truth[where])}
+    row = {
+        **sizes(before.architecture, after.architecture, selections),
+        **compared(outputs, pruned_answers(after, layers, outputs), parts, before.architecture),
+    }
     write_rows(metrics, [row], METRICS_SCHEMA, every)
-    write_rows(units, unit_rows(selection), UNITS_SCHEMA, every)
+    write_rows(units, unit_rows(selections), UNITS_SCHEMA, every)
     numbers = {name: value for name, value in row.items() if value is not None}
     return Mirrored(metrics=numbers)
 
 
-def pruned_logits(
-    after: Checkpoint, layer: str, selection: Selection, outputs: dict[str, np.ndarray]
+def pruned_answers(
+    after: Checkpoint, layers: list[str], outputs: dict[str, np.ndarray]
 ) -> np.ndarray:
-    """Logits by a pass through the pruned layer and all behind it.
+    """Logits of all images by a pass through the pruned layers and all behind the first.
 
-    What it reads is what it read before pruning; for the first layer, whose inputs are not kept,
-    the pass begins behind it.
+    What that reads is what it read before pruning.
     """
-    names = after.architecture.layer_names
-    if layer == names[0]:
-        kept = outputs[layer][:, list(selection.kept)]
-        return after.logits_from(following_layer(after.architecture, layer), kept)
-    return after.logits_from(layer, outputs[names[names.index(layer) - 1]])
+    names = [FEATURES, *after.architecture.layer_names]
+    first = min(layers, key=names.index)
+    return after.logits_from(first, outputs[names[names.index(first) - 1]])
 
 
-def sizes(before: Checkpoint, after: Checkpoint, selection: Selection) -> dict[str, Any]:
+def sizes(
+    before: Architecture, after: Architecture, selections: dict[str, Selection]
+) -> dict[str, Any]:
     """Units, parameters and multiply-adds before and after."""
+    found = selections.values()
+    angles = [s.largest_similar_angle for s in found if s.largest_similar_angle is not None]
     return {
-        "units_before": selection.units,
-        "units_after": len(selection.kept),
-        **{f"removed_{rule}": count for rule, count in selection.counts.items()},
-        "largest_similar_angle": selection.largest_similar_angle,
-        "parameters_before": count_parameters(before.architecture),
-        "parameters_after": count_parameters(after.architecture),
-        "multiply_adds_before": count_multiply_adds(before.architecture),
-        "multiply_adds_after": count_multiply_adds(after.architecture),
+        "units_before": sum(s.units for s in found),
+        "units_after": sum(len(s.kept) for s in found),
+        **{f"removed_{rule}": sum(s.counts[rule] for s in found) for rule in RULES},
+        "largest_similar_angle": max(angles, default=None),
+        "parameters_before": count_parameters(before),
+        "parameters_after": count_parameters(after),
+        "multiply_adds_before": count_multiply_adds(before),
+        "multiply_adds_after": count_multiply_adds(after),
     }
 
 
-def accuracies(old: np.ndarray, new: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
-    """Accuracy and loss on the test images before and after."""
-    return {
-        "test_images": len(truth),
-        "test_accuracy_before": float((old.argmax(axis=1) == truth).mean()),
-        "test_accuracy_after": float((new.argmax(axis=1) == truth).mean()),
-        "test_loss_before": cross_entropy(old, truth),
-        "test_loss_after": cross_entropy(new, truth),
-    }
+def compared(
+    outputs: dict[str, np.ndarray], answers: np.ndarray, parts: Split, architecture: Architecture
+) -> dict[str, Any]:
+    """Figures of the test images before and after; ``answers`` are logits of all images."""
+    where = parts.positions("test")
+    old = outputs[architecture.layer_names[-1]][where]
+    return before_and_after(old, answers[where], parts.truth[where])
 
 
-def unit_rows(selection: Selection) -> list[dict[str, Any]]:
+def unit_rows(selections: dict[str, Selection]) -> list[dict[str, Any]]:
     """One row a removed unit."""
     return [
         {
+            "pruned_layer": layer,
             "unit": removal.unit,
             "rule": removal.rule,
             "partner": removal.partner,
             "pair_angle": removal.angle,
         }
+        for layer, selection in selections.items()
         for removal in selection.removals
     ]
 

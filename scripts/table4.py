@@ -7,11 +7,14 @@ import pyarrow as pa
 import yaml
 
 from adapter import Mirrored, run_job
-from neuron_pruning.distinctiveness import RULES
 from neuron_pruning.records import CELL_COLUMNS, column, read_many, schema
+from neuron_pruning.selections import RULES
 from neuron_pruning.tables import DISPLAY_NAMES, count, degrees, over_seeds, percent, write_table
 
-KEYS = ["experiment", "recipe", "model", "learning_rate", "batch_size", "state", "layer", "angle"]
+KEYS = [
+    *("experiment", "recipe", "model", "learning_rate", "batch_size"),
+    *("state", "layer", "technique", "compensation", "fine_tuning", "angle", "count"),
+]
 AVERAGED = {
     "removed": "units removed",
     **{f"removed_{rule}": f"units removed as {rule}" for rule in RULES},
@@ -25,7 +28,11 @@ TABLE_SCHEMA = schema(
     *CELL_COLUMNS,
     column("state", pa.string(), "trained or untrained"),
     column("layer", pa.string(), "pruned layer"),
-    column("angle", pa.float64(), "threshold", "degrees"),
+    column("technique", pa.string(), "label of the technique"),
+    column("compensation", pa.string(), "what the remaining units got in return"),
+    column("fine_tuning", pa.int64(), "epochs of further training"),
+    column("angle", pa.float64(), "threshold; none where units were counted", "degrees"),
+    column("count", pa.float64(), "units to remove; none where there was a threshold"),
     column("units", pa.int64(), "units of the layer before pruning"),
     column("seeds", pa.int64(), "runs in the mean"),
     column("test_images", pa.int64(), "images of the test part", "images"),
@@ -46,8 +53,11 @@ def table4(
     rows = summarise(pd.DataFrame(read_many(metrics)))
     published = pd.DataFrame(yaml.safe_load(paper.read_text(encoding="utf-8"))["table4"])
     published = published.rename(columns={name: f"paper_{name}" for name in PAPER})
-    published = published.assign(state="trained", angle=published["angle"].astype(float))
-    rows = rows.merge(published.drop(columns="units"), how="left", on=["model", "angle", "state"])
+    published = published.assign(
+        state="trained", technique="distinctiveness", angle=published["angle"].astype(float)
+    )
+    keys = ["model", "technique", "angle", "state"]
+    rows = rows.merge(published.drop(columns="units"), how="left", on=keys)
     first = rows.iloc[0]
     text = (
         f"Table 4. {caption} Figures are {over_seeds(first['seeds'])}; "
@@ -60,7 +70,8 @@ def table4(
 def summarise(rows: pd.DataFrame) -> pd.DataFrame:
     """Mean and deviation over seeds, a row a model, state and angle, in the paper's order."""
     rows = rows.assign(removed=rows["units_before"] - rows["units_after"])
-    grouped = rows.groupby(KEYS, sort=False)
+    rows = rows.astype({"angle": float, "count": float})
+    grouped = rows.groupby(KEYS, sort=False, dropna=False)
     figures = {
         f"{name}_{figure}": grouped[name].agg(figure)
         for name in AVERAGED
@@ -74,8 +85,21 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
     table = pd.DataFrame({**sizes, **figures}).reset_index()
     model_order = {model: place for place, model in enumerate(table["model"].unique())}
     table["place"] = table["model"].map(model_order)
-    order = ["state", "place", "angle"]
-    return table.sort_values(order, ascending=[True, True, False]).drop(columns="place")
+    labels = {label: place for place, label in enumerate(table["technique"].unique())}
+    table["label"] = table["technique"].map(labels)
+    order = ["state", "place", "label", "angle", "count"]
+    table = table.sort_values(order, ascending=[True, True, True, False, True])
+    return table.drop(columns=["place", "label"])
+
+
+def amounts(rows: pd.DataFrame) -> list[str]:
+    """``15°`` or ``50 units``, with the technique where there are several."""
+    several = rows["technique"].nunique() > 1
+    return [
+        f"{f'{technique}, ' if several else ''}"
+        f"{degrees(angle) if pd.isna(number) else f'{number:.0f} units'}"
+        for technique, angle, number in rows[["technique", "angle", "count"]].to_numpy()
+    ]
 
 
 def display(rows: pd.DataFrame) -> pd.DataFrame:
@@ -91,7 +115,7 @@ def display(rows: pd.DataFrame) -> pd.DataFrame:
             "Test Accuracy before Pruning": map(
                 percent, rows[f"{before}_mean"], rows[f"{before}_std"]
             ),
-            "Threshold angle": map(degrees, rows["angle"]),
+            "Threshold angle": amounts(rows),
             "Neurons in this layer": rows["units"],
             "Neurons removed": map(count, rows["removed_mean"], rows["removed_std"]),
             "Test Accuracy after Pruning": map(

@@ -10,6 +10,7 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError, validators
 
 from neuron_pruning.errors import UserError
+from neuron_pruning.methods import find_technique, techniques
 
 
 def _is_integer(_checker: object, value: object) -> bool:
@@ -87,6 +88,8 @@ def _cross_checks(config: Mapping[str, Any]) -> Iterator[str]:
     """What one key demands of another."""
     if config["recipe"] not in config["recipes"]:
         yield f"recipe: {config['recipe']!r} is none of recipes: {', '.join(config['recipes'])}"
+    yield from _check_pruning(config["pruning"])
+    yield from _check_cuts(config)
     for name in config["run_models"]:
         yield from _check_model(config, name)
     for name, cell in config["selection"]["fixed"].items():
@@ -104,8 +107,96 @@ def _check_model(config: Mapping[str, Any], name: str) -> Iterator[str]:
             len(model["channels"])
         )
     hidden = [f"fc{number}" for number in range(1, len(model["widths"]) + 1)]
-    if model["pruned_layer"] not in hidden:
-        yield (
-            f"models.{name}.pruned_layer: no hidden layer {model['pruned_layer']!r}; "
-            f"there are {', '.join(hidden)}"
-        )
+    for layer in pruned_layers(model):
+        if layer not in hidden:
+            yield (
+                f"models.{name}.pruned_layer: no hidden layer {layer!r}; "
+                f"there are {', '.join(hidden)}"
+            )
+
+
+def pruned_layers(model: Mapping[str, Any]) -> list[str]:
+    """Pruned layers of a model's section, one or several."""
+    named = model["pruned_layer"]
+    return [named] if isinstance(named, str) else list(named)
+
+
+def cut_layers(model: Mapping[str, Any], cut: Mapping[str, Any], convolutions: int) -> list[str]:
+    """Layers that a cut takes units or channels from, input side first.
+
+    Raises:
+        UserError: a layer that the model does not have.
+    """
+    channels = [f"conv{number}" for number in range(1, convolutions + 1)]
+    hidden = [f"fc{number}" for number in range(1, len(model["widths"]) + 1)]
+    named = {
+        "pruned": pruned_layers(model),
+        "hidden": hidden,
+        "convolutions": channels,
+        "all": [*channels, *hidden],
+    }
+    wanted = named[cut["layers"]] if isinstance(cut["layers"], str) else cut["layers"]
+    odd = sorted(set(wanted) - {*channels, *hidden})
+    if odd:
+        known = ", ".join([*channels, *hidden])
+        raise UserError(f"layers: no hidden layer {', '.join(odd)}; there are {known}")
+    return [layer for layer in [*channels, *hidden] if layer in wanted]
+
+
+def technique_choices(pruning: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """All that a job must know of every technique, by its label.
+
+    Raises:
+        UserError: a technique, a setting or a compensation that does not exist or makes no sense.
+    """
+    choices = {}
+    for label in dict.fromkeys([*pruning["techniques"], *techniques()]):
+        given = pruning["techniques"].get(label, {})
+        try:
+            technique = find_technique(given.get("technique", label))
+            settings = {**technique.settings, **given.get("settings", {})}
+            compensation = given.get("compensation", technique.compensation)
+            technique.check_settings(settings)
+            technique.check_compensation(compensation)
+        except UserError as error:
+            raise UserError(f"pruning.techniques.{label}: {error}") from error
+        choices[label] = {
+            "name": technique.name,
+            "amount": technique.amount,
+            "largest": technique.largest,
+            "compensation": compensation,
+            "settings": settings,
+        }
+    return choices
+
+
+def compared_labels(pruning: Mapping[str, Any]) -> list[str]:
+    """Labels of the techniques of Table 5; random, which the others are compared with, is one."""
+    known = technique_choices(pruning)
+    wanted = list(known) if pruning["compared"] == "all" else pruning["compared"]
+    return list(dict.fromkeys([*wanted, "random"]))
+
+
+def _check_pruning(pruning: Mapping[str, Any]) -> Iterator[str]:
+    try:
+        known = technique_choices(pruning)
+    except UserError as error:
+        yield str(error)
+        return
+    named = {"written": pruning["written"]}
+    named["cuts"] = [cut["technique"] for cut in pruning["cuts"].values()]
+    if pruning["compared"] != "all":
+        named["compared"] = pruning["compared"]
+    for key, labels in named.items():
+        for label in labels:
+            if label not in known:
+                yield f"pruning.{key}: no technique {label!r}; known: {', '.join(known)}"
+
+
+def _check_cuts(config: Mapping[str, Any]) -> Iterator[str]:
+    for name in config["run_models"]:
+        for cut, given in config["pruning"]["cuts"].items():
+            try:
+                cut_layers(config["models"][name], given, CONVOLUTIONS[name])
+            except UserError as error:
+                yield f"pruning.cuts.{cut} on {name}: {error}"

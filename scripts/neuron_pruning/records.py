@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -66,6 +67,21 @@ def read_rows(path: Path, columns: Sequence[str] | None = None) -> list[dict[str
         return pq.read_table(path, columns=columns).to_pylist()
     except (OSError, pa.ArrowInvalid) as error:
         raise UserError(f"{path} cannot be read ({error}); delete it and run again") from error
+
+
+def read_frame(paths: Iterable[Path]) -> pd.DataFrame:
+    """Rows of several files of one schema as a frame, fast where there are many.
+
+    Raises:
+        UserError: a file is missing or damaged.
+    """
+    tables = []
+    for path in paths:
+        try:
+            tables.append(pq.read_table(path))
+        except (OSError, pa.ArrowInvalid) as error:
+            raise UserError(f"{path} cannot be read ({error}); delete it and run again") from error
+    return pa.concat_tables(tables).to_pandas()
 
 
 def read_many(paths: Iterable[Path]) -> list[dict[str, Any]]:

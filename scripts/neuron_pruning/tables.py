@@ -13,9 +13,18 @@ from neuron_pruning.records import write_rows
 DISPLAY_NAMES = {"alexnet": "AlexNet", "vgg": "VGG"}
 
 
-def percent(mean: float | None, deviation: float | None = None) -> str:
+def percent(mean: float | None, deviation: float | None = None, digits: int = 2) -> str:
     """``22.96 ± 1.20`` of shares, in percent; a dash where there is no figure."""
-    return _figure(mean, deviation, 100.0, 2)
+    return _figure(mean, deviation, 100.0, digits)
+
+
+def signed(difference: float | None) -> str:
+    """``+1.5`` or ``−0.7`` points of a difference of shares; a dash where there is none."""
+    if difference is None or pd.isna(difference):
+        return "–"
+    return (
+        f"{100 * difference:+.1f}".replace("-", "−").replace("−0.0", "0.0").replace("+0.0", "0.0")
+    )
 
 
 def share(mean: float | None, deviation: float | None = None) -> str:
@@ -86,6 +95,6 @@ def _latex(display: pd.DataFrame, caption: str) -> str:
     styled = display.style.hide(axis="index").format(escape="latex")
     styled = styled.format_index(escape="latex", axis=1)
     text = styled.to_latex(hrules=True, caption=caption.replace("%", r"\%"))
-    for sign, command in {"±": r"$\pm$", "°": r"$^{\circ}$", "–": "--"}.items():
+    for sign, command in {"±": r"$\pm$", "°": r"$^{\circ}$", "–": "--", "−": "$-$"}.items():
         text = text.replace(sign, command)
     return text

@@ -5,8 +5,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from neuron_pruning import UserError
-from neuron_pruning.configuration import check_config
+from neuron_pruning import UserError, techniques
+from neuron_pruning.configuration import (
+    check_config,
+    compared_labels,
+    cut_layers,
+    technique_choices,
+)
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "schemas" / "config.schema.yaml"
@@ -35,6 +40,53 @@ def changed(path, value):
         ("pruning/angles", [0], "pruning.angles.0: 0 is less than or equal to the minimum"),
         ("pruning/angles", [90.5], "pruning.angles.0: 90.5 is greater than the maximum of 90"),
         ("models/vgg/pruned_layer", "fc9", "no hidden layer 'fc9'; there are fc1, fc2, fc3, fc4"),
+        (
+            "pruning/techniques",
+            {"magic": {}},
+            "pruning.techniques.magic: no technique 'magic'; known: distinctiveness, ",
+        ),
+        (
+            "pruning/techniques",
+            {"mine": {"technique": "l2", "compensation": "add"}},
+            "pruning.techniques.mine: l2 removes units in nobody's favour, so add has nobody to",
+        ),
+        (
+            "pruning/techniques",
+            {"mine": {"technique": "l2", "compensation": "fitted"}},
+            "l2 fits no weights of its own, which fitted would take",
+        ),
+        (
+            "pruning/techniques",
+            {"apoz": {"settings": {"epsilom": 0.1}}},
+            "apoz has no setting epsilom; known: epsilon",
+        ),
+        (
+            "pruning/techniques",
+            {"apoz": {"settings": {"epsilon": "small"}}},
+            "epsilon must be a number of 0 or more; not 'small'",
+        ),
+        (
+            "pruning/techniques",
+            {"distinctiveness": {"settings": {"centring": "middle"}}},
+            "centring must be one of half, mean, none; not 'middle'",
+        ),
+        ("pruning/written", ["magic"], "pruning.written: no technique 'magic'; known: dist"),
+        ("pruning/compared", ["magic"], "pruning.compared: no technique 'magic'; known: dist"),
+        (
+            "pruning/cuts",
+            {"mine": {"technique": "l2", "amount": 5, "layers": ["conv7"]}},
+            "pruning.cuts.mine on alexnet: layers: no hidden layer conv7; there are conv1,",
+        ),
+        (
+            "pruning/cuts",
+            {"mine": {"technique": "magic", "amount": 5, "layers": "all"}},
+            "pruning.cuts: no technique 'magic'; known: dist",
+        ),
+        (
+            "models/vgg/pruned_layer",
+            ["fc1", "fc5"],
+            "no hidden layer 'fc5'; there are fc1, fc2, fc3, fc4",
+        ),
         ("recipe", "magic", "recipe: 'magic' is none of recipes: as_written"),
         ("selection/fixed", {"vgg": {**RUN, "batch_size": 5}}, "not in the grid of models.vgg"),
         ("seeds", [0.0], "seeds.0: 0.0 is not of type 'integer'"),
@@ -97,3 +149,29 @@ def test_every_key_is_described_and_unknown_ones_are_refused():
     for path, below, parent in found:
         assert "description" in below or "$ref" in below or path == "experiment", path
         assert parent["additionalProperties"] is False, path
+
+
+def test_every_technique_has_its_authors_choice_and_labels_their_own():
+    choices = technique_choices({"techniques": {"mine": {"technique": "apoz"}}})
+    assert set(techniques()) < set(choices)
+    assert choices["mine"]["settings"] == {"epsilon": 0.05}
+    assert choices["noiseout"]["compensation"] == "affine"
+    named = {"techniques": {"mine": {"technique": "apoz", "settings": {"epsilon": 0.2}}}}
+    assert technique_choices(named)["mine"]["settings"] == {"epsilon": 0.2}
+
+
+def test_random_removal_is_always_compared():
+    assert compared_labels({"techniques": {}, "compared": ["l2"]}) == ["l2", "random"]
+    assert set(compared_labels({"techniques": {}, "compared": "all"})) == set(techniques())
+
+
+def test_layers_of_a_cut_go_from_the_input_side():
+    model = {"widths": [8, 4], "pruned_layer": "fc2"}
+    for given, wanted in (
+        ("pruned", ["fc2"]),
+        ("hidden", ["fc1", "fc2"]),
+        ("convolutions", ["conv1", "conv2"]),
+        ("all", ["conv1", "conv2", "fc1", "fc2"]),
+        (["fc2", "conv2"], ["conv2", "fc2"]),
+    ):
+        assert cut_layers(model, {"layers": given}, 2) == wanted

@@ -1,0 +1,90 @@
+"""Train a pruned network further, with the recipe of its run."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from adapter import Mirrored, run_job
+from neuron_pruning.checkpoints import FEATURES, Checkpoint, load_checkpoint, save_checkpoint
+from neuron_pruning.devices import choose_device
+from neuron_pruning.evaluation import compute_activations
+from neuron_pruning.fine_tuning import fine_tune_behind, fine_tune_network
+from neuron_pruning.images import open_array
+from neuron_pruning.measured import read_outputs
+from neuron_pruning.networks import Network
+from neuron_pruning.records import read_rows, write_rows
+from neuron_pruning.splits import Split, read_split
+from neuron_pruning.training import TrainingSettings
+from prune import METRICS_SCHEMA, compared, pruned_answers
+from train import training_settings
+
+
+def fine_tune(
+    split: Path,
+    pruned: Path,
+    activations: Path,
+    pruned_metrics: Path,
+    array: list[Path],
+    network: Path,
+    description: Path,
+    metrics: Path,
+    keys: dict[str, Any],
+    layers: list[str],
+    fine_tuning: dict[str, Any],
+    training: dict[str, Any],
+    batch_size: int,
+    threads: int = 1,
+) -> Mirrored:
+    """Write the trained smaller network and its metrics."""
+    parts, before = read_split(split), load_checkpoint(pruned)
+    outputs = read_outputs(activations, [FEATURES, *before.architecture.layer_names])
+    settings = replace(training_settings(training, keys), epochs=fine_tuning["epochs"])
+    if fine_tuning["trains"] == "network":
+        after, answers = whole_network(before, array[0], parts, settings, batch_size, threads)
+    else:
+        after = behind(before, layers, outputs, parts, settings)
+        answers = pruned_answers(after, layers, outputs)
+    (row,) = read_rows(pruned_metrics)
+    row.update(compared(outputs, answers, parts, before.architecture))
+    row["fine_tuning"] = settings.epochs
+    about = {name: row[name] for name in ("state", "technique", "compensation", "layer", "angle")}
+    save_checkpoint(after, network, {**keys, **about, "fine_tuning": settings.epochs})
+    write_rows(metrics, [row], METRICS_SCHEMA)
+    return Mirrored(metrics={"test_accuracy_after": row["test_accuracy_after"]})
+
+
+def behind(
+    before: Checkpoint,
+    layers: list[str],
+    outputs: dict[str, np.ndarray],
+    parts: Split,
+    settings: TrainingSettings,
+) -> Checkpoint:
+    """Trained behind the first pruned layer."""
+    names = [FEATURES, *before.architecture.layer_names]
+    first = min(layers, key=names.index)
+    rows = parts.positions("train")
+    said = before.said(first, outputs[names[names.index(first) - 1]][rows])
+    return fine_tune_behind(before, first, said, parts.truth[rows], settings)
+
+
+def whole_network(
+    before: Checkpoint,
+    array: Path,
+    parts: Split,
+    settings: TrainingSettings,
+    batch_size: int,
+    threads: int,
+) -> tuple[Checkpoint, np.ndarray]:
+    """Trained from the images, and its logits of all of them."""
+    device, images = choose_device(threads), open_array(array)
+    network = Network.from_checkpoint(before)
+    fine_tune_network(network, images, parts, settings, device)
+    logits = compute_activations(network, images, batch_size, device)
+    return network.cpu().to_checkpoint(), logits[before.architecture.layer_names[-1]]
+
+
+if "snakemake" in globals():
+    run_job(snakemake, fine_tune)  # noqa: F821

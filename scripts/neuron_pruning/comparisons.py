@@ -1,0 +1,125 @@
+"""Techniques and compensations side by side: means over seeds, paired differences, ranks."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+CELL = ["experiment", "recipe", "model", "learning_rate", "batch_size"]
+NETWORK = [*CELL, "state", "layer"]
+FIGURES = ("test_accuracy", "test_loss", "agreement", "divergence")
+BEARABLE = 0.01  # share of the test images: one point
+
+
+def per_seed(points: pd.DataFrame) -> pd.DataFrame:
+    """Figures by technique, compensation, number of removed units and seed; means over draws."""
+    counted = points[points["angle"].isna()]
+    keys = [*NETWORK, "technique", "own", "compensation", "removed", "seed"]
+    found = counted.groupby(keys, sort=False)[list(FIGURES)].mean()
+    return found.reset_index()
+
+
+def with_reference(found: pd.DataFrame) -> pd.DataFrame:
+    """Beside every row the accuracy of random removal of as many units from the same network.
+
+    ASSUME: with the same compensation where random removal can have it, else with none.
+    """
+    keys = [*NETWORK, "removed", "seed"]
+    random = found[found["technique"] == "random"].drop_duplicates([*keys, "compensation"])
+    columns = {"test_accuracy": "reference_accuracy", "compensation": "reference"}
+    random = random[[*keys, "compensation", "test_accuracy"]].rename(columns=columns)
+    had = set(random["reference"])
+    reference = found["compensation"].where(found["compensation"].isin(had), "none")
+    joined = found.assign(reference=reference).merge(random, how="left", on=[*keys, "reference"])
+    return joined.assign(difference=joined["test_accuracy"] - joined["reference_accuracy"])
+
+
+def ranking(points: pd.DataFrame, counts: Sequence[int]) -> pd.DataFrame:
+    """Rows of Table 5, the best technique of each network first.
+
+    The rank goes by the mean accuracy over ``counts``; who cannot remove so many has none.
+    """
+    found = with_reference(per_seed(points))
+    free = free_units(found)
+    asked = found[found["removed"].isin(counts)]
+    keys = [*NETWORK, "technique", "own", "compensation"]
+    grouped = asked.groupby([*keys, "reference", "removed"], sort=False)
+    table = grouped.agg(
+        seeds=("seed", "nunique"),
+        **{f"{name}_mean": (name, "mean") for name in (*FIGURES, "difference")},
+        **{f"{name}_std": (name, "std") for name in (*FIGURES, "difference")},
+    ).reset_index()
+    table = table.merge(free, how="left", on=keys)
+    scores = table.groupby(keys, sort=False).agg(
+        score=("test_accuracy_mean", "mean"), reached=("removed", "nunique")
+    )
+    most = scores.groupby(NETWORK)["reached"].transform("max")
+    scores["score"] = scores["score"].where(scores["reached"] == most)
+    ranks = scores.groupby(NETWORK)["score"].rank(ascending=False, method="min")
+    table = table.merge(scores.assign(rank=ranks).drop(columns="reached"), on=keys)
+    return table.sort_values([*NETWORK, "rank", "technique", "removed"], kind="stable")
+
+
+def free_units(found: pd.DataFrame) -> pd.DataFrame:
+    """How many units can go, and all fewer, with less than one point of mean accuracy lost."""
+    keys = [*NETWORK, "technique", "own", "compensation"]
+    means = found.groupby([*keys, "removed"], sort=False)["test_accuracy"].mean().reset_index()
+
+    def free(rows: pd.DataFrame) -> float:
+        rows = rows.sort_values("removed")
+        kept = rows["test_accuracy"] > rows["test_accuracy"].iloc[0] - BEARABLE
+        return float(rows["removed"][kept.cummin()].max())
+
+    figures = [(*key, free(rows)) for key, rows in means.groupby(keys, sort=False)]
+    return pd.DataFrame(figures, columns=[*keys, "free_units"])
+
+
+def compensation_table(points: pd.DataFrame, random: pd.DataFrame) -> pd.DataFrame:
+    """Rows of Table 6: figures by angle, compensation and further training.
+
+    ``difference`` is to the compensation ``none`` of the same network, angle and training,
+    ``random_difference`` to random removal of as many units without compensation.
+    """
+    keys = [*NETWORK, "angle", "fine_tuning", "seed"]
+    bare = points[points["compensation"] == "none"][[*keys, "test_accuracy_after"]]
+    bare = bare.rename(columns={"test_accuracy_after": "bare"})
+    rows = points.merge(bare, how="left", on=keys)
+    bare_random = (random["technique"] == "random") & (random["compensation"] == "none")
+    chance = per_seed(random[bare_random])
+    chance = chance[[*NETWORK, "seed", "removed", "test_accuracy"]]
+    rows = rows.merge(
+        chance.rename(columns={"test_accuracy": "random"}),
+        how="left",
+        on=[*NETWORK, "seed", "removed"],
+    )
+    rows["difference"] = rows["test_accuracy_after"] - rows["bare"]
+    rows["random_difference"] = rows["test_accuracy_after"] - rows["random"]
+    averaged = (
+        "removed",
+        "test_accuracy_before",
+        "test_accuracy_after",
+        "test_loss_after",
+        "agreement",
+        "difference",
+        "random_difference",
+    )
+    grouped = rows.groupby([*NETWORK, "units", "angle", "compensation", "fine_tuning"], sort=False)
+    table = grouped.agg(
+        seeds=("seed", "nunique"),
+        **{f"{name}_mean": (name, "mean") for name in averaged},
+        **{f"{name}_std": (name, "std") for name in averaged},
+    ).reset_index()
+    order = {name: place for place, name in enumerate(points["compensation"].unique())}
+    table["place"] = table["compensation"].map(order)
+    ascending = [True] * len(NETWORK) + [False, True, True]
+    table = table.sort_values([*NETWORK, "angle", "fine_tuning", "place"], ascending=ascending)
+    return table.drop(columns="place")
+
+
+def majority_share(parts: Sequence[pd.DataFrame]) -> tuple[float, float]:
+    """Mean and deviation of the test accuracy of always naming the largest training class."""
+    shares = []
+    for rows in parts:
+        training, test = (rows[rows["part"] == part]["label"] for part in ("train", "test"))
+        shares.append(float((test == training.value_counts().idxmax()).mean()))
+    return float(np.mean(shares)), float(np.std(shares, ddof=1)) if len(shares) > 1 else np.nan

@@ -1,0 +1,149 @@
+"""What is left of a network against how much of a layer goes; from recorded activations alone."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from neuron_pruning.compensations import compensate
+from neuron_pruning.layers import Layer, Recorded
+from neuron_pruning.methods.technique import Prepared, Technique
+from neuron_pruning.metrics import cross_entropy, divergence, share_right
+from neuron_pruning.selections import Selection
+from neuron_pruning.surgery import pruned_logits
+
+WIDEST = 90.0  # degrees: beyond it nothing is similar
+
+
+@dataclass(frozen=True)
+class SweepSettings:
+    """How far and how finely.
+
+    Attributes:
+        compensations: what the rest gets in return, by name; ``own`` is the technique's.
+        step: between thresholds, degrees.
+        counts: numbers of removed units.
+        draws: of techniques that draw.
+    """
+
+    compensations: tuple[str, ...]
+    step: float
+    counts: tuple[int, ...]
+    draws: int
+
+
+@dataclass(frozen=True)
+class Point:
+    """One pruned network; ``angle``: threshold in degrees, None where units were counted."""
+
+    compensation: str
+    draw: int
+    angle: float | None
+    removed: int
+    train_accuracy: float
+    train_loss: float
+    test_accuracy: float
+    test_loss: float
+    agreement: float  # share of test images with the unpruned network's answer
+    divergence: float  # of the unpruned network's answers to the test images, nats
+
+
+def sweep(
+    layer: Layer,
+    test: Recorded,
+    technique: Technique,
+    options: dict[str, Any],
+    compensation: str,
+    settings: SweepSettings,
+) -> Iterator[Point]:
+    """Points at every amount, for every compensation that makes sense for the technique.
+
+    Args:
+        layer: with the training patterns, which alone choose and fit.
+        test: the same layer over the test patterns.
+        technique: how units are selected.
+        options: settings of the technique.
+        compensation: the one called ``own``.
+        settings: amounts.
+    """
+    named = (compensation if name == "own" else name for name in settings.compensations)
+    fitting = [name for name in dict.fromkeys(named) if technique.refusal(name) is None]
+    ruler = _Ruler(layer, test)
+    draws = range(settings.draws) if "draw" in technique.settings else (None,)
+    for draw in draws:
+        given = options if draw is None else {**options, "draw": draw}
+        prepared = technique.prepared(layer, **given)
+        for angle, selection in selections(technique, prepared, layer.units, settings):
+            for name in fitting:
+                yield ruler.measure(selection, name, draw or 0, angle)
+
+
+def selections(
+    technique: Technique, prepared: Prepared, units: int, settings: SweepSettings
+) -> Iterator[tuple[float | None, Selection]]:
+    """Selections at every angle, where there is one, and at every number of units."""
+    if technique.amount == "units":
+        for count in settings.counts:
+            yield None, prepared(count)
+        return
+    angles = np.arange(0.0, WIDEST + settings.step / 2, settings.step)
+    # The widest first: narrower thresholds are cut from what it found.
+    found = {angle: prepared(angle) for angle in angles[:0:-1].tolist()}
+    found[0.0] = Selection(units, ())
+    for angle in angles.tolist():
+        yield angle, found[angle]
+    for count in settings.counts:
+        enough = at_count([found[angle] for angle in angles.tolist()], count)
+        if enough is not None:
+            yield None, enough
+
+
+def at_count(by_angle: Sequence[Selection], count: int) -> Selection | None:
+    """The first ``count`` removals of the narrowest threshold that removes so many, if any does.
+
+    ASSUME: so a technique with a threshold is compared at equal numbers of removed units.
+    """
+    for selection in by_angle:
+        if len(selection.removals) >= count:
+            return selection.first(count)
+    return None
+
+
+class _Ruler:
+    """Figures of pruned networks beside those of the unpruned one."""
+
+    def __init__(self, layer: Layer, test: Recorded) -> None:
+        self._layer, self._test = layer, test
+        self._before = layer.logits(test.activations)
+        self._training = Recorded(layer.inputs, layer.activations, layer.truth)
+
+    def measure(
+        self, selection: Selection, compensation: str, draw: int, angle: float | None
+    ) -> Point:
+        """One point."""
+        layer, test = self._layer, self._test
+        weights = compensate(layer, selection, compensation)
+        seen = pruned_logits(layer, selection, weights, self._training)
+        after = pruned_logits(layer, selection, weights, test)
+        return Point(
+            compensation,
+            draw,
+            angle,
+            len(selection.removals),
+            share_right(seen, layer.truth),
+            cross_entropy(seen, layer.truth),
+            share_right(after, test.truth),
+            cross_entropy(after, test.truth),
+            share_right(after, self._before.argmax(axis=1)),
+            divergence(self._before, after),
+        )
+
+
+def counts_up_to(units: int, most: int, always: Sequence[int] = ()) -> tuple[int, ...]:
+    """Every number of removed units from 0 to H - 1, or ``most`` of them evenly spaced.
+
+    Those of ``always`` that the layer can lose are among them.
+    """
+    spaced = np.linspace(0, units - 1, min(most, units)).round().astype(int).tolist()
+    return tuple(sorted({*spaced, *(count for count in always if count < units)}))

@@ -1,0 +1,46 @@
+"""Importances of a network's units as the library torch-pruning computes them."""
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from adapter import Mirrored, run_job
+from neuron_pruning.architectures import with_classes
+from neuron_pruning.checkpoints import check_belongs
+from neuron_pruning.layers import preceding_name
+from neuron_pruning.measured import read_outputs, write_scores
+from neuron_pruning.networks import load_network
+from neuron_pruning.peers import peer_scores
+from neuron_pruning.splits import read_split
+
+
+def score_peers(
+    split: Path,
+    network: Path,
+    activations: Path,
+    scores: Path,
+    keys: dict[str, Any],
+    belongs: dict[str, Any],
+    architecture: dict[str, Any],
+    state: str,
+    layers: list[str],
+) -> Mirrored:
+    """Write the scores of every pruned layer by importance."""
+    parts = read_split(split)
+    expected = with_classes(architecture, len(parts.classes))
+    check_belongs(network, expected, belongs)
+    whole, rows = load_network(network), parts.positions("train")
+    found: dict[str, dict[str, NDArray]] = defaultdict(dict)
+    for layer in layers:
+        reads = preceding_name(expected, layer)
+        inputs = read_outputs(activations, [reads])[reads][rows]
+        for name, values in peer_scores(whole, layer, inputs, parts.truth[rows]).items():
+            found[name][layer] = values
+    write_scores(scores, found)
+    return Mirrored()
+
+
+if "snakemake" in globals():
+    run_job(snakemake, score_peers)  # noqa: F821

@@ -1,0 +1,99 @@
+"""Accuracy and agreement of one network against how much one technique removes."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from adapter import Mirrored, run_job
+from neuron_pruning.architectures import with_classes
+from neuron_pruning.checkpoints import check_belongs, load_checkpoint
+from neuron_pruning.layers import describe_layer, preceding_name, record
+from neuron_pruning.measured import read_measured, read_outputs
+from neuron_pruning.methods import find_technique
+from neuron_pruning.records import column, schema, write_rows
+from neuron_pruning.splits import read_split
+from neuron_pruning.sweeps import SweepSettings, counts_up_to, sweep
+
+POINTS_SCHEMA = schema(
+    column("state", pa.string(), "trained or untrained"),
+    column("layer", pa.string(), "pruned fully connected layer"),
+    column("technique", pa.string(), "label of the technique"),
+    column("own", pa.string(), "compensation that the technique's label names"),
+    column("units", pa.int64(), "units of the layer before pruning"),
+    column("test_images", pa.int64(), "images of the test part", "images"),
+    column("compensation", pa.string(), "what the rest got in return"),
+    column("draw", pa.int64(), "number of the draw, of techniques that draw"),
+    column("angle", pa.float64(), "threshold; none where units were counted", "degrees"),
+    column("removed", pa.int64(), "removed units"),
+    column("train_accuracy", pa.float64(), "share right of the training images"),
+    column("train_loss", pa.float64(), "mean cross-entropy, training images", "nats"),
+    column("test_accuracy", pa.float64(), "share right of the test images"),
+    column("test_loss", pa.float64(), "mean cross-entropy, test images", "nats"),
+    column("agreement", pa.float64(), "share of test images with the unpruned answer"),
+    column("divergence", pa.float64(), "from the unpruned network's answers", "nats"),
+)
+
+
+def sweep_technique(
+    split: Path,
+    network: Path,
+    activations: Path,
+    measured: list[Path],
+    points: Path,
+    keys: dict[str, Any],
+    belongs: dict[str, Any],
+    architecture: dict[str, Any],
+    state: str,
+    layer: str,
+    label: str,
+    technique: dict[str, Any],
+    sweep_settings: dict[str, Any],
+) -> Mirrored:
+    """Write a row an amount and compensation."""
+    parts = read_split(split)
+    expected = with_classes(architecture, len(parts.classes))
+    check_belongs(network, expected, belongs)
+    outputs = read_outputs(activations, [preceding_name(expected, layer), layer])
+    training, test = (
+        record(outputs, expected, layer, parts.positions(part), parts.truth)
+        for part in ("train", "test")
+    )
+    view = describe_layer(
+        load_checkpoint(network, since=layer),
+        layer,
+        training,
+        read_measured(measured, layer),
+        keys["seed"],
+    )
+    always, most = sweep_settings["counts"], sweep_settings["most_counts"]
+    amounts = SweepSettings(
+        tuple(sweep_settings["compensations"]),
+        sweep_settings["step"],
+        counts_up_to(view.units, most, always),
+        sweep_settings["draws"],
+    )
+    found = sweep(
+        view,
+        test,
+        find_technique(technique["name"]),
+        technique["settings"],
+        technique["compensation"],
+        amounts,
+    )
+    every = {
+        **keys,
+        "state": state,
+        "layer": layer,
+        "technique": label,
+        "own": technique["compensation"],
+        "units": view.units,
+        "test_images": len(test.truth),
+    }
+    write_rows(points, map(asdict, found), POINTS_SCHEMA, every)
+    return Mirrored()
+
+
+if "snakemake" in globals():
+    run_job(snakemake, sweep_technique)  # noqa: F821

@@ -1,0 +1,103 @@
+"""Table 6: what the remaining units get in return, without and with further training."""
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from adapter import Mirrored, run_job
+from neuron_pruning.comparisons import compensation_table
+from neuron_pruning.records import CELL_COLUMNS, column, read_frame, schema
+from neuron_pruning.tables import (
+    DISPLAY_NAMES,
+    count,
+    degrees,
+    over_seeds,
+    percent,
+    signed,
+    write_table,
+)
+
+AVERAGED = {
+    "removed": "removed units",
+    "test_accuracy_before": "share right before pruning",
+    "test_accuracy_after": "share right after it",
+    "test_loss_after": "mean cross-entropy after it, nats",
+    "agreement": "share of test images with the unpruned answer",
+    "difference": "accuracy less that without compensation, paired by seed",
+    "random_difference": "accuracy less that of random removal of as many, paired by seed",
+}
+TABLE_SCHEMA = schema(
+    *CELL_COLUMNS,
+    column("state", pa.string(), "trained or untrained"),
+    column("layer", pa.string(), "pruned layer"),
+    column("units", pa.int64(), "units of the layer before pruning"),
+    column("angle", pa.float64(), "threshold of distinctiveness", "degrees"),
+    column("compensation", pa.string(), "what the rest got in return"),
+    column("fine_tuning", pa.int64(), "epochs of further training behind the layer"),
+    column("seeds", pa.int64(), "runs in the mean"),
+    *(
+        column(f"{name}_{figure}", pa.float64(), f"{text}, {figure} over seeds")
+        for name, text in AVERAGED.items()
+        for figure in ("mean", "std")
+    ),
+    run=False,
+)
+
+
+def table6(
+    points: list[Path], random: list[Path], table: Path, rendered: list[Path], caption: str
+) -> Mirrored:
+    """Write the table."""
+    found = read_frame(points)
+    rows = compensation_table(found, read_frame(random))
+    text = (
+        f"Table 6. {caption} Test accuracy in percent of {found['test_images'].max()} images, "
+        f"{over_seeds(rows['seeds'].max())}; in brackets the paired differences in points from no "
+        "compensation and from random removal of as many units."
+    )
+    write_table(rows[TABLE_SCHEMA.names], display(rows), text, TABLE_SCHEMA, table, rendered)
+    return Mirrored()
+
+
+def display(rows: pd.DataFrame) -> pd.DataFrame:
+    """A line a network, angle and compensation; a column an amount of further training."""
+    lines = []
+    # Where nothing goes, every compensation leaves the same network.
+    nothing = rows["removed_mean"] == 0
+    keys = ["model", "layer", "state", "angle", "compensation"]
+    rows = rows.assign(compensation=rows["compensation"].mask(nothing, "any: nothing goes"))
+    rows = rows.drop_duplicates([*keys, "fine_tuning"])
+    for key, cells in rows.groupby(keys, sort=False):
+        model, layer, state, angle, compensation = key
+        name = f"{DISPLAY_NAMES.get(model, model)} {layer}"
+        first = cells.iloc[0]
+        after = {heading(row["fine_tuning"]): cell(row) for _, row in cells.iterrows()}
+        lines.append(
+            {
+                "Network": name if state == "trained" else f"{name}, untrained",
+                "Angle": degrees(angle),
+                "Removed": count(first["removed_mean"], first["removed_std"]),
+                "Before": percent(
+                    first["test_accuracy_before_mean"], first["test_accuracy_before_std"], digits=1
+                ),
+                "Compensation": compensation,
+                **after,
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def heading(epochs: int) -> str:
+    """Name of the column of so many epochs of further training."""
+    return f"After, {epochs} epochs more" if epochs else "After"
+
+
+def cell(row: pd.Series) -> str:
+    """``39.3 ± 2.1 (+1.2, +12.4)``."""
+    text = percent(row["test_accuracy_after_mean"], row["test_accuracy_after_std"], digits=1)
+    return f"{text} ({signed(row['difference_mean'])}, {signed(row['random_difference_mean'])})"
+
+
+if "snakemake" in globals():
+    run_job(snakemake, table6)  # noqa: F821

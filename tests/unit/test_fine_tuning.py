@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+
+from neuron_pruning import Removal, Selection, UserError
+from neuron_pruning.fine_tuning import fine_tune_behind, fine_tune_network
+from neuron_pruning.layers import describe_layer
+from neuron_pruning.metrics import cross_entropy
+from neuron_pruning.networks import Network
+from neuron_pruning.splits import Split
+from neuron_pruning.surgery import prune_checkpoint
+from neuron_pruning.training import OptimiserSettings, TrainingSettings
+
+GONE = Selection(12, tuple(Removal(unit, "ranked") for unit in (1, 5, 7)))
+
+
+def settings(**changed):
+    usual = {"learning_rate": 0.05, "batch_size": 8, "seed": 0, "epochs": 5}
+    return TrainingSettings(**usual | changed)
+
+
+@pytest.fixture
+def pruned(small_vgg):
+    """The network without three units of fc1, what fc1 says then, and classes to learn."""
+    whole = small_vgg.to_checkpoint()
+    checkpoint = prune_checkpoint(whole, describe_layer(whole, "fc1"), GONE, "none")
+    said = np.random.default_rng(0).random((24, 9), dtype=np.float32)
+    return checkpoint, said, (said[:, 0] > said[:, 1]).astype(np.int64)
+
+
+def loss(checkpoint, said, truth):
+    return cross_entropy(checkpoint.logits_from("fc2", said), truth)
+
+
+def test_the_layers_behind_learn_and_the_rest_stays_to_the_byte(pruned):
+    checkpoint, said, truth = pruned
+    tuned = fine_tune_behind(checkpoint, "fc1", said, truth, settings())
+    assert loss(tuned, said, truth) < loss(checkpoint, said, truth)
+    for name, values in checkpoint.tensors.items():
+        behind = name.startswith(("classifier.fc2", "classifier.fc3"))
+        assert np.array_equal(tuned.tensors[name], values) != behind, name
+
+
+def test_no_epoch_changes_nothing_and_a_seed_repeats(pruned):
+    checkpoint, said, truth = pruned
+    still = fine_tune_behind(checkpoint, "fc1", said, truth, settings(epochs=0))
+    assert all(np.array_equal(still.tensors[n], v) for n, v in checkpoint.tensors.items())
+    once, again = (fine_tune_behind(checkpoint, "fc1", said, truth, settings()) for _ in "ab")
+    assert all(np.array_equal(once.tensors[n], v) for n, v in again.tensors.items())
+
+
+def test_the_recipe_is_followed(pruned):
+    checkpoint, said, truth = pruned
+    centred = settings(epochs=1, optimiser=OptimiserSettings("sgd", centred_gradients=True))
+    moved = fine_tune_behind(checkpoint, "fc1", said, truth, centred)
+    step = moved.tensors["classifier.fc2.weight"] - checkpoint.tensors["classifier.fc2.weight"]
+    np.testing.assert_allclose(step.mean(axis=1), 0, atol=1e-6)
+
+
+def test_divergence_is_told(pruned):
+    checkpoint, said, truth = pruned
+    with pytest.raises(UserError, match="fine-tuning diverged in epoch"):
+        fine_tune_behind(checkpoint, "fc1", np.full_like(said, np.nan), truth, settings())
+
+
+def test_the_whole_network_learns_from_images(pruned, images):
+    import torch
+
+    checkpoint, _, _ = pruned
+    network = Network.from_checkpoint(checkpoint)
+    before = network.linear("fc1").weight.detach().clone()
+    test = np.arange(12) >= 8
+    truth = np.arange(12) % 3
+    parts = Split(("a", "b", "c"), tuple(f"{n}.png" for n in range(12)), truth, test)
+    history = fine_tune_network(
+        network, images, parts, settings(epochs=2, learning_rate=0.01), torch.device("cpu")
+    )
+    assert len(history) == 2
+    assert not torch.equal(network.linear("fc1").weight, before)
