@@ -168,7 +168,9 @@ def compensation_settings(wildcards):
     return dict(
         **network_settings(wildcards),
         layer=wildcards.layer,
-        technique=TECHNIQUES["distinctiveness"],
+        technique={
+            key: TECHNIQUES["distinctiveness"][key] for key in ("name", "settings")
+        },
         compensation=wildcards.compensation,
         angles=PRUNE["compared_angles"],
         epochs=sorted({0, FINE_TUNING["compared_epochs"]}),

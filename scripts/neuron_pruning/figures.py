@@ -8,6 +8,7 @@ bytes.
 import io
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
@@ -24,6 +25,7 @@ CENTIMETRE = 1 / 2.54  # inches
 PANEL = (7.8, 6.0)  # width and height in cm: two beside each other on a printed page
 INK, MUTED, RULE, PALE = "#1d2329", "#59636e", "#d5dae0", "#aab3bd"
 FIRST, SECOND = "#0072b2", "#d55e00"  # Okabe and Ito: told apart by every kind of eye
+THIRD, FOURTH = "#00805c", "#a8448f"
 Look = Mapping[str, Any]
 VARIABLES = {
     INK: "ink",
@@ -32,6 +34,8 @@ VARIABLES = {
     PALE: "pale",
     FIRST: "first",
     SECOND: "second",
+    THIRD: "third",
+    FOURTH: "fourth",
 }
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: sharp, searchable, in the font of the page
@@ -71,6 +75,16 @@ STATES: dict[str, Look] = {
     "trained": {"color": FIRST, "linestyle": "-", "marker": "o"},
     "untrained": {"color": SECOND, "linestyle": "--", "marker": "^"},
 }
+LINES: tuple[Look, ...] = (
+    {"color": FIRST, "linestyle": "-", "marker": "o"},
+    {"color": SECOND, "linestyle": (0, (5, 1.6)), "marker": "s"},
+    {"color": THIRD, "linestyle": (0, (6, 1.4, 1.4, 1.4)), "marker": "^"},
+    {"color": FOURTH, "linestyle": (0, (2.2, 1.2)), "marker": "D"},
+    {"color": INK, "linestyle": (0, (9, 2.5)), "marker": "v"},
+    {"color": MUTED, "linestyle": (0, (3, 1.2, 1, 1.2, 1, 1.2)), "marker": "x"},
+)  # as many as one chart bears; each has dashes and a marker of its own
+DOTTED: Look = {"color": MUTED, "linestyle": ":", "linewidth": 1}
+MARKERS = 7  # on a line, about
 BIN = 2.5  # degrees
 
 
@@ -240,6 +254,80 @@ def against_angle(
     return _render(draw)
 
 
+@dataclass(frozen=True)
+class Curve:
+    """A line and how it looks; ``values``: x in the index, a column a seed."""
+
+    label: str
+    values: pd.DataFrame
+    look: Look
+
+
+@dataclass(frozen=True)
+class Level:
+    """A dotted horizontal line; named in the legend, or at its left where curves start higher."""
+
+    label: str
+    value: float
+    in_legend: bool = True
+
+
+def banded_curves(
+    curves: Sequence[Curve],
+    labels: tuple[str, str],
+    ticks: Sequence[float],
+    levels: Sequence[Level] = (),
+) -> str:
+    """A line through the means of the seeds, in a band from their lowest to their highest.
+
+    Args:
+        curves: as many as ``LINES`` at most.
+        labels: titles of the x and the y axis.
+        ticks: of the x axis, from 0; the curves may end before the last one.
+        levels: values that the curves are held against.
+    """
+
+    def draw(axes: Axes) -> None:
+        for number, curve in enumerate(curves):
+            _draw_band(axes, curve, number)
+        for level in levels:
+            _draw_level(axes, level)
+        reach = max(ticks[-1], *(curve.values.index.max() for curve in curves))
+        limits = (-0.02 * reach, 1.02 * reach)
+        axes.set(xlabel=labels[0], ylabel=labels[1], xticks=ticks, xlim=limits)
+        _legend(axes, handles, columns=1)
+
+    handles = [Line2D([], [], **_curve_style(c.look), label=c.label) for c in curves]
+    named = [level for level in levels if level.in_legend]
+    handles += [Line2D([], [], **DOTTED, label=level.label) for level in named]
+    return _render(draw, (PANEL[0], PANEL[1] + 0.6 + 0.4 * len(handles)))
+
+
+def _draw_band(axes: Axes, curve: Curve, number: int) -> None:
+    """One line; ``number`` shifts its markers, so that lines that coincide still show theirs."""
+    values = curve.values
+    if values.shape[1] > 1:
+        low, high = values.min(axis=1), values.max(axis=1)
+        axes.fill_between(
+            values.index, low, high, color=curve.look["color"], alpha=0.13, linewidth=0, zorder=1.5
+        )
+    step = max(len(LINES), len(values) // MARKERS)
+    start = min(number * step // len(LINES), len(values) - 1)
+    style = _curve_style(curve.look)
+    axes.plot(values.index, values.mean(axis=1), **style, markevery=(start, step), zorder=3)
+
+
+def _curve_style(look: Look) -> dict[str, Any]:
+    return {**look, "linewidth": 1.5, "markersize": 4, "markeredgewidth": 0.8}
+
+
+def _draw_level(axes: Axes, level: Level) -> None:
+    axes.axhline(level.value, **DOTTED)
+    if not level.in_legend:
+        place = axes.get_yaxis_transform()
+        axes.text(0.01, level.value, level.label, transform=place, ha="left", va="bottom")
+
+
 PAPER: Look = {
     "linestyle": "",
     "marker": "D",
@@ -287,11 +375,15 @@ def _angle_handles(
         yield Line2D([], [], color=MUTED, linestyle=":", linewidth=1, label="largest class")
 
 
-def _legend(axes: Axes, handles: Iterable[Line2D]) -> None:
+def _legend(axes: Axes, handles: Iterable[Line2D], columns: int = 2) -> None:
     """Above the axes, where it covers no data."""
     figure = axes.get_figure()
     assert figure is not None
-    figure.legend(handles=list(handles), loc="outside upper center", ncols=2)
+    shown = list(handles)
+    if columns == 1:  # handles long enough for every pattern of dashes
+        figure.legend(handles=shown, loc="outside upper left", handlelength=4.2)
+    else:
+        figure.legend(handles=shown, loc="outside upper center", ncols=columns)
 
 
 def _render(draw: Callable[[Axes], None], size: tuple[float, float] = PANEL) -> str:

@@ -19,26 +19,26 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 import build_report as script
-from build_report import (
-    build_report,
-    duration,
-    job_seconds,
-    layer_angles,
-    recipe_text,
-    spread_over_classes,
-    standing,
-    table_of,
-    thumbnail,
-)
+from build_report import build_report, table_of
 from neuron_pruning.configuration import check_config
 from neuron_pruning.errors import UserError
+from neuron_pruning.report.facts import duration, job_seconds, recipe_text
+from neuron_pruning.report.results import layer_angles
+from neuron_pruning.report.samples import spread_over_classes, thumbnail
+from neuron_pruning.report.summaries import standing
+from neuron_pruning.selections import RULES
 from table1 import table1
 from table4 import table4
+from table5 import table5
+from table6 import table6
 from table_classes import table_classes
 
 HOME = Path(script.__file__).parents[1]
 PAPER = HOME / "resources" / "paper.yaml"
 UNITS, IMAGES, WIDTH = 6, 24, 12
+COUNTS = [2, 4]
+OWN = {"distinctiveness": "add", "random": "none", "obd_unit": "none", "a<b>c": "add"}
+FREE = {("a<b>c", "lstsq"): 4, ("random", "lstsq"): 3}  # units that cost nothing; the others: 1
 ALL = ("alexnet", "vgg")
 
 
@@ -119,19 +119,68 @@ def make_run(folder, keys, classes, angles):
         for name in classes
     ] + [{**keys, "part": "test", "class": "all", "metric": "accuracy", "value": 0.25, "images": 8}]
     pruned = [
-        {**keys, "layer": "fc2", "angle": float(angle), "units_before": UNITS, "units_after": 4,
+        {**keys, "layer": "fc2", "technique": technique, "compensation": "add", "fine_tuning": 0,
+         "angle": angle, "count": number, "units_before": UNITS, "units_after": left,
          "test_images": 8, "test_accuracy_before": 0.25, "test_accuracy_after": 0.125,
          "parameters_after": 9, "multiply_adds_after": 9,
-         **{f"removed_{rule}": 1 for rule in ("short", "constant", "similar", "complementary")}}
-        for angle in angles
+         **{f"removed_{rule}": 1 for rule in RULES}}
+        for technique, angle, number, left in [
+            *(("distinctiveness", float(angle), np.nan, 4) for angle in angles),
+            ("obd_unit", np.nan, 5.0, 1),
+        ]
     ]  # fmt: skip
     activations = folder / "activations.safetensors"
     activations.parent.mkdir(parents=True)
     layer = generator.uniform(0, 1, (IMAGES, UNITS)).astype(np.float32)
     save_file({"fc1": np.zeros((IMAGES, 2), np.float32), "fc2": layer}, activations)
-    made = {"predictions": rows, "confusion": confusion, "metrics": metrics, "pruned": pruned}
+    made = {"predictions": rows, "confusion": confusion, "metrics": metrics, "pruned": pruned,
+            "compensations": list(make_compensations(keys, angles)),
+            **{f"sweep {name}": list(make_sweep(keys, name)) for name in OWN}}  # fmt: skip
     files = {name: write(folder / f"{name}.parquet", found) for name, found in made.items()}
     return {**files, "activations": activations}
+
+
+def make_sweep(keys, technique):
+    """Rows of sweep_technique: accuracy falls off after a number of units, a little by seed."""
+    own = OWN[technique]
+    every = {**keys, "layer": "fc2", "technique": technique, "own": own, "units": UNITS,
+             "test_images": 8, "test_loss": 1.0, "divergence": 0.1}  # fmt: skip
+    angles = np.arange(0, 91, 15.0) if technique == "distinctiveness" else []
+    amounts = [(np.nan, count) for count in range(UNITS)]
+    amounts += [(angle, round(angle / 90 * (UNITS - 1))) for angle in angles]
+    for angle, removed in amounts:
+        for compensation in dict.fromkeys([own, "none", "lstsq"]):
+            for draw in range(2 if technique == "random" else 1):
+                lost = removed > FREE.get((technique, compensation), 1)
+                yield {**every, "compensation": compensation, "draw": draw, "angle": angle,
+                       "removed": removed, "agreement": 1 - removed / UNITS / 2,
+                       "test_accuracy": 0.5 - lost * (0.3 + 0.05 * keys["seed"])}  # fmt: skip
+
+
+def make_compensations(keys, angles):
+    """Rows of compare_compensations."""
+    for angle in angles:
+        for compensation in ("none", "add"):
+            yield {**keys, "layer": "fc2", "compensation": compensation, "angle": float(angle),
+                   "fine_tuning": 0, "units": UNITS, "removed": 2, "test_images": 8,
+                   "test_accuracy_before": 0.5, "test_accuracy_after": 0.25,
+                   "test_loss_before": 1.0, "test_loss_after": 2.0, "agreement": 0.5,
+                   "divergence": 0.1}  # fmt: skip
+
+
+def make_comparisons(folder, runs, seeds):
+    """Tables 5 and 6 and the sweeps."""
+    splits = [
+        write(folder / f"split{seed}.parquet",
+              [{"part": part, "label": "A"} for part in ("train", "test")])
+        for seed in seeds
+    ]  # fmt: skip
+    sweeps = [files[f"sweep {name}"] for _, files in runs for name in OWN]
+    random = [files["sweep random"] for _, files in runs]
+    table5(sweeps, splits, folder / "table5.parquet", [], COUNTS, "")
+    points = [files["compensations"] for _, files in runs]
+    table6(points, random, folder / "table6.parquet", [], "")
+    return sweeps
 
 
 def make_results(folder, config, classes):
@@ -164,6 +213,8 @@ def make_results(folder, config, classes):
         metrics = [files["metrics"] for keys, files in trained if keys["model"] == model]
         table_classes(metrics, PAPER, tables[number], [], "", number + 1)
     table4(pruned, PAPER, tables[-1], [], "")
+    sweeps = make_comparisons(folder, runs, config["seeds"])
+    tables += [folder / "table5.parquet", folder / "table6.parquet"]
     pixels = np.random.default_rng(0).integers(0, 256, (IMAGES, 10, WIDTH, 3), dtype=np.uint8)
     np.save(folder / "images.npy", pixels)
     audit = [{"check": "same image, two labels", "subject": "A/1.png", "detail": "B/1.png",
@@ -176,6 +227,8 @@ def make_results(folder, config, classes):
         "confusion": [files["confusion"] for _, files in trained],
         "activations": [files["activations"] for _, files in runs],
         "pruned": pruned,
+        "sweeps": sweeps,
+        "comparison": folder / "table5.parquet",
         "tables": tables,
         "audit": write(folder / "audit.parquet", audit),
         "paper": PAPER,
@@ -220,9 +273,9 @@ def test_links_lead_to_places_that_exist_once(page):
 
 def test_page_has_every_table_with_caption_and_paper(page):
     assert [name for name in page.values("id") if re.fullmatch(r"table\d", name)] == [
-        "table1", "table2", "table3", "table4"
+        "table1", "table2", "table3", "table4", "table5", "table6"
     ]  # fmt: skip
-    assert page.tags.count("caption") == page.tags.count("table") == 4 + 2 + 1
+    assert page.tags.count("caption") == page.tags.count("table") == 6 + 2 + 2 + 1
     for expected in ("25.00 ± 5.00", "22.96", "2 ± 0", "AlexNet, untrained", "0.25 ± 0.00"):
         assert expected in page.text
 
@@ -236,12 +289,116 @@ def test_summary_compares_with_paper_largest_class_and_untrained(page):
 
 
 def test_every_figure_has_panels_said_in_words(page):
-    assert page.tags.count("svg") == 4 + 2 + 2 + 4
+    assert page.tags.count("svg") == 4 + 2 + 2 + 4 + 4 * 2
     labels = [v for tag, name, v in page.attributes if (tag, name) == ("div", "aria-label")]
     matrix = [label for label in labels if "confusion matrix of VGG" in label]
     assert len(matrix) == 1 and "of 12 test answers" in matrix[0]  # 6 images, 2 seeds
     assert page.values("role").count("img") == page.tags.count("svg")
-    assert all(f"Figure {number}." in page.text for number in (1, 2, 3, 4))
+    assert all(f"Figure {number}." in page.text for number in range(1, 9))
+
+
+def test_angles_of_the_summary_are_those_of_distinctiveness_alone(page):
+    # obd_unit, which counts units, removes five of six.
+    assert "5 ± 0 of the 6" not in page.text and "obd_unit, 5 units" in page.text
+
+
+def test_summary_says_how_much_goes_and_what_random_removal_reaches(page):
+    assert (
+        "Up to 4 of the 6 units of layer fc2 go for less than one point, by a<b>c with lstsq (the "
+        "best of 8 lines of Table 5 on the same test images); random removal with the same "
+        "compensation reaches 3."
+    ) in page.text
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        (
+            "How much of the layer can go?",
+            "for less than one point of accuracy, 4 of 6 units go by a<b>c with lstsq, 1 by "
+            "distinctiveness with add, 1 by",
+        ),
+        (
+            "What does the compensation bring?",
+            "with 3 of 6 units gone, the test accuracy is 50.0 % for random removal with lstsq, "
+            "17.5 % for distinctiveness with add",
+        ),
+        (
+            "Does the pruned network answer the same?",
+            "with 3 of 6 units gone, the answers that stay are 75.0 % for",
+        ),
+        (
+            "At which angle do units go?",
+            "at 15°, the widest threshold of Table 4, 1 of the trained and 1 of the untrained "
+            "network's 6 units go. Half the layer is gone at 60° in the trained network and at "
+            "60° in the untrained network.",
+        ),
+    ],
+)
+def test_questions_have_an_answer_a_network(page, question, answer):
+    section = page.text.split(question)[1].split("Figure")[0]
+    assert section.count(answer) == 2 and "VGG, layer fc2: " in section
+
+
+def test_curves_are_said_in_words(page):
+    labels = [v for tag, name, v in page.attributes if (tag, name) == ("div", "aria-label")]
+    curves = [label for label in labels if label.startswith("test accuracy in percent of VGG")]
+    assert len(curves) == 2
+    assert all("2 seeds" in label and "random, no compensation: 50.0 at 0" in label
+               for label in curves)  # fmt: skip
+
+
+def test_rest_of_the_comparisons_is_folded(arguments, text, monkeypatch):
+    shown, folded = (text.split('id="table5"')[1].split("<details")[n] for n in (0, 1))
+    # Eight lines of the trained network, four of the untrained one, then the majority class.
+    assert "majority class" not in Page(shown).text and "majority class" in Page(folded).text
+    assert "The other 2 lines of Table 5" in Page(folded).text
+    monkeypatch.setattr("neuron_pruning.report.tables.FIRST_LINES", 3)
+    table = table_of(arguments["comparison"])
+    assert [row[0] for row in table["rows"]] == ["AlexNet fc2"] * 3 + ["VGG fc2"] * 3
+    everything = table["rows"] + table["rest"]
+    assert len({tuple(row[:3]) for row in everything}) == len(everything) > 20
+
+
+def test_table6_folds_the_untrained_networks(arguments):
+    table = table_of(arguments["tables"][-1])
+    assert {row[0] for row in table["rows"]} == {"AlexNet fc2", "VGG fc2"}
+    assert {row[0] for row in table["rest"]} == {"AlexNet fc2, untrained", "VGG fc2, untrained"}
+
+
+def test_several_pruned_layers_have_a_chart_each(tmp_path):
+    config = make_config(("vgg",), (0,), untrained=False, samples=0)
+    config["models"]["vgg"]["pruned_layer"] = ["fc1", "fc2"]
+    arguments = make_results(tmp_path, config, ["A", "B"])
+    rows = pd.concat(pd.read_parquet(path) for path in arguments["sweeps"])
+    both = pd.concat([rows.assign(layer=layer) for layer in ("fc1", "fc2")])
+    arguments["sweeps"] = [write(tmp_path / "both.parquet", both)]
+    table5(arguments["sweeps"], [tmp_path / "split0.parquet"], arguments["comparison"], [], [2], "")
+    build_report(**arguments)
+    page = Page(arguments["page"].read_text(encoding="utf-8"))
+    assert (
+        page.text.count("VGG, layer fc1") == 2 * 4 + 1
+        and "4 of the 6 units of layer fc1" in page.text
+    )
+
+
+def test_page_without_figures_of_distinctiveness(tmp_path):
+    arguments = make_results(tmp_path, make_config(("vgg",), (0,)), ["A", "B"])
+    for path in arguments["pruned"]:
+        rows = pd.read_parquet(path)
+        write(path, rows[rows["technique"] == "obd_unit"])
+    build_report(**arguments)
+    page = Page(arguments["page"].read_text(encoding="utf-8"))
+    assert "At 15°," not in page.text and "Figure 7." in page.text and "Figure 8." not in page.text
+
+
+def test_layer_smaller_than_every_number_of_table5_has_its_curves(tmp_path):
+    arguments = make_results(tmp_path, make_config(("vgg",), (0,)), ["A", "B"])
+    rows = pd.read_parquet(arguments["comparison"])
+    write(arguments["comparison"], rows.assign(layer="fc1"))
+    build_report(**arguments)
+    page = Page(arguments["page"].read_text(encoding="utf-8"))
+    assert page.text.count("Figure 5.") == 1 and "go for less than one point, by" not in page.text
 
 
 def test_headings_descend_one_level_at_a_time(page):
@@ -264,6 +421,7 @@ def test_samples_are_images_of_all_classes_with_answers(page):
 def test_text_from_the_data_is_escaped(text, page):
     assert "made <up>" in page.text and "made <up>" not in text
     assert "Joy & <b>pride</b>" in page.text and "<b>pride</b>" not in text
+    assert "a<b>c, lstsq" in text.replace("&lt;", "<").replace("&gt;", ">") and "a<b>" not in text
 
 
 def test_page_says_what_ran_and_what_the_audit_found(page):
@@ -286,7 +444,7 @@ def test_one_model_seed_and_state_without_samples(tmp_path):
     arguments = make_results(tmp_path, config, classes)
     build_report(**arguments)
     page = Page(arguments["page"].read_text(encoding="utf-8"))
-    assert page.tags.count("svg") == 2 + 1 + 1 + 2 and "img" not in page.tags
+    assert page.tags.count("svg") == 2 + 1 + 1 + 2 + 4 and "img" not in page.tags
     assert "One network learned" in page.text and "Figures are of one seed." in page.text
     assert not re.search("nan|None|untrained network", page.text.split("What ran")[0])
     assert "At 7.5°, 2 of the 6 units of its layer fc2 go." in page.text
@@ -310,7 +468,7 @@ def test_layer_angles_are_those_of_the_training_images(tmp_path):
     save_file({"fc2": layer}, tmp_path / "a.safetensors")
     config = make_config()
     found = layer_angles([predictions] * 2, [tmp_path / "a.safetensors"] * 2, config)
-    assert found["vgg", "trained"] == pytest.approx([90, 180, 90] * 2)
+    assert found["vgg", "fc2", "trained"] == pytest.approx([90, 180, 90] * 2)
 
 
 def test_damaged_activations_are_named(tmp_path):

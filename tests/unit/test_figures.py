@@ -9,8 +9,12 @@ import pandas as pd
 import pytest
 
 from neuron_pruning.figures import (
+    LINES,
+    Curve,
+    Level,
     against_angle,
     angle_histogram,
+    banded_curves,
     confusion_matrix,
     learning_curves,
     own_names,
@@ -130,6 +134,66 @@ def test_against_angle_names_the_start_and_takes_any_number_of_angles():
     assert "7.5" in texts(against_angle(prunings((7.5,), (0,)), "accuracy (%)"))
     many = texts(against_angle(prunings(range(1, 91)), "accuracy (%)"))
     assert sum(text.isdigit() for text in many) < 25
+
+
+def curves(number=6, seeds=(0, 1), points=20):
+    x = np.arange(points)
+    return [
+        Curve(f"line {n}", pd.DataFrame({seed: 50 - n * x - seed for seed in seeds}, index=x), look)
+        for n, look in enumerate(LINES[:number])
+    ]
+
+
+def bands(svg):
+    """Colours of the filled areas."""
+    return re.findall(r"fill: var\(--(\w+)\); (?:fill-)?opacity: 0\.13", svg)
+
+
+def test_curves_have_a_band_where_there_are_several_seeds():
+    names = ("removed of 20 units", "test accuracy (%)")
+    several = banded_curves(curves(2), names, [0, 10, 20])
+    assert bands(several) == ["first", "second"]
+    assert bands(banded_curves(curves(2, (0,)), names, [0, 10, 20])) == []
+    assert {"line 0", "line 1", "0", "10", "20", *names} <= set(texts(several))
+
+
+def test_curves_show_the_mean_of_the_seeds():
+    both = banded_curves(curves(1, (0, 2)), ("x", "y"), [0, 20])
+    alone = banded_curves(curves(1, (1,)), ("x", "y"), [0, 20])
+    assert count_lines(both, "first", 1.5) == count_lines(alone, "first", 1.5) == 2  # with legend
+
+
+def test_curves_differ_without_colour():
+    dashes = {str(look["linestyle"]) for look in LINES}
+    assert len(dashes) == len({look["marker"] for look in LINES}) == len(LINES) >= 6
+    svg = banded_curves(curves(), ("x", "y"), [0, 20])
+    styles = re.findall(r'<path [^>]*style="([^"]*stroke-width: 1.5[^"]*)"', svg)
+    patterns = [re.findall(r"stroke-dasharray: ([\d.,]+)", style) for style in styles]
+    assert len({tuple(pattern) for pattern in patterns}) == len(LINES)
+
+
+def test_curves_that_coincide_show_their_own_markers():
+    same = [Curve(curve.label, curves(1, (0,))[0].values, curve.look) for curve in curves()]
+    svg = banded_curves(same, ("x", "y"), [0, 20])
+    uses = re.findall(r'<use [^>]*x="([\d.]+)" y="[\d.]+" style="fill: var\(--(\w+)\)', svg)
+    places = [{x for x, colour in uses if colour == name} for name in ("first", "second")]
+    legend = set.intersection(*({x for x, colour in uses if colour == c} for _, c in uses))
+    assert len(legend) == 1 and all(len(found) >= 3 for found in places)
+    assert places[0] & places[1] == legend
+
+
+@pytest.mark.parametrize("points", [1, 2, 3])
+def test_curves_of_few_points(points):
+    svg = banded_curves(curves(points=points), ("x", "y"), [0, 1, 2])
+    assert svg.count("<use") >= 6
+
+
+def test_levels_are_dotted_and_named():
+    levels = [Level("one point below", 40.0), Level("largest class", 15.0, in_legend=False)]
+    svg = banded_curves(curves(1), ("x", "y"), [0, 20], levels)
+    assert {"one point below", "largest class"} <= set(texts(svg))
+    dotted = re.findall(r"stroke-dasharray: [^;]+; [^\"]*var\(--muted\)", svg)
+    assert len(dotted) == 3  # two levels and the one of the legend
 
 
 def test_pair_angles_counts_every_pair_once():

@@ -12,7 +12,8 @@ import pytest
 from safetensors.numpy import load_file
 
 RUN = "model~alexnet/learning_rate~0.001/batch_size~16/seed~0"
-TABLES = {"table1", "table_classes", "table4"}
+TABLES = {"table1", "table_classes", "table4", "table5", "table6"}
+SWEPT = {"distinctiveness", "karnin", "torch_pruning_magnitude", "random"}
 
 
 def results(finished):
@@ -20,7 +21,7 @@ def results(finished):
 
 
 def test_every_table_in_every_format(finished):
-    for number in (1, 2, 3, 4):
+    for number in (1, 2, 3, 4, 5, 6):
         for suffix in ("parquet", "csv", "md", "tex", "html"):
             path = results(finished) / "tables" / f"table{number}.{suffix}"
             assert path.stat().st_size > 100, path
@@ -66,7 +67,7 @@ def test_table4_counts_what_the_prunings_removed(finished):
     assert table["angle"].tolist() == [15, 10, 5] * 4
     assert table["state"].tolist() == ["trained"] * 6 + ["untrained"] * 6
     for row in table.itertuples():
-        pattern = f"pruned/model~{row.model}/*/*/*/state~{row.state}/angle~{row.angle:g}"
+        pattern = f"pruned/model~{row.model}/*/*/*/state~{row.state}/*/amount~{row.angle:g}"
         files = results(finished).glob(f"{pattern}/metrics.parquet")
         frame = pd.concat([pd.read_parquet(path) for path in files])
         removed = frame["units_before"] - frame["units_after"]
@@ -89,7 +90,8 @@ def test_pruned_networks_are_written_smaller_and_predict_what_the_table_says(fin
     test = (split["part"] == "test").to_numpy()
     truth = split["label"].astype("category").cat.codes.to_numpy()
     for angle in (15, 10, 5):
-        folder = results(finished) / "pruned" / run / "state~trained" / f"angle~{angle}"
+        folder = results(finished) / "pruned" / run / "state~trained"
+        folder = folder / "technique~distinctiveness" / f"amount~{angle}"
         row = pd.read_parquet(folder / "metrics.parquet").iloc[0]
         units = pd.read_parquet(folder / "units.parquet")
         assert units["angle"].eq(angle).all()
@@ -138,6 +140,8 @@ def test_every_job_is_mirrored_once(finished):
     wanted = {"make_faces": 1, "prepare_dataset": 1, "split_dataset": 2, "initialise": 4}
     wanted |= {"train": 6, "evaluate": 10, "select_hyperparameters": 1, "prune": 12}
     wanted |= {"prune_untrained": 12, "table1": 1, "table_classes": 2, "table4": 1}
+    wanted |= {"sweep_technique": 28, "score_peers": 8, "compare_compensations": 16}
+    wanted |= {"table5": 1, "table6": 1}
     assert {rule: rules.get(rule) for rule in wanted} == wanted
     train = next(r for r in runs if r.data.tags["rule"] == "train")
     assert {"seed", "git_commit", "device", "experiment", "wildcard.model"} <= set(train.data.tags)
@@ -174,16 +178,33 @@ def test_a_second_run_finds_nothing_to_do(finished):
         ({"tracking": {"uri": None}}, {}),
         ({"seeds": [0]}, {"select_hyperparameters": 1, "table1": 1}),
         (
-            {"pruning": {"compensation": "none"}},
-            {"prune": 12, "prune_untrained": 12, "table4": 1},
+            {"pruning": {"techniques": {"distinctiveness": {"compensation": "none"}}}},
+            {"prune": 12, "prune_untrained": 12, "table4": 1, "sweep_technique": 8, "table5": 1},
+        ),
+        (
+            {"pruning": {"compared": [*sorted(SWEPT), "l2"]}},
+            {"sweep_technique": 8, "table5": 1},
+        ),
+        (
+            {"pruning": {"compensations": ["none", "add", "lstsq"]}},
+            {"compare_compensations": 8, "table6": 1},
+        ),
+        (
+            {"pruning": {"fine_tuning": {"epochs": 1}}},
+            {"fine_tune": 24, "prune_untrained": 12, "table4": 1},
         ),
     ],
-    ids=["angle", "learning rate", "epochs", "seeds", "tracking", "fewer seeds", "compensation"],
+    ids=[
+        *("angle", "learning rate", "epochs", "seeds", "tracking", "fewer seeds", "compensation"),
+        *("technique added", "compensation added", "fine-tuning"),
+    ],
 )
 def test_a_changed_value_reruns_only_what_depends_on_it(finished, overlay, rerun):
     """Jobs behind the selection appear once it has been made again: all but those count."""
     found = finished.dry_run(overlay)
-    behind_selection = {"table_classes", "table4", "build_report", "prune", "prune_untrained"}
+    behind_selection = {"table_classes", "build_report", "prune", "prune_untrained"}
+    behind_selection |= {"table4", "table5", "table6", "sweep_technique", "score_peers"}
+    behind_selection |= {"compare_compensations"}
     if "select_hyperparameters" in rerun:
         found = {rule: n for rule, n in found.items() if rule not in behind_selection}
     found.pop("build_report", None)
@@ -208,7 +229,9 @@ def test_a_changed_module_reruns_its_dependents(finished, tmp_path):
     module.write_text(module.read_text() + "\n# changed\n")
     found = project.dry_run()
     found.pop("build_report", None)
-    assert found == {"prune": 12, "prune_untrained": 12, "table4": 1}
+    tables = dict.fromkeys(["table4", "table5", "table6"], 1)
+    pruned = {"prune": 12, "prune_untrained": 12}
+    assert found == {**pruned, "sweep_technique": 28, "compare_compensations": 16, **tables}
     module = folder / "scripts" / "neuron_pruning" / "tables.py"
     module.write_text(module.read_text() + "\n# changed\n")
     assert set(project.dry_run()) >= TABLES
@@ -240,3 +263,124 @@ def test_a_checkpoint_of_another_config(finished, tmp_path):
     assert "does not belong to this config (recipe: other instead of" in ran.stderr
     others = folder.glob("results/tiny/evaluations/**/seed~1/**/metrics.parquet")
     assert len(list(others)) == 5
+
+
+def test_a_changed_technique_reruns_its_own_sweeps(finished, tmp_path):
+    folder = shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
+    methods = folder / "scripts" / "neuron_pruning" / "methods"
+    module = methods / "random_removal.py"
+    module.write_text(module.read_text() + "\n# changed\n")
+    found = type(finished)(folder).dry_run()
+    found.pop("build_report", None)
+    assert found == {"sweep_technique": 8, "table5": 1, "table6": 1}
+
+
+def test_a_new_technique_is_a_file_and_a_line(finished, tmp_path):
+    """As docs/TECHNIQUES.md shows it: nothing else is made again."""
+    folder = shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
+    methods = folder / "scripts" / "neuron_pruning" / "methods"
+    (methods / "bias_size.py").write_text(
+        '"""Size of the bias."""\n\nimport numpy as np\n\n'
+        "from neuron_pruning.layers import Layer\n"
+        "from neuron_pruning.methods.technique import Scores\n\n\n"
+        "def bias_size(layer: Layer) -> Scores:\n"
+        '    """The smallest bias goes first."""\n'
+        "    return np.abs(layer.into.bias)\n"
+    )
+    registry = methods / "__init__.py"
+    text = registry.read_text().replace("    badness,\n", "    badness,\n    bias_size,\n")
+    line = "        by_score(badness.badness, largest=True),\n"
+    registry.write_text(text.replace(line, f"{line}        by_score(bias_size.bias_size),\n"))
+    project = type(finished)(folder)
+    overlay = {"pruning": {"compared": [*sorted(SWEPT), "bias_size"]}}
+    found = project.dry_run(overlay)
+    found.pop("build_report", None)
+    assert found == {"sweep_technique": 8, "table5": 1}
+    ran = project.run("results/tiny/tables/table5.md", overlay=overlay)
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    assert "bias_size" in (folder / "results/tiny/tables/table5.md").read_text()
+
+
+def test_sweeps_hold_every_technique_and_agree_with_the_written_networks(finished):
+    found = list(results(finished).glob("sweeps/**/*.parquet"))
+    assert len(found) == 28
+    points = pd.concat([pd.read_parquet(path) for path in found])
+    assert set(points["technique"]) == SWEPT
+    assert points.groupby("technique")["draw"].max()["random"] == 2
+    pruned = results(finished).glob("pruned/**/metrics.parquet")
+    rows = pd.concat([pd.read_parquet(path) for path in pruned])
+    own = (points["technique"] == "distinctiveness") & (points["compensation"] == "add")
+    keys = ["model", "learning_rate", "seed", "state", "angle"]
+    both = rows.merge(points[own], on=keys, suffixes=("", "_swept"))
+    assert len(both) == 24
+    assert (both["units_before"] - both["units_after"] == both["removed"]).all()
+    np.testing.assert_allclose(both["test_loss_after"], both["test_loss"], atol=1e-5)
+    np.testing.assert_allclose(both["agreement"], both["agreement_swept"])
+
+
+def test_table5_ranks_and_compares_with_random_removal(finished):
+    table = pd.read_parquet(results(finished) / "tables" / "table5.parquet")
+    assert set(table["technique"]) == {*SWEPT, "majority class"}
+    assert set(table["removed"]) == {2, 10, 18}
+    random = table[table["technique"] == "random"]
+    assert (random["difference_mean"] == 0).all() and (random["seeds"] == 2).all()
+    ranks = table[table["rank"].notna()].drop_duplicates(["model", "state", "rank"])
+    for _, rows in ranks.groupby(["model", "state"]):
+        scores = rows.sort_values("rank")["score"]
+        assert scores.is_monotonic_decreasing
+
+
+def test_table6_has_every_compensation_without_and_with_training(finished):
+    table = pd.read_parquet(results(finished) / "tables" / "table6.parquet")
+    assert set(table["compensation"]) == {"none", "add"}
+    assert set(table["fine_tuning"]) == {0, 2} and set(table["angle"]) == {45, 15}
+    assert (table[table["compensation"] == "none"]["difference_mean"] == 0).all()
+
+
+def test_a_cut_network_is_smaller_faster_to_say_and_exported(finished, tmp_path):
+    folder = shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
+    project = type(finished)(folder)
+    cells = pd.read_parquet(results(finished) / "selection.parquet")
+    cell = cells[cells["selected"] & (cells["model"] == "alexnet")].iloc[0]
+    run = f"model~alexnet/learning_rate~{cell['learning_rate']}/batch_size~16/seed~0"
+    cut = {"technique": "distinctiveness_mean", "amount": 80, "layers": ["conv6", "fc1", "fc2"]}
+    target = f"results/tiny/cuts/{run}/state~trained/cut~mine/measured.parquet"
+    ran = project.run(target, overlay={"pruning": {"cuts": {"mine": cut}}})
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    rows = pd.read_parquet(folder / target)
+    assert rows["images"].tolist() == [1, 4] and (rows["median_after"] > 0).all()
+    assert (rows["parameters_after"] < rows["parameters_before"]).all()
+    assert (rows["file_bytes_after"] < rows["file_bytes_before"]).all()
+    assert (rows["onnx_difference"] < 1e-4).all()
+    assert (folder / target).with_name("network.onnx").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("trains", ["behind", "network"])
+def test_written_networks_can_learn_further(finished, tmp_path, trains):
+    folder = shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
+    project = type(finished)(folder)
+    run = "model~vgg/learning_rate~0.001/batch_size~16/seed~0/state~trained"
+    place = f"results/tiny/fine_tuned/{run}/technique~distinctiveness/amount~15"
+    overlay = {"pruning": {"fine_tuning": {"epochs": 2, "trains": trains}}}
+    ran = project.run(f"{place}/metrics.parquet", overlay=overlay)
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    before = pd.read_parquet(folder / place.replace("fine_tuned", "pruned") / "metrics.parquet")
+    after = pd.read_parquet(folder / place / "metrics.parquet")
+    assert after["fine_tuning"].item() == 2 and before["fine_tuning"].item() == 0
+    assert after["test_loss_after"].item() != before["test_loss_after"].item()
+    assert after["units_after"].item() == before["units_after"].item()
+
+
+def test_several_layers_at_once(finished, tmp_path):
+    folder = shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
+    project = type(finished)(folder)
+    run = "model~vgg/learning_rate~0.001/batch_size~16/seed~0/state~untrained"
+    target = f"results/tiny/pruned/{run}/technique~l2/amount~2/metrics.parquet"
+    overlay = {"models": {"vgg": {"pruned_layer": ["fc1", "fc3"]}}, "pruning": {"written": ["l2"]}}
+    ran = project.run(target, overlay=overlay)
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    row = pd.read_parquet(folder / target).iloc[0]
+    assert row["layer"] == "fc1+fc3" and row["count"] == 2
+    assert (row["units_before"], row["units_after"]) == (84, 80)
+    units = pd.read_parquet(folder / target.replace("metrics", "units"))
+    assert units["pruned_layer"].tolist() == ["fc1", "fc1", "fc3", "fc3"]

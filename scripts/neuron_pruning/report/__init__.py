@@ -1,0 +1,1 @@
+"""The report page: what earlier stages found, as facts, tables, charts and sentences."""

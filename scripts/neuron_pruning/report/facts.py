@@ -1,0 +1,139 @@
+"""What ran, in words and numbers."""
+
+import json
+import platform
+from collections.abc import Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from neuron_pruning.report.results import Results
+from neuron_pruning.tables import percent
+
+PACKAGES = (
+    "snakemake",
+    "torch",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "safetensors",
+    "mlflow",
+    "matplotlib",
+    "jinja2",
+)
+RUN = ["model", "learning_rate", "batch_size", "seed"]
+
+
+def recipe_text(recipe: Mapping[str, Any]) -> str:
+    """A recipe in a sentence."""
+    normalisations = {
+        "none": "no normalisation",
+        "batch": "batch normalisation in the convolutions",
+    }
+    schemes = {
+        "default": "PyTorch's default weights",
+        "centred": "sigmoid layers that start centred",
+        "standardised": "every unit standardised on training images at the start",
+    }
+    normalisation, scheme = recipe["normalisation"], recipe["initialisation"]["scheme"]
+    parts = [normalisations.get(normalisation, normalisation), schemes.get(scheme, scheme)]
+    return ", ".join([*parts, optimiser_text(recipe["optimiser"])])
+
+
+def optimiser_text(optimiser: Mapping[str, Any]) -> str:
+    """An optimiser and what it does beyond its name."""
+    limits = {"fully connected": "linear_fan_in", "convolution": "convolution_fan_in"}
+    scaled = [
+        f"{layers} weights with more than {optimiser[key]:g} inputs"
+        for layers, key in limits.items()
+        if optimiser.get(key)
+    ]
+    extras = [
+        f"smaller steps for {' and for '.join(scaled)}" if scaled else "",
+        "centred gradients" if optimiser.get("centred_gradients") else "",
+        f"{optimiser.get('warmup_steps')} steps of warm-up"
+        if optimiser.get("warmup_steps")
+        else "",
+        "a cosine schedule" if optimiser.get("schedule") == "cosine" else "",
+    ]
+    name = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"}.get(optimiser["name"])
+    listed = " and ".join(filter(None, extras))
+    return f"{name} with {listed}" if listed else str(name)
+
+
+def config_text(config: Mapping[str, Any]) -> str:
+    """The configuration as YAML, short lists and mappings on one line."""
+    unshared = json.loads(json.dumps(config))  # else YAML writes a list met twice as a reference
+    return yaml.safe_dump(
+        unshared, sort_keys=False, allow_unicode=True, width=90, default_flow_style=None
+    )
+
+
+def data_facts(results: Results) -> dict[str, Any]:
+    """Numbers about the data that the top of the page quotes."""
+    seeds = results.predictions["seed"].unique()
+    first = results.predictions[results.predictions["seed"] == seeds[0]]
+    images = first.drop_duplicates("position")
+    return {
+        "images": len(images),
+        "test_images": int((images["part"] == "test").sum()),
+        "classes": len(results.classes),
+        "seeds": len(seeds),
+        "untrained": "untrained" in set(results.predictions["state"]),
+        "largest_class": percent(results.largest_class),
+        "drawn": results.config["dataset"]["path"] is None,
+        "fine_tuning": int(results.pruned["fine_tuning"].max()),
+    }
+
+
+def run_facts(history: pd.DataFrame, benchmarks: Path, commit: str) -> Iterator[tuple[str, str]]:
+    """What a reader needs to run the same again, as names and values."""
+    runs = history.drop_duplicates(RUN)
+    yield "Commit of the workflow", commit.replace("+", ", with changes since")
+    yield "Python", platform.python_version()
+    yield "Packages", ", ".join(installed_packages())
+    yield "Device of the trainings", ", ".join(sorted(set(history["device"])))
+    seconds = history["seconds"].sum()
+    yield "Training", f"{len(runs)} runs, {duration(seconds)} in training passes"
+    stages = job_seconds(benchmarks)
+    if stages:
+        total = sum(spent for _, spent in stages.values())
+        listed = ", ".join(f"{s} {duration(spent)} ({n})" for s, (n, spent) in stages.items())
+        yield (
+            "Time of all measured jobs",
+            f"{duration(total)}: {listed}; number of jobs in brackets",
+        )
+
+
+def installed_packages() -> Iterator[str]:
+    """Name and version of what the results depend on; nothing is imported for it."""
+    for package in PACKAGES:
+        try:
+            yield f"{package} {version(package)}"
+        except PackageNotFoundError:
+            yield f"{package} not installed"
+
+
+def job_seconds(benchmarks: Path) -> dict[str, tuple[int, float]]:
+    """Number of jobs and their seconds by stage, from Snakemake's measurements."""
+    stages: dict[str, tuple[int, float]] = {}
+    for file in sorted(benchmarks.rglob("*.jsonl")):
+        stage = file.relative_to(benchmarks).parts[0].removesuffix(".jsonl")
+        if stage == "build_report":  # this job: an earlier page would change the next one
+            continue
+        jobs, seconds = stages.get(stage, (0, 0.0))
+        lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        stages[stage] = (jobs + 1, seconds + sum(float(line["s"]) for line in lines))
+    return dict(sorted(stages.items(), key=lambda item: -item[1][1]))
+
+
+def duration(seconds: float) -> str:
+    """``2 h 5 min``, ``3 min 20 s`` or ``12 s``."""
+    whole = round(seconds)
+    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,0 +1,51 @@
+"""From the figures and texts to the page."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from neuron_pruning.report.facts import config_text, data_facts, recipe_text, run_facts
+from neuron_pruning.report.panels import figures
+from neuron_pruning.report.questions import questions
+from neuron_pruning.report.results import Results
+from neuron_pruning.report.samples import samples
+from neuron_pruning.report.summaries import model_summary
+
+
+def page_context(
+    results: Results,
+    array: Path,
+    benchmarks: Path,
+    commit: str,
+    tables: Sequence[Mapping[str, Any]],
+    audit: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """All that the template shows."""
+    config = results.config
+    return {
+        "config": config,
+        "config_text": config_text(config),
+        "recipe_text": recipe_text(config["recipes"][config["recipe"]]),
+        "data": data_facts(results),
+        "models": [model_summary(results, model) for model in results.models],
+        "facts": list(run_facts(results.history, benchmarks, commit)),
+        "tables": tables,
+        "figures": figures(results),
+        "questions": questions(results),
+        "audit": audit,
+        "samples": list(samples(results, array)),
+    }
+
+
+def render(template: Path, context: Mapping[str, Any]) -> str:
+    """The page; every text from the data is escaped, charts alone are not."""
+    environment = Environment(
+        loader=FileSystemLoader(template.parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template.name).render(context)

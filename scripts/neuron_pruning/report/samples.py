@@ -1,0 +1,67 @@
+"""Test images with what the networks answer."""
+
+import base64
+import io
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+
+from neuron_pruning.report.results import Results, display_name
+
+THUMBNAIL = (240, 192)  # pixels at most: sharp at the size shown, a few kB each
+
+
+def samples(results: Results, array: Path) -> Iterator[dict[str, Any]]:
+    """Test images of the first seed with what each trained network answers."""
+    rows = results.predictions
+    first = rows[
+        (rows["seed"] == rows["seed"].iloc[0])
+        & (rows["part"] == "test")
+        & (rows["state"] == "trained")
+    ]
+    images = first.drop_duplicates("position").set_index("position")["label"]
+    pixels = np.load(array, mmap_mode="r")
+    for position in spread_over_classes(images, results.config["report"]["sample_images"]):
+        answers = first[first["position"] == position]
+        yield {
+            "image": answers["image"].iloc[0],
+            "label": images[position],
+            "data": thumbnail(pixels[position]),
+            "answers": [answer(row) for row in answers.to_dict("records")],
+        }
+
+
+def spread_over_classes(labels: pd.Series, number: int) -> list[int]:
+    """Positions in turns over the classes, each class from its first image to its last.
+
+    Args:
+        labels: class by position.
+        number: how many; fewer where there are fewer images.
+    """
+    turn = labels.groupby(labels).cumcount()
+    order = pd.DataFrame({"turn": turn, "label": labels}).sort_values(["turn", "label"])
+    return sorted(order.index[:number], key=lambda position: (labels[position], position))
+
+
+def answer(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What one network says of one image."""
+    return {
+        "model": display_name(row["model"]),
+        "predicted": row["predicted"],
+        "probability": f"{100 * row['p_' + row['predicted']]:.0f} %",
+        "right": row["predicted"] == row["label"],
+    }
+
+
+def thumbnail(pixels: NDArray[np.uint8]) -> str:
+    """JPEG of an image, height x width x 3, as a data URI."""
+    image = Image.fromarray(np.asarray(pixels))
+    image.thumbnail(THUMBNAIL)
+    buffer = io.BytesIO()
+    image.save(buffer, format="JPEG", quality=82)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
