@@ -41,6 +41,7 @@ bench: .venv/installed
 	$(BIN)/python -m benchmarks.training --repeats $(REPEATS)
 	$(BIN)/python -m benchmarks.jobs
 	$(BIN)/python -m benchmarks.streaming
+	$(BIN)/python -m benchmarks.pruning
 	$(BIN)/python -m benchmarks.profile imports
 
 bench-gpu: .venv/installed
