@@ -58,8 +58,8 @@ rule compare_compensations:
         network=network_of,
         about=about_network,
         activations=f"{EVALUATION}/activations.safetensors",
-        code=code_of("compare_compensations"),
-        technique_code="scripts/neuron_pruning/methods/distinctiveness.py",
+        code=code_of_technique("compare_compensations", "distinctiveness"),
+        random_code="scripts/neuron_pruning/methods/random_removal.py",
     output:
         points=f"{ROOT}/compensations/{ON_LAYER}/compensation~{{compensation}}.parquet",
     log:

@@ -11,13 +11,15 @@ def code_of(script):
     return closure(SCRIPTS / f"{script}.py")
 
 
-def code_of_technique(script):
+def code_of_technique(script, label=None):
     """Input function: the same, and the files of the one technique that a job runs."""
 
     def files(wildcards):
         names = dict(wildcards.items())
-        label = names.get("technique") or PRUNE["cuts"][names["cut"]]["technique"]
-        technique = find_technique(TECHNIQUES[label]["name"])
+        run = (
+            label or names.get("technique") or PRUNE["cuts"][names["cut"]]["technique"]
+        )
+        technique = find_technique(TECHNIQUES[run]["name"])
         own = SCRIPTS.joinpath(*technique.module.split(".")).with_suffix(".py")
         return sorted({*code_of(script), relative(own), *closure(own)})
 
@@ -127,7 +129,7 @@ def pruned_metrics(wildcards):
         for label in PRUNE["written"]
         for pattern in expand(
             f"{folder}/metrics.parquet",
-            state=STATES,
+            state=[state for state in STATES if comparable(label, state)],
             technique=label,
             amount=amounts_of(label),
             allow_missing=True,
@@ -202,11 +204,6 @@ def sweep_points(wildcards):
             technique=[label for label in COMPARED if comparable(label, state)],
         )
     ]
-
-
-def random_points(wildcards):
-    """Sweeps of random removal."""
-    return on_selected_layers("sweeps", "technique~random.parquet", state=STATES)
 
 
 def compensation_points(wildcards):

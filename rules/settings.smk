@@ -159,8 +159,18 @@ def sweep_settings(wildcards):
         layer=wildcards.layer,
         label=wildcards.technique,
         technique=TECHNIQUES[wildcards.technique],
-        sweep_settings=dict(**PRUNE["sweep"], counts=PRUNE["counts"]),
+        sweep_settings=amounts_to_sweep(TECHNIQUES[wildcards.technique]),
     )
+
+
+def amounts_to_sweep(technique):
+    """What of the config's sweep a technique heeds: a change of the rest is none for it."""
+    sweep = dict(**PRUNE["sweep"], counts=PRUNE["counts"])
+    if technique["amount"] != "angle":
+        sweep["step"] = None
+    if "draw" not in technique["settings"]:
+        sweep["draws"] = 1
+    return sweep
 
 
 def compensation_settings(wildcards):
@@ -174,6 +184,7 @@ def compensation_settings(wildcards):
         compensation=wildcards.compensation,
         angles=PRUNE["compared_angles"],
         epochs=sorted({0, FINE_TUNING["compared_epochs"]}),
+        draws=PRUNE["sweep"]["draws"],
         training=run_training(),
     )
 

@@ -104,6 +104,7 @@ rule table5:
         settings=dict(
             caption="Techniques at equal numbers of removed units.",
             counts=PRUNE["counts"],
+            draws=PRUNE["sweep"]["draws"],
         ),
     message:
         "Table 5"
@@ -114,7 +115,6 @@ rule table5:
 rule table6:
     input:
         points=compensation_points,
-        random=random_points,
         code=code_of("table6"),
     output:
         table=f"{ROOT}/tables/table6.parquet",

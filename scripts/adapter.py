@@ -14,7 +14,7 @@ from typing import Any
 from neuron_pruning.errors import UserError
 from neuron_pruning.tracking import JobRecord, milliseconds, queue_record
 
-NOT_ARGUMENTS = {"code", "technique_code", "about"}  # inputs that only say when to run again
+NOT_ARGUMENTS = {"code", "random_code", "about"}  # inputs that only say when to run again
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """One network and one compensation at every angle, without and with further training."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,14 @@ import pyarrow as pa
 
 from adapter import Mirrored, run_job
 from neuron_pruning.architectures import with_classes
-from neuron_pruning.checkpoints import Checkpoint, check_belongs, load_checkpoint
+from neuron_pruning.checkpoints import Checkpoint
 from neuron_pruning.fine_tuning import fine_tune_behind
-from neuron_pruning.layers import describe_layer, preceding_name, record
-from neuron_pruning.measured import read_outputs
 from neuron_pruning.methods import find_technique
 from neuron_pruning.metrics import before_and_after
 from neuron_pruning.records import column, schema, write_rows
-from neuron_pruning.splits import Split, read_split
+from neuron_pruning.selections import Selection
+from neuron_pruning.splits import read_split
+from neuron_pruning.stored import StoredLayer, read_layer
 from neuron_pruning.surgery import prune_checkpoint
 from neuron_pruning.training import TrainingSettings
 from train import training_settings
@@ -32,6 +33,7 @@ POINTS_SCHEMA = schema(
     column("test_images", pa.int64(), "images of the test part", "images"),
     column("test_accuracy_before", pa.float64(), "share right before pruning"),
     column("test_accuracy_after", pa.float64(), "share right after it"),
+    column("random_accuracy", pa.float64(), "the same after random removal of as many units"),
     column("test_loss_before", pa.float64(), "mean cross-entropy before pruning", "nats"),
     column("test_loss_after", pa.float64(), "mean cross-entropy after it", "nats"),
     column("agreement", pa.float64(), "share of test images with the unpruned answer"),
@@ -53,51 +55,66 @@ def compare_compensations(
     compensation: str,
     angles: list[float],
     epochs: list[int],
+    draws: int,
     training: dict[str, Any],
 ) -> Mirrored:
     """Write a row an angle and number of epochs; the layers behind the pruned one train."""
     parts = read_split(split)
     expected = with_classes(architecture, len(parts.classes))
-    check_belongs(network, expected, belongs)
-    reads = preceding_name(expected, layer)
-    last = expected.layer_names[-1]
-    outputs = read_outputs(activations, [reads, layer, last])
-    before = load_checkpoint(network, since=layer)
-    rows, test = parts.positions("train"), parts.positions("test")
-    view = describe_layer(before, layer, record(outputs, expected, layer, rows, parts.truth))
+    stored = read_layer(network, activations, parts, expected, belongs, layer, (), keys["seed"])
+    chosen = find_technique(technique["name"]).prepared(stored.layer, **technique["settings"])
     settings = training_settings(training, keys)
-    prepared = find_technique(technique["name"]).prepared(view, **technique["settings"])
-    found = []
-    for angle in sorted(angles, reverse=True):
-        selection = prepared(angle)
-        after = prune_checkpoint(before, view, selection, compensation)
-        for count in epochs:
-            tuned = further(after, layer, outputs[reads], parts, replace(settings, epochs=count))
-            answers = tuned.logits_from(layer, outputs[reads][test])
-            found.append(
-                {
-                    "angle": angle,
-                    "fine_tuning": count,
-                    "removed": len(selection.removals),
-                    **before_and_after(outputs[last][test], answers, parts.truth[test]),
-                }
-            )
+    rows = [
+        {"angle": angle, "fine_tuning": count, **figures}
+        for angle in sorted(angles, reverse=True)
+        for count in epochs
+        for figures in measure(
+            stored, chosen(angle), compensation, replace(settings, epochs=count), draws
+        )
+    ]
     every = {**keys, "state": state, "layer": layer, "compensation": compensation}
-    write_rows(points, found, POINTS_SCHEMA, {**every, "units": view.units})
+    write_rows(points, rows, POINTS_SCHEMA, {**every, "units": stored.layer.units})
     return Mirrored()
 
 
-def further(
-    after: Checkpoint,
-    layer: str,
-    inputs: np.ndarray,
-    parts: Split,
+def measure(
+    stored: StoredLayer,
+    selection: Selection,
+    compensation: str,
     settings: TrainingSettings,
-) -> Checkpoint:
-    """The network after so many epochs."""
-    rows = parts.positions("train")
-    said = after.said(layer, inputs[rows])
-    return fine_tune_behind(after, layer, said, parts.truth[rows], settings)
+    draws: int,
+) -> Iterator[dict[str, Any]]:
+    """Figures of one pruned network, and of random removal of as many units treated alike.
+
+    Where random removal cannot have the compensation it goes without.
+    """
+    test, random = stored.test, find_technique("random")
+    before = stored.layer.logits(test.activations)
+    answers = pruned_answers(stored, selection, compensation, settings)
+    fitting = compensation if random.refusal(compensation) is None else "none"
+    count = len(selection.removals)
+    by_chance = [
+        pruned_answers(stored, random.select(stored.layer, count, draw=draw), fitting, settings)
+        for draw in range(draws)
+    ]
+    yield {
+        "removed": count,
+        "random_accuracy": float(
+            np.mean([(found.argmax(axis=1) == test.truth).mean() for found in by_chance])
+        ),
+        **before_and_after(before, answers, test.truth),
+    }
+
+
+def pruned_answers(
+    stored: StoredLayer, selection: Selection, compensation: str, settings: TrainingSettings
+) -> np.ndarray:
+    """Logits of the test patterns after pruning and so many epochs."""
+    layer = stored.layer
+    after: Checkpoint = prune_checkpoint(stored.checkpoint, layer, selection, compensation)
+    said = after.said(layer.name, layer.inputs)
+    tuned = fine_tune_behind(after, layer.name, said, layer.truth, settings)
+    return tuned.logits_from(layer.name, stored.test.inputs)
 
 
 if "snakemake" in globals():

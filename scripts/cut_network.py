@@ -127,11 +127,11 @@ def cut_channels(
 ) -> tuple[Network, dict[str, Selection]]:
     """Convolutions one after the other, each as those in front leave it.
 
-    Similar channels are added to their survivors where the technique's compensation is ``add``;
-    no other compensation passes through a padded border.
+    Raises:
+        UserError: a compensation that does not pass through a padded border.
     """
     selections = {}
-    compensation = "add" if plan.technique["compensation"] == "add" else "none"
+    compensation = plan.technique["compensation"]
     for name in (layer for layer in layers if layer.startswith("conv")):
         scores = {}
         if plan.peer:

@@ -7,7 +7,13 @@ from typing import Any
 import numpy as np
 
 from adapter import Mirrored, run_job
-from neuron_pruning.checkpoints import FEATURES, Checkpoint, load_checkpoint, save_checkpoint
+from neuron_pruning.checkpoints import (
+    FEATURES,
+    Checkpoint,
+    check_belongs,
+    load_checkpoint,
+    save_checkpoint,
+)
 from neuron_pruning.devices import choose_device
 from neuron_pruning.evaluation import compute_activations
 from neuron_pruning.fine_tuning import fine_tune_behind, fine_tune_network
@@ -17,7 +23,7 @@ from neuron_pruning.networks import Network
 from neuron_pruning.records import read_rows, write_rows
 from neuron_pruning.splits import Split, read_split
 from neuron_pruning.training import TrainingSettings
-from prune import METRICS_SCHEMA, compared, pruned_answers
+from prune import METRICS_SCHEMA, PRUNING_KEYS, compared, pruned_answers
 from train import training_settings
 
 
@@ -38,6 +44,7 @@ def fine_tune(
     threads: int = 1,
 ) -> Mirrored:
     """Write the trained smaller network and its metrics."""
+    check_belongs(pruned, None, keys)
     parts, before = read_split(split), load_checkpoint(pruned)
     outputs = read_outputs(activations, [FEATURES, *before.architecture.layer_names])
     settings = replace(training_settings(training, keys), epochs=fine_tuning["epochs"])
@@ -49,7 +56,7 @@ def fine_tune(
     (row,) = read_rows(pruned_metrics)
     row.update(compared(outputs, answers, parts, before.architecture))
     row["fine_tuning"] = settings.epochs
-    about = {name: row[name] for name in ("state", "technique", "compensation", "layer", "angle")}
+    about = {name: row[name] for name in PRUNING_KEYS[:-1]}
     save_checkpoint(after, network, {**keys, **about, "fine_tuning": settings.epochs})
     write_rows(metrics, [row], METRICS_SCHEMA)
     return Mirrored(metrics={"test_accuracy_after": row["test_accuracy_after"]})

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from adapter import Mirrored, run_job
 from neuron_pruning.architectures import count_multiply_adds, count_parameters
+from neuron_pruning.checkpoints import check_belongs
 from neuron_pruning.devices import choose_device
 from neuron_pruning.export import compare_onnx, export_onnx
 from neuron_pruning.images import ImageReader, open_array
@@ -59,6 +60,8 @@ def measure_cut(
     threads: int = 1,
 ) -> Mirrored:
     """Write the ONNX file and a row a batch size."""
+    check_belongs(network, None, keys)
+    check_belongs(pruned, None, keys)
     before, after = load_network(network), load_network(pruned)
     export_onnx(after, exported)
     (row,) = read_rows(metrics)

@@ -38,6 +38,7 @@ PRUNING = (
     column("count", pa.int64(), "units to remove; none where there was a threshold"),
     column("fine_tuning", pa.int64(), "epochs of further training"),
 )
+PRUNING_KEYS = [field.name for field in PRUNING]
 METRICS_SCHEMA = schema(
     *PRUNING,
     column("units_before", pa.int64(), "units of the layers before pruning"),

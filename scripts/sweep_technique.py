@@ -8,12 +8,10 @@ import pyarrow as pa
 
 from adapter import Mirrored, run_job
 from neuron_pruning.architectures import with_classes
-from neuron_pruning.checkpoints import check_belongs, load_checkpoint
-from neuron_pruning.layers import describe_layer, preceding_name, record
-from neuron_pruning.measured import read_measured, read_outputs
 from neuron_pruning.methods import find_technique
 from neuron_pruning.records import column, schema, write_rows
 from neuron_pruning.splits import read_split
+from neuron_pruning.stored import read_layer
 from neuron_pruning.sweeps import SweepSettings, counts_up_to, sweep
 
 POINTS_SCHEMA = schema(
@@ -54,33 +52,17 @@ def sweep_technique(
     """Write a row an amount and compensation."""
     parts = read_split(split)
     expected = with_classes(architecture, len(parts.classes))
-    check_belongs(network, expected, belongs)
-    outputs = read_outputs(activations, [preceding_name(expected, layer), layer])
-    training, test = (
-        record(outputs, expected, layer, parts.positions(part), parts.truth)
-        for part in ("train", "test")
+    stored = read_layer(
+        network, activations, parts, expected, belongs, layer, measured, keys["seed"]
     )
-    view = describe_layer(
-        load_checkpoint(network, since=layer),
-        layer,
-        training,
-        read_measured(measured, layer),
-        keys["seed"],
-    )
-    always, most = sweep_settings["counts"], sweep_settings["most_counts"]
-    amounts = SweepSettings(
-        tuple(sweep_settings["compensations"]),
-        sweep_settings["step"],
-        counts_up_to(view.units, most, always),
-        sweep_settings["draws"],
-    )
+    units = stored.layer.units
     found = sweep(
-        view,
-        test,
+        stored.layer,
+        stored.test,
         find_technique(technique["name"]),
         technique["settings"],
         technique["compensation"],
-        amounts,
+        amounts(sweep_settings, units),
     )
     every = {
         **keys,
@@ -88,11 +70,21 @@ def sweep_technique(
         "layer": layer,
         "technique": label,
         "own": technique["compensation"],
-        "units": view.units,
-        "test_images": len(test.truth),
+        "units": units,
+        "test_images": len(stored.test.truth),
     }
     write_rows(points, map(asdict, found), POINTS_SCHEMA, every)
     return Mirrored()
+
+
+def amounts(settings: dict[str, Any], units: int) -> SweepSettings:
+    """Amounts to sweep over a layer of so many units."""
+    return SweepSettings(
+        tuple(settings["compensations"]),
+        settings["step"],
+        counts_up_to(units, settings["most_counts"], settings["counts"]),
+        settings["draws"],
+    )
 
 
 if "snakemake" in globals():

@@ -45,6 +45,7 @@ def table5(
     table: Path,
     rendered: list[Path],
     counts: list[int],
+    draws: int,
     caption: str,
 ) -> Mirrored:
     """Write the table: all techniques and compensations in the files, the main ones displayed."""
@@ -54,11 +55,11 @@ def table5(
     rows = pd.concat([rows, majority_rows(rows, share)], ignore_index=True)
     first = found.iloc[0]
     text = (
-        f"Table 5. {caption} Test accuracy in percent after so many of {first['units']} units of "
-        f"{first['layer']} went, {over_seeds(rows['seeds'].max())}; in brackets the paired "
-        "difference in points from random removal (20 draws or as many as the config says) with "
-        "the same compensation, or none where random removal cannot have it. Free: units that go "
-        f"for less than one point. {first['test_images']} test images."
+        f"Table 5. {caption} Test accuracy in percent of {first['test_images']} test images after "
+        f"so many units went, {over_seeds(rows['seeds'].max())}; in brackets the paired difference "
+        f"in points from random removal ({draws} draws) with the same compensation, or with none "
+        "where random removal cannot have it. Free: units that go for less than one point. "
+        "Auxiliary fits its weights to the classes, which the others never do."
     )
     write_table(
         rows[TABLE_SCHEMA.names], display(rows, counts), text, TABLE_SCHEMA, table, rendered

@@ -45,16 +45,15 @@ TABLE_SCHEMA = schema(
 )
 
 
-def table6(
-    points: list[Path], random: list[Path], table: Path, rendered: list[Path], caption: str
-) -> Mirrored:
+def table6(points: list[Path], table: Path, rendered: list[Path], caption: str) -> Mirrored:
     """Write the table."""
     found = read_frame(points)
-    rows = compensation_table(found, read_frame(random))
+    rows = compensation_table(found)
     text = (
         f"Table 6. {caption} Test accuracy in percent of {found['test_images'].max()} images, "
         f"{over_seeds(rows['seeds'].max())}; in brackets the paired differences in points from no "
-        "compensation and from random removal of as many units."
+        "compensation and from random removal of as many units with the same compensation, or with "
+        "none where random removal cannot have it; both trained as long."
     )
     write_table(rows[TABLE_SCHEMA.names], display(rows), text, TABLE_SCHEMA, table, rendered)
     return Mirrored()

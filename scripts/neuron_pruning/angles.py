@@ -11,6 +11,11 @@ from neuron_pruning.errors import UserError
 
 Centring = Literal["half", "mean", "none"]
 
+ROUNDING = 1e-7  # relative, of float32
+NO_MIDDLE = (
+    "centring half subtracts the middle of a sigmoid's range, and a ReLU has no middle; use "
+    "centring mean, about each unit's own mean, or none"
+)
 SLACK = 1e-6  # how far rounding may carry a sigmoid beyond its range
 BLOCK = 512  # rows of the angle matrix computed at once: bounds the temporary memory
 
@@ -45,26 +50,31 @@ def centre(activations: NDArray[np.float64], centring: Centring = "half") -> NDA
     if centring not in get_args(Centring):
         raise UserError(f"centring must be one of {get_args(Centring)}, not {centring!r}")
     if centring == "half":
-        _check_sigmoid(activations)
+        check_sigmoid(activations, NO_MIDDLE)
         return activations - 0.5
     if centring == "mean":
         return activations - activations.mean(axis=0)
     return activations.copy()
 
 
-def _check_sigmoid(activations: NDArray[np.float64]) -> None:
-    """Refuse to centre by 0.5 what no sigmoid said.
+def check_sigmoid(activations: NDArray[np.float64], reason: str) -> None:
+    """Refuse what no sigmoid said; ``reason`` says who asks and what to do.
 
     Raises:
         UserError: values outside 0 to 1, as ReLU units have them.
     """
     low, high = float(activations.min()), float(activations.max())
     if low < -SLACK or high > 1.0 + SLACK:
-        raise UserError(
-            f"centring half subtracts the middle of a sigmoid's range, but these activations lie "
-            f"between {low:.3g} and {high:.3g}: a ReLU has no middle; use centring mean, about "
-            "each unit's own mean, or none"
-        )
+        raise UserError(f"these activations lie between {low:.3g} and {high:.3g}: {reason}")
+
+
+def is_flat(vectors: NDArray[np.float64], activations: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether columns are nothing but rounding beside the activations that they came from.
+
+    Recorded activations are float32: what is left of a constant unit has no direction.
+    """
+    own = np.linalg.norm(activations, axis=0)
+    return np.linalg.norm(vectors, axis=0) <= ROUNDING * np.maximum(own, np.finfo(float).tiny)
 
 
 def pairwise_angles(activations: ArrayLike, centring: Centring = "half") -> NDArray[np.float64]:

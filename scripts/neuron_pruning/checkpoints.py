@@ -142,14 +142,14 @@ def read_description(path: Path) -> tuple[Architecture, dict[str, Any]]:
         ) from error
 
 
-def check_belongs(path: Path, architecture: Architecture, keys: dict[str, Any]) -> None:
-    """Compare a checkpoint with what the config asks for.
+def check_belongs(path: Path, architecture: Architecture | None, keys: dict[str, Any]) -> None:
+    """Compare a checkpoint with what the config asks for; None: of whatever architecture.
 
     Raises:
         UserError: naming every key in which they differ.
     """
     found, provenance = read_description(path)
-    wanted = {**asdict(architecture), **keys}
+    wanted = {**(asdict(architecture) if architecture else {}), **keys}
     actual = {**asdict(found), **{key: provenance.get(key) for key in keys}}
     odd = [f"{k}: {actual[k]} instead of {wanted[k]}" for k in wanted if actual[k] != wanted[k]]
     if odd:

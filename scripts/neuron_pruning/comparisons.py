@@ -19,6 +19,13 @@ def per_seed(points: pd.DataFrame) -> pd.DataFrame:
     return found.reset_index()
 
 
+def _of_all_seeds(found: pd.DataFrame) -> pd.DataFrame:
+    """Without the numbers of units that a technique reaches on some seeds of a network alone."""
+    keys = [*NETWORK, "technique", "own", "compensation", "removed"]
+    seeds = found.groupby(keys)["seed"].transform("nunique")
+    return found[seeds == found.groupby(NETWORK)["seed"].transform("nunique")]
+
+
 def with_reference(found: pd.DataFrame) -> pd.DataFrame:
     """Beside every row the accuracy of random removal of as many units from the same network.
 
@@ -39,7 +46,7 @@ def ranking(points: pd.DataFrame, counts: Sequence[int]) -> pd.DataFrame:
 
     The rank goes by the mean accuracy over ``counts``; who cannot remove so many has none.
     """
-    found = with_reference(per_seed(points))
+    found = with_reference(_of_all_seeds(per_seed(points)))
     free = free_units(found)
     asked = found[found["removed"].isin(counts)]
     keys = [*NETWORK, "technique", "own", "compensation"]
@@ -80,40 +87,35 @@ def free_units(found: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(figures, columns=[*keys, "free_units"])
 
 
-def compensation_table(points: pd.DataFrame, random: pd.DataFrame) -> pd.DataFrame:
+AVERAGED = (
+    "removed",
+    "test_accuracy_before",
+    "test_accuracy_after",
+    "test_loss_after",
+    "agreement",
+    "difference",
+    "random_difference",
+)
+
+
+def compensation_table(points: pd.DataFrame) -> pd.DataFrame:
     """Rows of Table 6: figures by angle, compensation and further training.
 
     ``difference`` is to the compensation ``none`` of the same network, angle and training,
-    ``random_difference`` to random removal of as many units without compensation.
+    ``random_difference`` to random removal of as many units, trained as long.
     """
     keys = [*NETWORK, "angle", "fine_tuning", "seed"]
     bare = points[points["compensation"] == "none"][[*keys, "test_accuracy_after"]]
     bare = bare.rename(columns={"test_accuracy_after": "bare"})
     rows = points.merge(bare, how="left", on=keys)
-    bare_random = (random["technique"] == "random") & (random["compensation"] == "none")
-    chance = per_seed(random[bare_random])
-    chance = chance[[*NETWORK, "seed", "removed", "test_accuracy"]]
-    rows = rows.merge(
-        chance.rename(columns={"test_accuracy": "random"}),
-        how="left",
-        on=[*NETWORK, "seed", "removed"],
-    )
-    rows["difference"] = rows["test_accuracy_after"] - rows["bare"]
-    rows["random_difference"] = rows["test_accuracy_after"] - rows["random"]
-    averaged = (
-        "removed",
-        "test_accuracy_before",
-        "test_accuracy_after",
-        "test_loss_after",
-        "agreement",
-        "difference",
-        "random_difference",
-    )
+    after = rows["test_accuracy_after"]
+    rows["difference"] = after - rows["bare"]
+    rows["random_difference"] = after - rows["random_accuracy"]
     grouped = rows.groupby([*NETWORK, "units", "angle", "compensation", "fine_tuning"], sort=False)
     table = grouped.agg(
         seeds=("seed", "nunique"),
-        **{f"{name}_mean": (name, "mean") for name in averaged},
-        **{f"{name}_std": (name, "std") for name in averaged},
+        **{f"{name}_mean": (name, "mean") for name in AVERAGED},
+        **{f"{name}_std": (name, "std") for name in AVERAGED},
     ).reset_index()
     order = {name: place for place, name in enumerate(points["compensation"].unique())}
     table["place"] = table["compensation"].map(order)

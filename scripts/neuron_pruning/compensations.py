@@ -11,12 +11,16 @@ from typing import Literal
 
 import numpy as np
 
+from neuron_pruning.angles import check_sigmoid, is_flat
 from neuron_pruning.errors import UserError
 from neuron_pruning.layers import Layer, Matrix, Vector
 from neuron_pruning.selections import Removal, Selection
 
 # ASSUME: strength of ridge as a share of the mean square of the kept units; GRAIL leaves it open.
 RIDGE = 1e-3
+# ASSUME: directions of the kept units weaker than this share of the strongest are the rounding of
+# recorded activations: fitting them would put large weights on noise.
+NOISE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -79,9 +83,8 @@ def _add(weights: Weights, layer: Layer, removal: Removal) -> None:
 def _scaled(weights: Weights, layer: Layer, removal: Removal) -> None:
     """The survivor stands in with the best scale about 0.5: exact for any scaled clone."""
     gone, survivor = _said(layer, removal)
-    gone, survivor = gone - 0.5, survivor - 0.5
-    length = survivor @ survivor
-    scale = (survivor @ gone) / length if length > 0 else 0.0
+    check_sigmoid(gone, "scaled is about 0.5, the middle of a sigmoid; take affine")
+    scale = _slope(survivor - 0.5, gone - 0.5, survivor)
     weights.out[:, removal.partner] += scale * weights.out[:, removal.unit]
     weights.out_bias[:] += 0.5 * (1.0 - scale) * weights.out[:, removal.unit]
 
@@ -89,11 +92,16 @@ def _scaled(weights: Weights, layer: Layer, removal: Removal) -> None:
 def _affine(weights: Weights, layer: Layer, removal: Removal) -> None:
     """The survivor stands in with the best line ``alpha a + beta`` (NoiseOut, 2016)."""
     gone, survivor = _said(layer, removal)
-    centred = survivor - survivor.mean()
-    spread = centred @ centred
-    alpha = (centred @ gone) / spread if spread > 0 else 0.0
+    alpha = _slope(survivor - survivor.mean(), gone, survivor)
     weights.out[:, removal.partner] += alpha * weights.out[:, removal.unit]
     weights.out_bias[:] += (gone.mean() - alpha * survivor.mean()) * weights.out[:, removal.unit]
+
+
+def _slope(direction: Vector, wanted: Vector, said: Vector) -> float:
+    """Least squares factor of a direction; 0 of one that is but the rounding of what was said."""
+    if is_flat(direction[:, None], said[:, None])[0]:
+        return 0.0
+    return float(direction @ wanted / (direction @ direction))
 
 
 def _said(layer: Layer, removal: Removal) -> tuple[Vector, Vector]:
@@ -133,9 +141,9 @@ def _complement(weights: Weights, layer: Layer, removal: Removal, merge: Merge) 
     if not removal.together:
         (_scaled if merge is _add else merge)(weights, layer, removal)
         return
-    # ASSUME: a_j = 1 - a_i, so the pair's centred parts cancel (exactly if w_i = w_j) and
-    # 0.5 (w_i + w_j) is left: each of the two gives its half to the bias.
-    weights.out_bias[:] += 0.5 * weights.out[:, removal.unit]
+    # The parts of a pair that vary cancel, exactly if w_i = w_j and a_j = 1 - a_i; what is left
+    # is constant: each of the two gives its mean to the bias.
+    _own_mean(weights, layer, removal, merge)
 
 
 def _nobody(weights: Weights, layer: Layer, removal: Removal, merge: Merge | None = None) -> None:
@@ -166,7 +174,7 @@ def refit(layer: Layer, selection: Selection) -> Weights:
     triangle = layer.triangle
     # |Q R x - Q R y| = |R x - R y|: the fit needs only H + 1 rows.
     known, lost = triangle[:, [*kept, -1]], triangle[:, gone] @ weights.out[:, gone].T
-    factors = np.linalg.lstsq(known, lost, rcond=None)[0]
+    factors = np.linalg.lstsq(known, lost, rcond=NOISE)[0]
     weights.out[:, kept] += factors[:-1].T
     weights.out_bias[:] += factors[-1]
     return weights
@@ -182,6 +190,8 @@ def reconstruct(layer: Layer, selection: Selection) -> Weights:
     gram = layer.gram
     inner = gram[np.ix_(kept, kept)]
     penalty = RIDGE * np.trace(inner) / len(kept)
+    if penalty == 0.0:  # the kept units say nothing at all
+        return weights
     factors = np.linalg.solve(inner + penalty * np.eye(len(kept)), gram[kept]).T
     weights.out[:, kept] = layer.out.weight @ factors
     return weights

@@ -2,7 +2,7 @@
 
 import difflib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +98,21 @@ def _cross_checks(config: Mapping[str, Any]) -> Iterator[str]:
             cell["batch_size"] not in model["batch_sizes"]
         ):
             yield f"selection.fixed.{name}: {cell} is not in the grid of models.{name}"
+
+
+def _check_padding(
+    pruning: Mapping[str, Any], cut: Mapping[str, Any], layers: Sequence[str]
+) -> None:
+    """Refuse compensations that convolutions cannot have."""
+    choice = technique_choices(pruning).get(cut["technique"], {"compensation": "none"})
+    if any(layer.startswith("conv") for layer in layers) and (
+        choice["compensation"] not in ("none", "add")
+    ):
+        raise UserError(
+            f"{choice['compensation']} changes a bias or fits to one, which does not pass through "
+            f"the padded border of a convolution; give {cut['technique']} a label with the "
+            "compensation none or add"
+        )
 
 
 def _check_model(config: Mapping[str, Any], name: str) -> Iterator[str]:
@@ -197,6 +212,7 @@ def _check_cuts(config: Mapping[str, Any]) -> Iterator[str]:
     for name in config["run_models"]:
         for cut, given in config["pruning"]["cuts"].items():
             try:
-                cut_layers(config["models"][name], given, CONVOLUTIONS[name])
+                layers = cut_layers(config["models"][name], given, CONVOLUTIONS[name])
+                _check_padding(config["pruning"], given, layers)
             except UserError as error:
                 yield f"pruning.cuts.{cut} on {name}: {error}"

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neuron_pruning.angles import Centring, Pairs, centre, check_activations, pairs_within
+from neuron_pruning.angles import Centring, Pairs, centre, check_activations, is_flat, pairs_within
 from neuron_pruning.errors import UserError
 from neuron_pruning.groups import Groups, joint_removals
 from neuron_pruning.selections import Removal, Selection
@@ -159,7 +159,7 @@ def _flat_units(
     ASSUME: the paper names neither class; both come from Gedeon & Harris.
     """
     rms = np.sqrt((matrix**2).mean(axis=0))
-    constant = ~centred.any(axis=0) | (matrix.std(axis=0) < classes.constant_threshold)
+    constant = is_flat(centred, matrix) | (matrix.std(axis=0) < classes.constant_threshold)
     for unit in range(matrix.shape[1]):
         if alive.sum() == 1:
             return

@@ -88,7 +88,7 @@ def joint_removals(
         if rule == "lossless":
             alive[gone] = False
             yield Removal(gone, "group", members=others)
-        elif set(factors.values()) == {-1.0} and alive.sum() > len(others) + 1:
+        elif np.allclose(list(factors.values()), -1.0) and alive.sum() > len(others) + 1:
             for member in (gone, *others):
                 alive[member] = False
                 yield Removal(member, "group")

@@ -78,5 +78,12 @@ class Selection:
         return {rule: found[rule] for rule in RULES}
 
     def first(self, count: int) -> "Selection":
-        """The first ``count`` removals alone."""
-        return replace(self, removals=self.removals[:count])
+        """The first ``count`` removals alone; of a pair cut in half, one unit stays as partner."""
+        if count == len(self.removals):
+            return self
+        gone = {removal.unit for removal in self.removals[:count]}
+        removals = (
+            replace(removal, together=removal.together and removal.partner in gone)
+            for removal in self.removals[:count]
+        )
+        return replace(self, removals=tuple(removals), largest_similar_angle=None)

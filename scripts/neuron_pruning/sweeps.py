@@ -22,13 +22,13 @@ class SweepSettings:
 
     Attributes:
         compensations: what the rest gets in return, by name; ``own`` is the technique's.
-        step: between thresholds, degrees.
+        step: between thresholds, degrees; None for techniques that have none.
         counts: numbers of removed units.
         draws: of techniques that draw.
     """
 
     compensations: tuple[str, ...]
-    step: float
+    step: float | None
     counts: tuple[int, ...]
     draws: int
 
@@ -87,6 +87,7 @@ def selections(
         for count in settings.counts:
             yield None, prepared(count)
         return
+    assert settings.step is not None
     angles = np.arange(0.0, WIDEST + settings.step / 2, settings.step)
     # The widest first: narrower thresholds are cut from what it found.
     found = {angle: prepared(angle) for angle in angles[:0:-1].tolist()}

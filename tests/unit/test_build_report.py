@@ -164,6 +164,7 @@ def make_compensations(keys, angles):
             yield {**keys, "layer": "fc2", "compensation": compensation, "angle": float(angle),
                    "fine_tuning": 0, "units": UNITS, "removed": 2, "test_images": 8,
                    "test_accuracy_before": 0.5, "test_accuracy_after": 0.25,
+                   "random_accuracy": 0.25,
                    "test_loss_before": 1.0, "test_loss_after": 2.0, "agreement": 0.5,
                    "divergence": 0.1}  # fmt: skip
 
@@ -176,10 +177,9 @@ def make_comparisons(folder, runs, seeds):
         for seed in seeds
     ]  # fmt: skip
     sweeps = [files[f"sweep {name}"] for _, files in runs for name in OWN]
-    random = [files["sweep random"] for _, files in runs]
-    table5(sweeps, splits, folder / "table5.parquet", [], COUNTS, "")
+    table5(sweeps, splits, folder / "table5.parquet", [], COUNTS, 2, "")
     points = [files["compensations"] for _, files in runs]
-    table6(points, random, folder / "table6.parquet", [], "")
+    table6(points, folder / "table6.parquet", [], "")
     return sweeps
 
 
@@ -373,7 +373,9 @@ def test_several_pruned_layers_have_a_chart_each(tmp_path):
     rows = pd.concat(pd.read_parquet(path) for path in arguments["sweeps"])
     both = pd.concat([rows.assign(layer=layer) for layer in ("fc1", "fc2")])
     arguments["sweeps"] = [write(tmp_path / "both.parquet", both)]
-    table5(arguments["sweeps"], [tmp_path / "split0.parquet"], arguments["comparison"], [], [2], "")
+    table5(
+        arguments["sweeps"], [tmp_path / "split0.parquet"], arguments["comparison"], [], [2], 1, ""
+    )
     build_report(**arguments)
     page = Page(arguments["page"].read_text(encoding="utf-8"))
     assert (

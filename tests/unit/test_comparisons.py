@@ -103,6 +103,15 @@ def test_who_cannot_remove_so_many_has_no_rank():
     assert table[table["technique"] == "l2"]["rank"].notna().all()
 
 
+def test_what_only_some_seeds_reach_is_left_out():
+    rows = sample()
+    late = (rows["technique"] == "merge") & (rows["removed"] == 4) & (rows["seed"] == 1)
+    table = ranking(rows[~late], [2, 4])
+    merged = table[table["technique"] == "merge"]
+    assert merged["removed"].tolist() == [2] and merged["rank"].isna().all()
+    assert merged["free_units"].tolist() == [2]
+
+
 def test_free_units_stop_at_the_first_loss_of_a_point():
     accuracies = [0.5] * 50 + [0.48] + [0.5] * 29 + [0.3] * 15 + [0.6] * 5
     rows = pd.DataFrame([point("l2", "none", n, a) for n, a in enumerate(accuracies)])
@@ -132,6 +141,7 @@ def compensated(compensation, angle, epochs, accuracy, seed=0, removed=2):
         "removed": removed,
         "test_accuracy_before": 0.5,
         "test_accuracy_after": accuracy,
+        "random_accuracy": 0.41,
         "test_loss_after": 1.0,
         "agreement": 1.0,
     }
@@ -147,7 +157,7 @@ def test_table6_pairs_with_no_compensation_and_with_random_removal():
             for name, accuracy in (("none", 0.2), ("add", 0.3))
         ]
     )
-    table = compensation_table(points, sample())
+    table = compensation_table(points)
     row = table[(table["compensation"] == "add") & (table["angle"] == 15)].iloc[0]
     assert row["difference_mean"] == pytest.approx(0.1)
     assert row["random_difference_mean"] == pytest.approx(0.35 - 0.41)
@@ -161,7 +171,7 @@ def test_table6_says_once_where_nothing_goes():
     points = pd.DataFrame(
         [compensated(name, 15.0, 0, 0.5, removed=0) for name in ("none", "add", "lstsq")]
     )
-    shown = display6(compensation_table(points, sample()))
+    shown = display6(compensation_table(points))
     assert shown["Compensation"].tolist() == ["any: nothing goes"]
 
 

@@ -118,12 +118,45 @@ def complements(equal):
 def test_a_pair_that_goes_whole_is_exact_only_with_equal_outgoing_weights(name):
     equal, unequal = complements(True), complements(False)
     assert error(equal, both(2, 6), name) < 1e-9
-    # The pair gives w_j + (w_i - w_j) a_i and leaves 0.5 (w_i + w_j) behind.
+    # The pair gives w_j + (w_i - w_j) a_i and leaves its mean behind.
     by_weight = unequal.out.weight[:, 6] - unequal.out.weight[:, 2]
-    off = np.outer(unequal.activations[:, 2] - 0.5, by_weight)
+    said = unequal.activations[:, 2]
+    off = np.outer(said - said.mean(), by_weight)
     found = after(unequal, both(2, 6), name) - whole(unequal)
     np.testing.assert_allclose(found, off, atol=1e-12)
     assert np.abs(off).max() > 0.1
+
+
+def test_a_mirrored_pair_about_another_value_leaves_its_own_mean():
+    said = drawn()
+    said[:, 6] = 1.7 - said[:, 2]
+    layer = layer_saying(said)
+    layer.out.weight[:, 6] = layer.out.weight[:, 2]
+    assert error(layer, both(2, 6), "add") < 1e-9
+
+
+def test_half_a_pair_is_merged_into_the_half_that_stays():
+    layer = complements(False)
+    half = both(2, 6).first(1)
+    assert half.removed == (2,) and not half.removals[0].together
+    assert error(layer, half, "add") < 1e-9
+
+
+@pytest.mark.parametrize("spread", [0.0, 1e-17, 1e-11])
+def test_units_that_hardly_vary_never_get_large_weights(spread):
+    draws = np.random.default_rng(5)
+    said = np.linspace(0.1, 0.9, UNITS) + spread * draws.standard_normal((40, UNITS))
+    layer = layer_saying(said)
+    for name in ("scaled", "affine", "lstsq", "ridge"):
+        weights = compensate(layer, one(6, partner=2), name)
+        assert np.abs(weights.out).max() < 100, name
+        assert error(layer, one(6, partner=2), name) < (0.1 if name == "ridge" else 1e-4), name
+
+
+def test_a_layer_that_says_nothing_at_all():
+    layer = layer_saying(np.zeros((20, UNITS)))
+    for name in ("none", "bias", "add", "scaled", "affine", "lstsq", "ridge"):
+        assert error(layer, one(6, partner=2), name) < 1e-9
 
 
 def test_lossless_keeps_a_pair_with_unequal_outgoing_weights():

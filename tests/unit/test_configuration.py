@@ -79,6 +79,11 @@ def changed(path, value):
         ),
         (
             "pruning/cuts",
+            {"mine": {"technique": "variance", "amount": 0.5, "layers": "convolutions"}},
+            "pruning.cuts.mine on alexnet: bias changes a bias or fits to one, which does not pass",
+        ),
+        (
+            "pruning/cuts",
             {"mine": {"technique": "magic", "amount": 5, "layers": "all"}},
             "pruning.cuts: no technique 'magic'; known: dist",
         ),

@@ -272,7 +272,7 @@ def test_a_changed_technique_reruns_its_own_sweeps(finished, tmp_path):
     module.write_text(module.read_text() + "\n# changed\n")
     found = type(finished)(folder).dry_run()
     found.pop("build_report", None)
-    assert found == {"sweep_technique": 8, "table5": 1, "table6": 1}
+    assert found == {"sweep_technique": 8, "table5": 1, "compare_compensations": 16, "table6": 1}
 
 
 def test_a_new_technique_is_a_file_and_a_line(finished, tmp_path):
@@ -343,9 +343,13 @@ def test_a_cut_network_is_smaller_faster_to_say_and_exported(finished, tmp_path)
     cells = pd.read_parquet(results(finished) / "selection.parquet")
     cell = cells[cells["selected"] & (cells["model"] == "alexnet")].iloc[0]
     run = f"model~alexnet/learning_rate~{cell['learning_rate']}/batch_size~16/seed~0"
-    cut = {"technique": "distinctiveness_mean", "amount": 80, "layers": ["conv6", "fc1", "fc2"]}
+    cut = {"technique": "merged", "amount": 80, "layers": ["conv6", "fc1", "fc2"]}
+    merged = {"technique": "distinctiveness", "compensation": "add"}
+    merged["settings"] = {"centring": "mean", "complementary": "lossless"}
     target = f"results/tiny/cuts/{run}/state~trained/cut~mine/measured.parquet"
-    ran = project.run(target, overlay={"pruning": {"cuts": {"mine": cut}}})
+    ran = project.run(
+        target, overlay={"pruning": {"techniques": {"merged": merged}, "cuts": {"mine": cut}}}
+    )
     assert ran.returncode == 0, ran.stderr[-3000:]
     rows = pd.read_parquet(folder / target)
     assert rows["images"].tolist() == [1, 4] and (rows["median_after"] > 0).all()

@@ -44,8 +44,13 @@ def _path(layer: Layer, steps: int) -> Iterator[tuple[list[int], Matrix]]:
     mixing, order = np.eye(layer.units), list[int]()
     yield order, mixing
     reach = np.linalg.norm(layer.activations, 2) * np.linalg.norm(layer.out.weight, 2)
-    length = float(2.0 * len(layer.activations) / reach**2) if reach > 0 else 1.0
+    for dense in layer.behind:  # a sigmoid's slope is a quarter at most
+        reach *= np.linalg.norm(dense.weight, 2) / 4.0
     strongest = np.linalg.norm(_gradient(layer, np.zeros_like(mixing)), axis=0).max()
+    if strongest == 0.0 or reach == 0.0:  # nothing that the units say reaches the loss
+        yield list(range(layer.units - 1, -1, -1)), mixing
+        return
+    length = float(2.0 * len(layer.activations) / reach**2)
     for strength in np.geomspace(WEAKEST * strongest, 2.0 * strongest, STRENGTHS):
         before = np.linalg.norm(mixing, axis=0)
         mixing = _descend(layer, mixing, strength, length, steps)

@@ -39,8 +39,8 @@ def distinctiveness_weights(
 def distinctiveness_literal(layer: Layer, *, centring: Centring = "half") -> Prepared:
     """Every unit with a partner within the threshold goes, the paper's sentence at its word.
 
-    "Less than 15 degrees ... complementary, and both should be removed". One unit stays only
-    where the layer would be empty: the one of the lowest index.
+    "Less than 15 degrees ... complementary, and both should be removed". The closest go first;
+    where the layer would be empty, the last of them stays.
     """
     angles = pairwise_angles(layer.activations, centring)
     np.fill_diagonal(angles, np.inf)
@@ -48,8 +48,8 @@ def distinctiveness_literal(layer: Layer, *, centring: Centring = "half") -> Pre
 
     def at(angle: float) -> Selection:
         check_angle(angle)
-        gone = np.flatnonzero(nearest < angle).tolist()
-        gone = gone[1:] if len(gone) == layer.units else gone
+        order = np.lexsort((-np.arange(layer.units), nearest))
+        gone = order[: min(np.count_nonzero(nearest < angle), layer.units - 1)].tolist()
         removals = [Removal(unit, "similar", angle=float(nearest[unit])) for unit in gone]
         return Selection(layer.units, tuple(removals))
 

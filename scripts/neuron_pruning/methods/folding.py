@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from neuron_pruning.errors import UserError
 from neuron_pruning.layers import Layer
 from neuron_pruning.methods.technique import Prepared, whole_count
 from neuron_pruning.seeds import derive_seed
@@ -9,7 +10,12 @@ from neuron_pruning.selections import Removal, Selection
 
 
 def folding(layer: Layer, *, restarts: int = 2) -> Prepared:
-    """k-means on incoming weights and bias; of every cluster the lowest index stays."""
+    """k-means on incoming weights and bias; of every cluster the lowest index stays.
+
+    Where units are equal k-means finds fewer clusters; of what goes then, the first so many go.
+    """
+    if restarts < 1:
+        raise UserError(f"folding needs one start of k-means at least, not {restarts}")
     vectors = np.column_stack([layer.into.weight, layer.into.bias])
     # Rotated into their own span: the same distances, in H dimensions rather than D.
     vectors = (
@@ -30,6 +36,6 @@ def folding(layer: Layer, *, restarts: int = 2) -> Prepared:
             heir = heirs.setdefault(cluster, unit)
             if heir != unit:
                 removals.append(Removal(unit, "similar", heir))
-        return Selection(layer.units, tuple(removals))
+        return Selection(layer.units, tuple(removals[: layer.units - clusters]))
 
     return at

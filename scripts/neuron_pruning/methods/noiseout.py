@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from neuron_pruning.angles import is_flat
 from neuron_pruning.layers import Layer
 from neuron_pruning.methods.closest import closest_pairs
 from neuron_pruning.selections import Removal
@@ -14,7 +15,7 @@ def noiseout(layer: Layer) -> list[Removal]:
     """
     said = layer.activations - layer.activations.mean(axis=0)
     lengths = np.linalg.norm(said, axis=0)
-    flat = lengths <= 1e-12 * np.sqrt(len(said))
+    flat = is_flat(said, layer.activations)
     directions = said / np.where(flat, 1.0, lengths)
     apart = 1.0 - np.abs(directions.T @ directions)
     removals = []

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from neuron_pruning.angles import check_sigmoid
 from neuron_pruning.layers import Layer
 from neuron_pruning.methods.technique import Scores
 
@@ -16,10 +17,12 @@ def obd_weight(layer: Layer) -> Scores:
 
     h_ww is the diagonal of the Hessian, exact for the last hidden layer.
     """
+    curvature, gradient = layer.curvature, layer.gradient
     said, patterns = layer.activations, len(layer.activations)
+    check_sigmoid(said, "obd_weight takes a (1 - a) for the slope of a sigmoid; take obd_unit")
     slope = said * (1.0 - said)
     bend = slope * (1.0 - 2.0 * said)
-    by_input = slope**2 * layer.curvature + bend * layer.gradient  # by the pre-activation, N x H
+    by_input = slope**2 * curvature + bend * gradient  # by the pre-activation, N x H
     incoming = (by_input * (layer.inputs**2 @ (layer.into.weight**2).T)).mean(axis=0)
     bias = by_input.mean(axis=0) * layer.into.bias**2
     by_outgoing = layer.output_curvature.T @ said**2 / patterns  # O x H

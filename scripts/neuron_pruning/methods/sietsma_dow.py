@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from neuron_pruning.angles import check_sigmoid
 from neuron_pruning.layers import Layer
 from neuron_pruning.methods.closest import closest_pairs
 from neuron_pruning.seeds import derive_seed
@@ -16,6 +17,7 @@ def sietsma_dow(layer: Layer) -> list[Removal]:
     higher index goes.
     """
     said, patterns = layer.activations, len(layer.activations)
+    check_sigmoid(said, "the reverse of a unit is 1 minus it, for sigmoids; take noiseout")
     squares = (said**2).sum(axis=0)
     totals, products = said.sum(axis=0), layer.gram
     same = squares[:, None] + squares[None] - 2.0 * products

@@ -189,10 +189,9 @@ def whole_count(amount: float, units: int) -> int:
     Raises:
         UserError: none, or as many as the layer has.
     """
-    count = int(amount)
-    if not 0 <= count < units or count != amount:
+    if not 0 <= amount < units or amount != int(amount):
         raise UserError(f"{amount:g} of {units} units cannot go: a layer keeps one at least")
-    return count
+    return int(amount)
 
 
 def in_order(units: int, removals: Sequence[Removal]) -> Prepared:

@@ -1,0 +1,57 @@
+"""A layer of a stored network, with what it said: all that pruning on arrays needs."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from neuron_pruning.architectures import Architecture
+from neuron_pruning.checkpoints import Checkpoint, check_belongs, load_checkpoint
+from neuron_pruning.layers import Layer, Recorded, describe_layer, preceding_name, record
+from neuron_pruning.measured import read_measured, read_outputs
+from neuron_pruning.splits import Split
+
+
+@dataclass(frozen=True)
+class StoredLayer:
+    """A network from one layer on, that layer over the training patterns, and its test patterns."""
+
+    checkpoint: Checkpoint
+    layer: Layer
+    test: Recorded
+
+
+def read_layer(
+    network: Path,
+    activations: Path,
+    parts: Split,
+    architecture: Architecture,
+    belongs: dict[str, Any],
+    name: str,
+    measured: Iterable[Path] = (),
+    seed: int = 0,
+) -> StoredLayer:
+    """Read what belongs to one layer, and nothing in front of it.
+
+    Args:
+        network: its checkpoint.
+        activations: recorded outputs of all its layers over all images.
+        parts: training and test part of the images.
+        architecture: what the checkpoint must be.
+        belongs: what its provenance must say.
+        name: of a hidden fully connected layer.
+        measured: files of scores that were gathered elsewhere.
+        seed: of techniques that draw.
+
+    Raises:
+        UserError: a file is missing, damaged, or of another experiment.
+    """
+    check_belongs(network, architecture, belongs)
+    outputs = read_outputs(activations, [preceding_name(architecture, name), name])
+    training, test = (
+        record(outputs, architecture, name, parts.positions(part), parts.truth)
+        for part in ("train", "test")
+    )
+    checkpoint = load_checkpoint(network, since=name)
+    scores = read_measured(measured, name)
+    return StoredLayer(checkpoint, describe_layer(checkpoint, name, training, scores, seed), test)
