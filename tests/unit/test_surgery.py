@@ -66,7 +66,8 @@ def test_complementary_pair_is_lossless_only_with_equal_outgoing_weights(small_n
     said = hidden(small_network, images)
     pruned = prune_layer(small_network, "fc2", Selection(10, pair), "add", said)
     difference = np.abs(logits(pruned, images) - logits(small_network, images)).max()
-    assert (difference < 1e-6) == equal
+    flat = said[:, 0].std() < 1e-6  # of a unit that never varies the mean says all
+    assert (difference < 1e-6) == (equal or flat)
 
 
 def test_lossless_complement_keeps_the_logits(small_network):
