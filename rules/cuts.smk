@@ -30,7 +30,7 @@ rule cut_network:
         "../scripts/cut_network.py"
 
 
-# All cores, so that nothing else runs beside what is timed.
+# More threads than cores are scaled down to all: nothing else runs beside what is timed.
 rule measure_cut:
     input:
         array=f"{ROOT}/dataset/images.npy",
@@ -48,7 +48,7 @@ rule measure_cut:
         f"{ROOT}/benchmarks/measure_cut/{RUN}/state~{{state}}/cut~{{cut}}.jsonl"
     conda:
         ENVIRONMENT
-    threads: workflow.cores
+    threads: 128
     resources:
         gpu=1,
         mem_mb=memory_of(copies=6, images=max(PRUNE["latency"]["batch_sizes"])),
