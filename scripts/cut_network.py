@@ -25,7 +25,7 @@ from neuron_pruning.records import write_rows
 from neuron_pruning.selections import Selection, units_of
 from neuron_pruning.splits import Split, read_split
 from neuron_pruning.surgery import prune_in_turn
-from prune import METRICS_SCHEMA, UNITS_SCHEMA, compared, pruned_answers, sizes, unit_rows
+from prune import METRICS_SCHEMA, UNITS_SCHEMA, about, compared, pruned_answers, sizes, unit_rows
 
 IMPORTANCE_IMAGES = 64  # ASSUME: training images behind torch-pruning's gradients of convolutions
 
@@ -99,17 +99,8 @@ def cut_network(
     dense = [name for name in layers if name.startswith("fc")]
     after, found = cut_units(narrow.cpu(), dense, plan, new, data.parts, measured)
     selections |= found
-    counted = find_technique(technique["name"]).amount == "units"
-    every = {
-        **keys,
-        "state": state,
-        "technique": label,
-        "compensation": technique["compensation"],
-        "layer": "+".join(selections),
-        "angle": None if counted else amount,
-        "count": sum(len(s.removals) for s in selections.values()) if counted else None,
-        "fine_tuning": 0,
-    }
+    by_angle = find_technique(technique["name"]).amount == "angle"
+    every = {**keys, **about(state, label, technique, selections, amount if by_angle else None)}
     save_checkpoint(after, pruned, every)
     last = after.architecture.layer_names[-1]
     answers = pruned_answers(after, dense, new) if dense else new[last]

@@ -35,7 +35,7 @@ PRUNING = (
     column("compensation", pa.string(), "what the remaining units got in return"),
     column("layer", pa.string(), "pruned fully connected layers"),
     column("angle", pa.float64(), "threshold; none where units were counted", "degrees"),
-    column("count", pa.int64(), "units to remove; none where there was a threshold"),
+    column("count", pa.int64(), "units counted out; none where there was a threshold"),
     column("fine_tuning", pa.int64(), "epochs of further training"),
 )
 PRUNING_KEYS = [field.name for field in PRUNING]
@@ -109,17 +109,8 @@ def prune(
         read_scores(measured),
         keys["seed"],
     )
-    counted = chosen.amount == "units"
-    every = {
-        **keys,
-        "state": state,
-        "technique": label,
-        "compensation": technique["compensation"],
-        "layer": "+".join(selections),
-        "angle": None if counted else amount,
-        "count": int(amount) if counted else None,
-        "fine_tuning": 0,
-    }
+    by_angle = chosen.amount == "angle"
+    every = {**keys, **about(state, label, technique, selections, amount if by_angle else None)}
     save_checkpoint(after, pruned, every)
     row = {
         **sizes(before.architecture, after.architecture, selections),
@@ -129,6 +120,26 @@ def prune(
     write_rows(units, unit_rows(selections), UNITS_SCHEMA, every)
     numbers = {name: value for name, value in row.items() if value is not None}
     return Mirrored(metrics=numbers)
+
+
+def about(
+    state: str,
+    label: str,
+    technique: dict[str, Any],
+    selections: dict[str, Selection],
+    angle: float | None,
+) -> dict[str, Any]:
+    """What every row of a pruning says of it; without an angle, how many units it counted."""
+    removed = sum(len(selection.removals) for selection in selections.values())
+    return {
+        "state": state,
+        "technique": label,
+        "compensation": technique["compensation"],
+        "layer": "+".join(selections),
+        "angle": angle,
+        "count": removed if angle is None else None,
+        "fine_tuning": 0,
+    }
 
 
 def pruned_answers(

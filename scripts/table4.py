@@ -32,7 +32,7 @@ TABLE_SCHEMA = schema(
     column("compensation", pa.string(), "what the remaining units got in return"),
     column("fine_tuning", pa.int64(), "epochs of further training"),
     column("angle", pa.float64(), "threshold; none where units were counted", "degrees"),
-    column("count", pa.float64(), "units to remove; none where there was a threshold"),
+    column("count", pa.float64(), "units counted out; none where there was a threshold"),
     column("units", pa.int64(), "units of the layer before pruning"),
     column("seeds", pa.int64(), "runs in the mean"),
     column("test_images", pa.int64(), "images of the test part", "images"),

@@ -384,7 +384,7 @@ def test_several_layers_at_once(finished, tmp_path):
     ran = project.run(target, overlay=overlay)
     assert ran.returncode == 0, ran.stderr[-3000:]
     row = pd.read_parquet(folder / target).iloc[0]
-    assert row["layer"] == "fc1+fc3" and row["count"] == 2
+    assert row["layer"] == "fc1+fc3" and row["count"] == 4
     assert (row["units_before"], row["units_after"]) == (84, 80)
     units = pd.read_parquet(folder / target.replace("metrics", "units"))
     assert units["pruned_layer"].tolist() == ["fc1", "fc1", "fc3", "fc3"]
