@@ -1,4 +1,4 @@
-"""From images to Tables 1-4 and a report: `snakemake --cores 4 --resources gpu=1`."""
+"""From images to Tables 1-6 and a report: `snakemake --cores 4 --resources gpu=1`."""
 
 from snakemake.utils import min_version
 
