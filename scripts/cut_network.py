@@ -22,6 +22,7 @@ from neuron_pruning.methods import find_technique
 from neuron_pruning.networks import Network, load_network
 from neuron_pruning.peers import peer_scores
 from neuron_pruning.records import write_rows
+from neuron_pruning.seeds import derive_seed
 from neuron_pruning.selections import Selection, units_of
 from neuron_pruning.splits import Split, read_split
 from neuron_pruning.surgery import prune_in_turn
@@ -39,11 +40,17 @@ class Data:
     batch_size: int
     device: torch.device
 
-    def training(self, most: int | None = None) -> Iterator[torch.Tensor]:
-        """Normalised training images in batches."""
-        positions = self.parts.positions("train")[:most]
+    def read(self, positions: np.ndarray) -> Iterator[torch.Tensor]:
+        """Normalised images of these rows in batches."""
         reader = ImageReader(self.images, torch.device("cpu"), positions)
         return reader.read(batches(np.arange(len(positions)), self.batch_size))
+
+    def sample(self, most: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """So many training images by lot, for the files lie class by class; and their classes."""
+        positions = self.parts.positions("train")
+        draws = np.random.default_rng(derive_seed(seed, "importance images"))
+        chosen = np.sort(draws.permutation(positions)[:most])
+        return torch.cat(list(self.read(chosen))), torch.from_numpy(self.parts.truth[chosen])
 
 
 @dataclass(frozen=True)
@@ -126,10 +133,10 @@ def cut_channels(
     for name in (layer for layer in layers if layer.startswith("conv")):
         scores = {}
         if plan.peer:
-            truth = data.parts.truth[data.parts.positions("train")][:IMPORTANCE_IMAGES]
-            images = torch.cat(list(data.training(IMPORTANCE_IMAGES)))
-            scores = channel_importances(network, name, images, torch.from_numpy(truth))
-        view = channel_layer(network, name, data.training(), scores, plan.seed)
+            images, truth = data.sample(IMPORTANCE_IMAGES, plan.seed)
+            scores = channel_importances(network, name, images, truth)
+        training = data.read(data.parts.positions("train"))
+        view = channel_layer(network, name, training, scores, plan.seed)
         selections[name] = plan.select(view)
         network = prune_channels(network, name, selections[name], compensation)
     return network, selections

@@ -100,14 +100,19 @@ def _cross_checks(config: Mapping[str, Any]) -> Iterator[str]:
             yield f"selection.fixed.{name}: {cell} is not in the grid of models.{name}"
 
 
-def _check_padding(
+def _check_convolutions(
     pruning: Mapping[str, Any], cut: Mapping[str, Any], layers: Sequence[str]
 ) -> None:
-    """Refuse compensations that convolutions cannot have."""
-    choice = technique_choices(pruning).get(cut["technique"], {"compensation": "none"})
-    if any(layer.startswith("conv") for layer in layers) and (
-        choice["compensation"] not in ("none", "add")
-    ):
+    """Refuse what convolutions cannot have."""
+    choice = technique_choices(pruning).get(cut["technique"])
+    if choice is None or not any(layer.startswith("conv") for layer in layers):
+        return
+    if choice["settings"].get("centring") == "half":
+        raise UserError(
+            f"{cut['technique']} centres by half, the middle of a sigmoid, and a ReLU has no "
+            "middle; give it a label with centring mean"
+        )
+    if choice["compensation"] not in ("none", "add"):
         raise UserError(
             f"{choice['compensation']} changes a bias or fits to one, which does not pass through "
             f"the padded border of a convolution; give {cut['technique']} a label with the "
@@ -213,6 +218,6 @@ def _check_cuts(config: Mapping[str, Any]) -> Iterator[str]:
         for cut, given in config["pruning"]["cuts"].items():
             try:
                 layers = cut_layers(config["models"][name], given, CONVOLUTIONS[name])
-                _check_padding(config["pruning"], given, layers)
+                _check_convolutions(config["pruning"], given, layers)
             except UserError as error:
                 yield f"pruning.cuts.{cut} on {name}: {error}"

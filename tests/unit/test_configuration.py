@@ -84,6 +84,11 @@ def changed(path, value):
         ),
         (
             "pruning/cuts",
+            {"mine": {"technique": "distinctiveness", "amount": 30, "layers": ["conv6"]}},
+            "pruning.cuts.mine on alexnet: distinctiveness centres by half, the middle of a sig",
+        ),
+        (
+            "pruning/cuts",
             {"mine": {"technique": "magic", "amount": 5, "layers": "all"}},
             "pruning.cuts: no technique 'magic'; known: dist",
         ),

@@ -337,19 +337,27 @@ def test_table6_has_every_compensation_without_and_with_training(finished):
     assert (table[table["compensation"] == "none"]["difference_mean"] == 0).all()
 
 
-def test_a_cut_network_is_smaller_faster_to_say_and_exported(finished, tmp_path):
+MERGED = {"technique": "distinctiveness", "compensation": "add"}
+MERGED["settings"] = {"centring": "mean", "complementary": "lossless"}
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        {"technique": "merged", "amount": 80, "layers": ["conv6", "fc1", "fc2"]},
+        {"technique": "torch_pruning_taylor", "amount": 0.5, "layers": "all"},
+    ],
+    ids=["by angle", "by share"],
+)
+def test_a_cut_network_is_smaller_and_exported(finished, tmp_path, cut):
     folder = shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
     project = type(finished)(folder)
     cells = pd.read_parquet(results(finished) / "selection.parquet")
     cell = cells[cells["selected"] & (cells["model"] == "alexnet")].iloc[0]
     run = f"model~alexnet/learning_rate~{cell['learning_rate']}/batch_size~16/seed~0"
-    cut = {"technique": "merged", "amount": 80, "layers": ["conv6", "fc1", "fc2"]}
-    merged = {"technique": "distinctiveness", "compensation": "add"}
-    merged["settings"] = {"centring": "mean", "complementary": "lossless"}
     target = f"results/tiny/cuts/{run}/state~trained/cut~mine/measured.parquet"
-    ran = project.run(
-        target, overlay={"pruning": {"techniques": {"merged": merged}, "cuts": {"mine": cut}}}
-    )
+    overlay = {"pruning": {"techniques": {"merged": MERGED}, "cuts": {"mine": cut}}}
+    ran = project.run(target, overlay=overlay)
     assert ran.returncode == 0, ran.stderr[-3000:]
     rows = pd.read_parquet(folder / target)
     assert rows["images"].tolist() == [1, 4] and (rows["median_after"] > 0).all()
