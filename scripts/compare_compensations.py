@@ -95,7 +95,7 @@ def measure(
     count = len(selection.removals)
     by_chance = [
         pruned_answers(stored, random.select(stored.layer, count, draw=draw), fitting, settings)
-        for draw in range(draws)
+        for draw in range(draws if count else 1)  # nothing is the same nothing in every draw
     ]
     yield {
         "removed": count,

@@ -19,6 +19,7 @@ from neuron_pruning.training import (
     Epoch,
     TrainingSettings,
     build_optimiser,
+    build_schedule,
     centre_gradients,
     train_network,
 )
@@ -95,8 +96,9 @@ def _train(
     truth: NDArray[np.int64],
     settings: TrainingSettings,
 ) -> None:
-    """Epochs over the recorded patterns, which are small enough for one tensor."""
+    """Epochs over the recorded patterns, which are small enough for one tensor, in float32."""
     optimiser = build_optimiser(tail, settings.learning_rate, settings.optimiser)
+    schedule = build_schedule(optimiser, settings, len(truth))
     shuffle = np.random.default_rng(derive_seed(settings.seed, "fine-tuning"))
     classes = torch.from_numpy(truth)
     for epoch in range(1, settings.epochs + 1):
@@ -108,6 +110,7 @@ def _train(
             if settings.optimiser.centred_gradients:
                 centre_gradients(tail)
             optimiser.step()
+            schedule.step()
         if not torch.isfinite(loss):
             raise UserError(
                 f"fine-tuning diverged in epoch {epoch}; try fewer epochs or a smaller rate"

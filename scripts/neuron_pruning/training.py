@@ -153,7 +153,7 @@ def train_network(
     """
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = build_optimiser(network, settings.learning_rate, settings.optimiser)
-    schedule = _schedule(optimiser, settings, len(train.positions))
+    schedule = build_schedule(optimiser, settings, len(train.positions))
     run = _Run(network, settings, device, optimiser, schedule, progress, sensitivity)
     training, testing = _Part(train, device), _Part(test, device)
     shuffle = np.random.default_rng(derive_seed(settings.seed, "shuffle"))
@@ -212,7 +212,7 @@ def centre_gradients(network: nn.Module) -> None:
             gradient.sub_(gradient.mean(dim=tuple(range(1, gradient.ndim)), keepdim=True))
 
 
-def _schedule(
+def build_schedule(
     optimiser: torch.optim.Optimizer, settings: TrainingSettings, images: int
 ) -> torch.optim.lr_scheduler.LambdaLR:
     """Linear warm-up, then constant or a cosine to zero, by optimiser step."""

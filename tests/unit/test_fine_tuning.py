@@ -56,6 +56,18 @@ def test_the_recipe_is_followed(pruned):
     np.testing.assert_allclose(step.mean(axis=1), 0, atol=1e-6)
 
 
+def test_the_recipes_warm_up_shortens_the_first_steps(pruned):
+    checkpoint, said, truth = pruned
+
+    def first_step(**recipe):
+        once = settings(epochs=1, batch_size=24, optimiser=OptimiserSettings("sgd", **recipe))
+        tuned = fine_tune_behind(checkpoint, "fc1", said, truth, once)
+        name = "classifier.fc2.weight"
+        return tuned.tensors[name] - checkpoint.tensors[name]
+
+    np.testing.assert_allclose(first_step(warmup_steps=3), first_step() / 4, atol=1e-6)
+
+
 def test_divergence_is_told(pruned):
     checkpoint, said, truth = pruned
     with pytest.raises(UserError, match="fine-tuning diverged in epoch"):

@@ -194,11 +194,11 @@ def test_every_optimiser_moves_weights(small_vgg, parts, name):
 
 
 def test_warm_up_and_cosine(small_vgg, parts):
-    from neuron_pruning.training import _schedule
+    from neuron_pruning.training import build_schedule
 
     optimiser = build_optimiser(small_vgg, 0.1, OptimiserSettings())
     chosen = OptimiserSettings(warmup_steps=1, schedule="cosine")
-    schedule = _schedule(optimiser, dataclasses.replace(SETTINGS, optimiser=chosen), images=9)
+    schedule = build_schedule(optimiser, dataclasses.replace(SETTINGS, optimiser=chosen), images=9)
     seen = []
     for _ in range(5):
         seen.append(optimiser.param_groups[0]["lr"])
