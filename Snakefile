@@ -1,4 +1,4 @@
-"""From images to Tables 1-6 and a report: `snakemake --cores 4 --resources gpu=1`."""
+"""From images to Tables 1-8 and a report: `snakemake --cores 4 --resources gpu=1`."""
 
 from snakemake.utils import min_version
 
@@ -15,10 +15,12 @@ include: "rules/tracking.smk"
 include: "rules/data.smk"
 include: "rules/train.smk"
 include: "rules/evaluate.smk"
+include: "rules/baseline.smk"
 include: "rules/prune.smk"
 include: "rules/compare.smk"
 include: "rules/cuts.smk"
 include: "rules/tables.smk"
+include: "rules/audit.smk"
 include: "rules/report.smk"
 
 

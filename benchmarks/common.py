@@ -78,8 +78,9 @@ def peak_mb() -> float:
 
 def faces(images: int) -> tuple[Path, Path]:
     """Folder of drawn faces, 720 x 576, and the array prepared from them."""
-    from neuron_pruning.dataset import DatasetSettings, prepare_images
+    from neuron_pruning.dataset import list_images, upright_rgb
     from neuron_pruning.faces import EXPRESSIONS, FacesSettings, write_faces
+    from neuron_pruning.views import write_array
 
     folder = SCRATCH / f"faces-{images}"
     array = folder.with_suffix(".npy")
@@ -87,7 +88,8 @@ def faces(images: int) -> tuple[Path, Path]:
         counts = {name: len(range(k, images, 7)) for k, name in enumerate(EXPRESSIONS)}
         cores = len(os.sched_getaffinity(0))
         write_faces(FacesSettings(0, counts, 720, 576, movies=14), folder, processes=cores)
-        prepare_images(folder, array, DatasetSettings((576, 720)), cores)
+        images = [str(path.relative_to(folder)) for path in list_images(folder)]
+        write_array(array, images, (576, 720), lambda image: upright_rgb(folder / image), cores)
     return folder, array
 
 

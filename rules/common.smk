@@ -9,10 +9,11 @@ SCRIPTS = Path(workflow.basedir) / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 from neuron_pruning.configuration import (
-    CONVOLUTIONS,
     check_config,
+    convolutions_of,
     compared_labels,
     cut_layers,
+    hyper_parameters,
     pruned_layers,
     technique_choices,
 )
@@ -28,25 +29,36 @@ EXPERIMENT = config["experiment"]
 ROOT = f"results/{EXPERIMENT}"
 SEEDS = config["seeds"]
 MODELS = config["run_models"]
-RECIPE = config["recipes"][config["recipe"]]
+MAIN = {
+    "split": config["split"],
+    "crop": config["dataset"]["crop"],
+    "recipe": config["recipe"],
+}  # what the grid and all that is pruned share; Table 7 varies it
 STATES = ["trained", "untrained"] if config["controls"]["untrained"] else ["trained"]
 ENVIRONMENT = "../envs/workflow.yaml"
 
+RUN_KEYS = [*MAIN, "model", "learning_rate", "batch_size", "seed"]
 # As objects: 0.0005 stays Python's own number in paths, never np.float64(0.0005).
 RUNS = Paramspace(
     pd.DataFrame(
         [
-            (model, learning_rate, batch_size, seed)
+            {**MAIN, "model": model, **cell, "seed": seed}
             for model in MODELS
-            for batch_size in config["models"][model]["batch_sizes"]
-            for learning_rate in config["models"][model]["learning_rates"]
+            for cell in hyper_parameters(config["models"][model])
             for seed in SEEDS
         ],
-        columns=["model", "learning_rate", "batch_size", "seed"],
+        columns=RUN_KEYS,
     ).astype(object)
 )
 RUN = RUNS.wildcard_pattern
+NETWORK = "/".join(f"{key}~{{{key}}}" for key in [*MAIN, "model", "seed"])
 FACES = f"{ROOT}/faces"
+FOLDER = {"folder": FACES} if config["dataset"]["path"] is None else {}
+VIEW = f"{ROOT}/dataset/crop~{{crop}}/size~{{size}}"
+SPLIT = f"{ROOT}/splits/split~{{split}}/seed~{{seed}}.parquet"
+MACHINE = f"{ROOT}/baselines/baseline~{{baseline}}/split~{{split}}/seed~{{seed}}"
+INITIAL = f"{ROOT}/networks/{NETWORK}/initial.safetensors"
+ABOUT_INITIAL = f"{ROOT}/networks/{NETWORK}/initial.json"
 EVALUATION = f"{ROOT}/evaluations/{RUN}/state~{{state}}"
 PRUNING = f"{RUN}/state~{{state}}/technique~{{technique}}/amount~{{amount}}"
 PRUNED = f"{ROOT}/pruned/{PRUNING}"
@@ -58,6 +70,11 @@ CLASS_TABLES = {f"table{2 + place}": model for place, model in enumerate(MODELS)
 if len(CLASS_TABLES) > 2:
     raise WorkflowError("run_models: Tables 2 and 3 have room for two models")
 TABLES = sorted({"table1", "table4", "table5", "table6", *CLASS_TABLES})
+COMPARISON = config["comparison"]
+if COMPARISON["splits"]:
+    TABLES.append("table7")
+    if COMPARISON["baselines"]:
+        TABLES.append("table8")
 
 PRUNE = config["pruning"]
 TECHNIQUES = technique_choices(PRUNE)
@@ -66,7 +83,11 @@ FINE_TUNING = PRUNE["fine_tuning"]
 
 
 wildcard_constraints:
-    model="|".join(MODELS),
+    split="|".join(config["splits"]),
+    crop="none|face",
+    size=r"\d+x\d+",
+    recipe="|".join(config["recipes"]),
+    model="|".join(config["models"]),
     learning_rate=r"[0-9.e-]+",
     batch_size=r"\d+",
     seed=r"\d+",
@@ -75,4 +96,5 @@ wildcard_constraints:
     amount=r"[0-9.e-]+",
     layer=r"fc\d+",
     compensation="[a-z_]+",
+    baseline="images|sheet",
     cut="|".join(PRUNE["cuts"]) or "none",

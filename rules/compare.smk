@@ -1,7 +1,7 @@
 # Techniques and compensations side by side, from recorded activations.
 rule score_peers:
     input:
-        split=f"{ROOT}/splits/seed~{{seed}}.parquet",
+        split=SPLIT,
         network=network_of,
         about=about_network,
         activations=f"{EVALUATION}/activations.safetensors",
@@ -27,7 +27,7 @@ rule score_peers:
 
 rule sweep_technique:
     input:
-        split=f"{ROOT}/splits/seed~{{seed}}.parquet",
+        split=SPLIT,
         network=network_of,
         about=about_network,
         activations=f"{EVALUATION}/activations.safetensors",
@@ -54,7 +54,7 @@ rule sweep_technique:
 
 rule compare_compensations:
     input:
-        split=f"{ROOT}/splits/seed~{{seed}}.parquet",
+        split=SPLIT,
         network=network_of,
         about=about_network,
         activations=f"{EVALUATION}/activations.safetensors",

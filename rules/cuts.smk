@@ -1,8 +1,8 @@
 # Target `sizes`: networks cut in one or more layers, what they weigh and how fast they are.
 rule cut_network:
     input:
-        array=f"{ROOT}/dataset/images.npy",
-        split=f"{ROOT}/splits/seed~{{seed}}.parquet",
+        array=array_of,
+        split=SPLIT,
         network=network_of,
         about=about_network,
         measured=scores_of_cut,
@@ -33,7 +33,7 @@ rule cut_network:
 # More threads than cores are scaled down to all: nothing else runs beside what is timed.
 rule measure_cut:
     input:
-        array=f"{ROOT}/dataset/images.npy",
+        array=array_of,
         network=network_of,
         about=about_network,
         pruned=f"{CUT}/network.safetensors",

@@ -1,7 +1,7 @@
 rule evaluate:
     input:
-        array=f"{ROOT}/dataset/images.npy",
-        split=f"{ROOT}/splits/seed~{{seed}}.parquet",
+        array=array_of,
+        split=SPLIT,
         network=network_of,
         about=about_network,
         code=code_of("evaluate"),
@@ -43,7 +43,7 @@ checkpoint select_hyperparameters:
     resources:
         mem_mb=500,
     params:
-        settings=dict(fixed=config["selection"]["fixed"]),
+        settings=config["selection"],
     message:
         "Select learning rate and batch size of each model"
     script:

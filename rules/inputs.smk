@@ -58,10 +58,32 @@ def imported_files(path):
     return {file for file in files if file.is_file()}
 
 
+def array_of(wildcards):
+    """Images as the network of a run sees them."""
+    return view_of(wildcards.crop, config["models"][wildcards.model]["input_size"])
+
+
+def file_of_split(wildcards):
+    """CSV that a split reads, if it does."""
+    return config["splits"][wildcards.split]["file"] or []
+
+
+def all_splits():
+    """Split files of the experiment and of Table 7."""
+    names = dict.fromkeys([MAIN["split"], *config["comparison"]["splits"]])
+    return expand(SPLIT, split=names, seed=SEEDS)
+
+
+def view_of(crop, size=None):
+    """Array of whole frames or faces at one size, else that of the config."""
+    height, width = size or config["dataset"]["input_size"]
+    return f"{VIEW}/images.npy".format(crop=crop, size=f"{height}x{width}")
+
+
 def network_of(wildcards):
     """Checkpoint of a run: trained, or as it was before its first step."""
     if wildcards.state == "untrained":
-        return f"{ROOT}/networks/model~{{model}}/seed~{{seed}}/initial.safetensors"
+        return INITIAL
     return f"{ROOT}/runs/{RUN}/network.safetensors"
 
 
@@ -78,14 +100,48 @@ def run_paths(pattern, **selected):
     return expand(pattern, zip, **rows.to_dict("list")) if len(rows) else []
 
 
+def compared_runs(pattern):
+    """``pattern`` for every network of Table 7, all splits and seeds; each once."""
+    rows = pd.DataFrame(
+        [
+            {"split": split, "crop": crop, "recipe": recipe, "seed": seed}
+            | {key: network[key] for key in ("model", "learning_rate", "batch_size")}
+            for network in COMPARISON["networks"]
+            for recipe in network["recipes"]
+            for crop in network["crops"]
+            for split in COMPARISON["splits"]
+            if split in network.get("splits", COMPARISON["splits"])
+            for seed in SEEDS
+        ],
+        columns=RUN_KEYS,
+    ).astype(object)
+    return expand(pattern, zip, **rows.to_dict("list")) if len(rows) else []
+
+
+def compared_predictions(wildcards):
+    """Answers of the networks of Table 7: its own and, under their split, the selected ones."""
+    pattern = f"{ROOT}/evaluations/{RUN}/state~trained/predictions.parquet"
+    own = selected_paths(pattern) if MAIN["split"] in COMPARISON["splits"] else []
+    return list(dict.fromkeys([*own, *compared_runs(pattern)]))
+
+
+def machine_files(name):
+    """A file of every support vector machine of Tables 7 and 8."""
+    return expand(
+        f"{MACHINE}/{name}",
+        baseline=COMPARISON["baselines"],
+        split=COMPARISON["splits"],
+        seed=SEEDS,
+    )
+
+
 def selected_cells(model=None):
-    """Selected learning rate and batch size, a dictionary a model."""
+    """Keys of the selected runs but for the seed, a dictionary a model."""
     from neuron_pruning.records import read_rows
 
     rows = read_rows(checkpoints.select_hyperparameters.get().output.selection)
-    names = ("model", "learning_rate", "batch_size")
     return [
-        {name: row[name] for name in names}
+        {name: row[name] for name in RUN_KEYS if name != "seed"}
         for row in rows
         if row["selected"] and model in (None, row["model"])
     ]
@@ -218,4 +274,4 @@ def compensation_points(wildcards):
 
 def images_to_tune(wildcards):
     """The images, where whole networks train further."""
-    return [f"{ROOT}/dataset/images.npy"] if FINE_TUNING["trains"] == "network" else []
+    return [array_of(wildcards)] if FINE_TUNING["trains"] == "network" else []

@@ -1,6 +1,6 @@
 rule prune:
     input:
-        split=f"{ROOT}/splits/seed~{{seed}}.parquet",
+        split=SPLIT,
         network=network_of,
         about=about_network,
         activations=f"{EVALUATION}/activations.safetensors",
@@ -43,7 +43,7 @@ use rule prune as prune_untrained with:
 
 rule fine_tune:
     input:
-        split=f"{ROOT}/splits/seed~{{seed}}.parquet",
+        split=SPLIT,
         pruned=f"{PRUNED}/network.safetensors",
         about=f"{PRUNED}/network.json",
         activations=f"{EVALUATION}/activations.safetensors",

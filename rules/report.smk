@@ -1,6 +1,20 @@
+# Found faces are shown where anything looks at faces.
+FACES_USED = (
+    MAIN["crop"] == "face"
+    or bool(COMPARISON["splits"])
+    and (
+        "images" in COMPARISON["baselines"]
+        or any("face" in network["crops"] for network in COMPARISON["networks"])
+    )
+)
+
+
 rule build_report:
     input:
-        array=f"{ROOT}/dataset/images.npy",
+        **(FOLDER if FACES_USED else {}),
+        array=view_of(MAIN["crop"], config["models"][MODELS[0]]["input_size"]),
+        crossings=f"{ROOT}/dataset/crossings.parquet",
+        boxes=[f"{ROOT}/dataset/boxes.parquet"] if FACES_USED else [],
         audit=f"{ROOT}/dataset/audit.parquet",
         selection=f"{ROOT}/selection.parquet",
         histories=run_paths(f"{ROOT}/runs/{RUN}/history.parquet"),
@@ -9,7 +23,6 @@ rule build_report:
         confusion=selected_confusions,
         pruned=pruned_metrics,
         sweeps=sweep_points,
-        comparison=f"{ROOT}/tables/table5.parquet",
         tables=expand(f"{ROOT}/tables/{{table}}.parquet", table=TABLES),
         paper="resources/paper.yaml",
         template="report/report.html.j2",
@@ -32,6 +45,11 @@ rule build_report:
             # The address of the mirror is no part of the result, and may hold a password.
             config={key: value for key, value in config.items() if key != "tracking"},
             benchmarks=f"{ROOT}/benchmarks",
+            **(
+                {"folder": config["dataset"]["path"]}
+                if FACES_USED and not FOLDER
+                else {}
+            ),
         ),
     message:
         "Build the report"

@@ -8,7 +8,7 @@ def keys_of(wildcards):
     """Keys of a training run, typed, as every Parquet row carries them."""
     return {
         "experiment": EXPERIMENT,
-        "recipe": config["recipe"],
+        **{key: wildcards[key] for key in MAIN},
         "model": wildcards.model,
         "learning_rate": float(wildcards.learning_rate),
         "batch_size": int(wildcards.batch_size),
@@ -20,31 +20,61 @@ def keys_of_initial(wildcards):
     """Provenance of an initial network: all but the hyper-parameters of the optimiser."""
     return {
         "experiment": EXPERIMENT,
-        "recipe": config["recipe"],
+        **{key: wildcards[key] for key in MAIN},
         "model": wildcards.model,
         "seed": int(wildcards.seed),
     }
+
+
+def recipe_of(wildcards):
+    """Section of the recipe of a run."""
+    return config["recipes"][wildcards.recipe]
 
 
 def architecture_of(wildcards):
     """Arguments of build_network; the output layer follows from the classes of the data."""
     model = config["models"][wildcards.model]
     return {
-        "name": wildcards.model,
-        "input_size": config["dataset"]["input_size"],
+        "name": model["architecture"] or wildcards.model,
+        "input_size": model["input_size"] or config["dataset"]["input_size"],
         "channels": model["channels"],
         "widths": model["widths"],
-        "normalisation": RECIPE["normalisation"],
+        "normalisation": recipe_of(wildcards)["normalisation"],
     }
 
 
-def dataset_settings():
-    """Settings of the data stage; the folder is an input where the workflow draws it itself."""
-    settings = dict(config["dataset"])
-    folder = settings.pop("path")
-    if folder is not None:
-        settings.update(folder=folder, fingerprint=dataset_fingerprint(folder))
+def index_settings():
+    """Settings of the index; the folder is an input where the workflow draws it itself."""
+    settings = dict(**folder_settings(), on_bad_image=config["dataset"]["on_bad_image"])
+    if "folder" in settings:
+        settings["fingerprint"] = dataset_fingerprint(settings["folder"])
     return settings
+
+
+def split_settings(wildcards):
+    """Settings of one split."""
+    section = config["splits"][wildcards.split]
+    near = config["dataset"]["near_identical"]
+    return dict(
+        **section,
+        label=wildcards.split,
+        seed=int(wildcards.seed),
+        near_identical=near,
+    )
+
+
+def view_settings(wildcards):
+    """Height and width of an array, and how whole frames get there."""
+    size = dict(size=[int(side) for side in wildcards.size.split("x")])
+    if wildcards.crop == "none":
+        size["resize"] = config["dataset"]["resize"]
+    return dict(**folder_settings(), **size)
+
+
+def folder_settings():
+    """Where the images are, unless the workflow draws them: then the folder is an input."""
+    folder = config["dataset"]["path"]
+    return {} if folder is None else dict(folder=folder)
 
 
 def dataset_fingerprint(folder):
@@ -61,7 +91,7 @@ def initial_settings(wildcards):
     keys = keys_of_initial(wildcards)
     return dict(
         architecture=architecture_of(wildcards),
-        initialisation=RECIPE["initialisation"],
+        initialisation=recipe_of(wildcards)["initialisation"],
         keys=keys,
     )
 
@@ -72,7 +102,7 @@ def train_settings(wildcards):
         keys=keys_of(wildcards),
         belongs=keys_of_initial(wildcards),
         architecture=architecture_of(wildcards),
-        training=run_training(),
+        training=run_training(wildcards),
     )
 
 
@@ -110,9 +140,16 @@ def network_settings(wildcards):
     )
 
 
-def run_training():
-    """What trained the runs."""
-    return dict(**config["training"], optimiser=RECIPE["optimiser"])
+def run_training(wildcards):
+    """What trained a run: the experiment's settings and its recipe's."""
+    recipe = recipe_of(wildcards)
+    training = dict(**config["training"], optimiser=recipe["optimiser"])
+    training.update(
+        augmentation=recipe["augmentation"], label_smoothing=recipe["label_smoothing"]
+    )
+    if recipe["epochs"] is not None:
+        training["epochs"] = recipe["epochs"]
+    return training
 
 
 def fine_tune_settings(wildcards):
@@ -121,8 +158,22 @@ def fine_tune_settings(wildcards):
         keys=keys_of(wildcards),
         layers=pruned_layers(config["models"][wildcards.model]),
         fine_tuning=dict(epochs=FINE_TUNING["epochs"], trains=FINE_TUNING["trains"]),
-        training=run_training(),
+        training=run_training(wildcards),
         batch_size=config["evaluation"]["batch_size"],
+    )
+
+
+def machine_settings(wildcards):
+    """Settings of one support vector machine."""
+    return dict(
+        keys={
+            "experiment": EXPERIMENT,
+            "baseline": wildcards.baseline,
+            "split": wildcards.split,
+            "crop": "face",
+            "seed": int(wildcards.seed),
+        },
+        machine=config["baseline"]["machine"],
     )
 
 
@@ -139,7 +190,7 @@ def cut_settings(wildcards):
     cut, model = PRUNE["cuts"][wildcards.cut], config["models"][wildcards.model]
     return dict(
         **network_settings(wildcards),
-        layers=cut_layers(model, cut, CONVOLUTIONS[wildcards.model]),
+        layers=cut_layers(model, cut, convolutions_of(model, wildcards.model)),
         label=cut["technique"],
         technique=TECHNIQUES[cut["technique"]],
         amount=cut["amount"],
@@ -185,17 +236,21 @@ def compensation_settings(wildcards):
         angles=PRUNE["compared_angles"],
         epochs=sorted({0, FINE_TUNING["compared_epochs"]}),
         draws=PRUNE["sweep"]["draws"],
-        training=run_training(),
+        training=run_training(wildcards),
     )
 
 
 def memory_of(copies, images=None):
-    """Memory of a job in MB, from what it holds; see docs/PERFORMANCE.md."""
+    """Memory of a job in MB, from what it holds; see docs/PERFORMANCE.md.
+
+    ``images`` at once: a number, a function of the wildcards, or else those of a step.
+    """
 
     def memory(wildcards):
         # Seven classes stand for any number: the output layer is small.
         architecture = with_classes(architecture_of(wildcards), 7)
-        return memory_mb(architecture, images or step_images(wildcards), copies)
+        at_once = images(wildcards) if callable(images) else images
+        return memory_mb(architecture, at_once or step_images(wildcards), copies)
 
     return memory
 
@@ -209,6 +264,11 @@ def memory_of_layer(wildcards):
     weights = sum(sizes[name].inputs * sizes[name].outputs for name in behind)
     squares = sizes[wildcards.layer].outputs ** 2
     return round(1500 + 8 * (3 * weights + 6 * squares) / 1e6)
+
+
+def calibration_images(wildcards):
+    """Images that the initialisation looks at."""
+    return recipe_of(wildcards)["initialisation"]["calibration_images"]
 
 
 def step_images(wildcards):

@@ -1,3 +1,6 @@
+SPLITS_OF_RUNS = expand(SPLIT, split=MAIN["split"], seed=SEEDS)
+
+
 rule table1:
     input:
         selection=f"{ROOT}/selection.parquet",
@@ -57,6 +60,7 @@ rule table_classes:
 rule table4:
     input:
         metrics=pruned_metrics,
+        splits=SPLITS_OF_RUNS,
         paper="resources/paper.yaml",
         code=code_of("table4"),
     output:
@@ -85,7 +89,7 @@ rule table4:
 rule table5:
     input:
         points=sweep_points,
-        splits=expand(f"{ROOT}/splits/seed~{{seed}}.parquet", seed=SEEDS),
+        splits=SPLITS_OF_RUNS,
         code=code_of("table5"),
     output:
         table=f"{ROOT}/tables/table5.parquet",
@@ -115,6 +119,7 @@ rule table5:
 rule table6:
     input:
         points=compensation_points,
+        splits=SPLITS_OF_RUNS,
         code=code_of("table6"),
     output:
         table=f"{ROOT}/tables/table6.parquet",
@@ -135,3 +140,60 @@ rule table6:
         "Table 6"
     script:
         "../scripts/table6.py"
+
+
+rule table7:
+    input:
+        networks=compared_predictions,
+        machines=machine_files("predictions.parquet"),
+        splits=expand(SPLIT, split=COMPARISON["splits"], seed=SEEDS),
+        published="resources/published.yaml",
+        code=code_of("table7"),
+    output:
+        table=f"{ROOT}/tables/table7.parquet",
+        rendered=report(
+            rendered("table7"), caption="../report/tables.rst", category="Tables"
+        ),
+    log:
+        f"{ROOT}/logs/table7.log",
+    benchmark:
+        f"{ROOT}/benchmarks/table7.jsonl"
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=1000,
+    params:
+        settings=dict(
+            experiment=EXPERIMENT,
+            caption="Contenders under every way to split the images.",
+        ),
+    message:
+        "Table 7"
+    script:
+        "../scripts/table7.py"
+
+
+rule table8:
+    input:
+        metrics=machine_files("metrics.parquet"),
+        published="resources/baseline.yaml",
+        code=code_of("table8"),
+    output:
+        table=f"{ROOT}/tables/table8.parquet",
+        rendered=report(
+            rendered("table8"), caption="../report/tables.rst", category="Tables"
+        ),
+    log:
+        f"{ROOT}/logs/table8.log",
+    benchmark:
+        f"{ROOT}/benchmarks/table8.jsonl"
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=500,
+    params:
+        settings=dict(caption="Support vector machines, class by class."),
+    message:
+        "Table 8"
+    script:
+        "../scripts/table8.py"

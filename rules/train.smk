@@ -1,22 +1,20 @@
 rule initialise:
     input:
-        array=f"{ROOT}/dataset/images.npy",
-        split=f"{ROOT}/splits/seed~{{seed}}.parquet",
+        array=array_of,
+        split=SPLIT,
         code=code_of("initialise"),
     output:
-        network=f"{ROOT}/networks/model~{{model}}/seed~{{seed}}/initial.safetensors",
-        description=f"{ROOT}/networks/model~{{model}}/seed~{{seed}}/initial.json",
+        network=INITIAL,
+        description=ABOUT_INITIAL,
     log:
-        f"{ROOT}/logs/initialise/model~{{model}}/seed~{{seed}}.log",
+        f"{ROOT}/logs/initialise/{NETWORK}.log",
     benchmark:
-        f"{ROOT}/benchmarks/initialise/model~{{model}}/seed~{{seed}}.jsonl"
+        f"{ROOT}/benchmarks/initialise/{NETWORK}.jsonl"
     conda:
         ENVIRONMENT
     threads: 4
     resources:
-        mem_mb=memory_of(
-            copies=1, images=RECIPE["initialisation"].get("calibration_images", 64)
-        ),
+        mem_mb=memory_of(copies=1, images=calibration_images),
     params:
         settings=initial_settings,
     message:
@@ -27,10 +25,10 @@ rule initialise:
 
 rule train:
     input:
-        array=f"{ROOT}/dataset/images.npy",
-        split=f"{ROOT}/splits/seed~{{seed}}.parquet",
-        initial=f"{ROOT}/networks/model~{{model}}/seed~{{seed}}/initial.safetensors",
-        about=f"{ROOT}/networks/model~{{model}}/seed~{{seed}}/initial.json",
+        array=array_of,
+        split=SPLIT,
+        initial=INITIAL,
+        about=ABOUT_INITIAL,
         code=code_of("train"),
     output:
         network=f"{ROOT}/runs/{RUN}/network.safetensors",

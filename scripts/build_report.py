@@ -10,6 +10,7 @@ import yaml
 from adapter import Mirrored, git_commit, run_job
 from neuron_pruning.files import write_text
 from neuron_pruning.records import read_frame, read_many, read_rows
+from neuron_pruning.report.faces import faces_found
 from neuron_pruning.report.page import page_context, render
 from neuron_pruning.report.results import Results, layer_angles
 from neuron_pruning.report.tables import page_table
@@ -17,11 +18,16 @@ from table1 import display as display_settings
 from table4 import display as display_prunings
 from table5 import display as display_techniques
 from table6 import display as display_compensations
+from table7 import display as display_contenders
+from table7 import names_of
+from table8 import display as display_machines
 from table_classes import display as display_classes
 
 
 def build_report(
     array: Path,
+    crossings: Path,
+    boxes: list[Path],
     selection: Path,
     histories: list[Path],
     predictions: list[Path],
@@ -29,7 +35,6 @@ def build_report(
     activations: list[Path],
     pruned: list[Path],
     sweeps: list[Path],
-    comparison: Path,
     tables: list[Path],
     audit: Path,
     paper: Path,
@@ -37,41 +42,64 @@ def build_report(
     page: Path,
     config: dict[str, Any],
     benchmarks: str,
+    folder: str | Path | None = None,
 ) -> Mirrored:
-    """Write the page; ``predictions`` and ``activations`` belong together, run by run."""
+    """Write the page; ``predictions`` and ``activations`` belong together, run by run.
+
+    ``boxes`` (at most one file) and ``folder``, which its images lie in, are there where faces
+    are used.
+    """
     results = Results(
         config=config,
-        selection=pd.DataFrame(read_rows(selection)),
+        selection=read_frame([selection]),
         history=pd.DataFrame(read_many(histories)),
         predictions=pd.DataFrame(read_many(predictions)),
         confusion=pd.DataFrame(read_many(confusion)),
         pruned=pd.DataFrame(read_many(pruned)),
-        comparison=read_frame([comparison]),
+        tables={number_of(path): read_table(path) for path in tables},
+        crossings=read_frame([crossings]),
         sweeps=read_frame(sweeps),
         angles=layer_angles(predictions, activations, config),
         paper=yaml.safe_load(paper.read_text(encoding="utf-8")),
     )
+    shown = config["report"]["sample_images"] > 0  # else the page is free of images
     context = page_context(
         results,
         array,
         Path(benchmarks),
         git_commit(),
-        tables=[table_of(path) for path in tables],
+        tables=[table_of(number, rows) for number, rows in results.tables.items()],
         audit=read_rows(audit),
+        faces=faces_found(read_frame(boxes), Path(folder) if shown and folder else None)
+        if boxes
+        else None,
     )
     write_text(page, render(template, context))
     return Mirrored()
 
 
-def table_of(path: Path) -> dict[str, Any]:
+def number_of(path: Path) -> int:
+    """Number of a table from its file name."""
+    return int(re.sub(r"\D", "", path.stem))
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Rows of a table; the contenders of Table 7 with the names that it shows."""
+    rows = read_frame([path])
+    if number_of(path) == 7:
+        return rows.assign(name=names_of(rows))
+    return rows
+
+
+def table_of(number: int, rows: pd.DataFrame) -> dict[str, Any]:
     """A table as headings, rows of texts and a caption."""
-    rows = pd.DataFrame(read_rows(path))
-    number = int(re.sub(r"\D", "", path.stem))
     displays = {
         1: display_settings,
         4: display_prunings,
         5: display_comparison,
         6: display_compensations,
+        7: display_contenders,
+        8: display_machines,
     }
     return page_table(number, rows, displays.get(number, display_classes))
 

@@ -14,9 +14,9 @@ from neuron_pruning.checkpoints import Checkpoint
 from neuron_pruning.fine_tuning import fine_tune_behind
 from neuron_pruning.methods import find_technique
 from neuron_pruning.metrics import before_and_after
+from neuron_pruning.parts import read_split
 from neuron_pruning.records import column, schema, write_rows
 from neuron_pruning.selections import Selection
-from neuron_pruning.splits import read_split
 from neuron_pruning.stored import StoredLayer, read_layer
 from neuron_pruning.surgery import prune_checkpoint
 from neuron_pruning.training import TrainingSettings
@@ -38,6 +38,8 @@ POINTS_SCHEMA = schema(
     column("test_loss_after", pa.float64(), "mean cross-entropy after it", "nats"),
     column("agreement", pa.float64(), "share of test images with the unpruned answer"),
     column("divergence", pa.float64(), "from the unpruned network's answers", "nats"),
+    column("lost", pa.int64(), "test images right before pruning alone", "images"),
+    column("gained", pa.int64(), "test images right after pruning alone", "images"),
 )
 
 

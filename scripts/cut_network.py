@@ -20,11 +20,11 @@ from neuron_pruning.layers import Layer, preceding_name
 from neuron_pruning.measured import read_scores
 from neuron_pruning.methods import find_technique
 from neuron_pruning.networks import Network, load_network
+from neuron_pruning.parts import Split, read_split
 from neuron_pruning.peers import peer_scores
 from neuron_pruning.records import write_rows
 from neuron_pruning.seeds import derive_seed
 from neuron_pruning.selections import Selection, units_of
-from neuron_pruning.splits import Split, read_split
 from neuron_pruning.surgery import prune_in_turn
 from prune import METRICS_SCHEMA, UNITS_SCHEMA, about, compared, pruned_answers, sizes, unit_rows
 

@@ -16,11 +16,11 @@ from neuron_pruning.files import atomic_path
 from neuron_pruning.images import open_array
 from neuron_pruning.metrics import class_metrics, confusion_rows, cross_entropy, softmax
 from neuron_pruning.networks import load_network
+from neuron_pruning.parts import Split, read_split
 from neuron_pruning.records import column, schema, write_rows
-from neuron_pruning.splits import Split, read_split
 
 STATE = column("state", pa.string(), "trained or untrained")
-PART = column("part", pa.string(), "train or test")
+PART = column("part", pa.string(), "train, validation or test")
 METRICS_SCHEMA = schema(
     STATE,
     PART,
@@ -90,7 +90,7 @@ def prediction_rows(parts: Split, logits: np.ndarray) -> list[dict[str, Any]]:
     answers = logits.argmax(axis=1)
     return [
         {
-            "part": "test" if parts.test[row] else "train",
+            "part": str(parts.parts[row]),
             "position": row,
             "image": image,
             "label": parts.classes[parts.truth[row]],
@@ -102,12 +102,12 @@ def prediction_rows(parts: Split, logits: np.ndarray) -> list[dict[str, Any]]:
 
 
 def metric_rows(parts: Split, logits: np.ndarray) -> list[dict[str, Any]]:
-    """Accuracy, loss and the figures of each class, for both parts.
+    """Accuracy, loss and the figures of each class, for every part.
 
     ASSUME: the paper's train accuracy is that of the final network over all training images.
     """
     rows = []
-    for part in ("train", "test"):
+    for part in parts.parts_present:
         where = parts.positions(part)
         truth, answers = parts.truth[where], logits[where].argmax(axis=1)
         loss = {"class": "all", "metric": "loss", "value": cross_entropy(logits[where], truth)}
@@ -117,10 +117,10 @@ def metric_rows(parts: Split, logits: np.ndarray) -> list[dict[str, Any]]:
 
 
 def part_confusions(parts: Split, logits: np.ndarray) -> list[dict[str, Any]]:
-    """Confusion matrices of both parts, a row a cell."""
+    """Confusion matrices of all parts, a row a cell."""
     return [
         {**row, "part": part}
-        for part in ("train", "test")
+        for part in parts.parts_present
         for row in confusion_rows(
             parts.truth[parts.positions(part)],
             logits[parts.positions(part)].argmax(axis=1),

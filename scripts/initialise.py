@@ -11,8 +11,8 @@ from neuron_pruning.devices import use_cpu
 from neuron_pruning.images import ImageReader, open_array
 from neuron_pruning.initialisation import InitialisationSettings, initialise_network
 from neuron_pruning.networks import save_network
+from neuron_pruning.parts import read_split
 from neuron_pruning.seeds import derive_seed
-from neuron_pruning.splits import read_split
 
 
 def initialise(

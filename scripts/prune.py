@@ -24,9 +24,9 @@ from neuron_pruning.layers import Layer
 from neuron_pruning.measured import read_outputs, read_scores
 from neuron_pruning.methods import find_technique
 from neuron_pruning.metrics import before_and_after
+from neuron_pruning.parts import Split, read_split
 from neuron_pruning.records import column, schema, write_rows
 from neuron_pruning.selections import RULES, Selection
-from neuron_pruning.splits import Split, read_split
 from neuron_pruning.surgery import prune_in_turn
 
 PRUNING = (
@@ -52,6 +52,8 @@ METRICS_SCHEMA = schema(
     column("test_loss_after", pa.float64(), "mean cross-entropy after pruning", "nats"),
     column("agreement", pa.float64(), "share of test images with the unpruned answer"),
     column("divergence", pa.float64(), "from the unpruned network's answers", "nats"),
+    column("lost", pa.int64(), "test images right before pruning alone", "images"),
+    column("gained", pa.int64(), "test images right after pruning alone", "images"),
     column("parameters_before", pa.int64(), "parameters of the whole network"),
     column("parameters_after", pa.int64(), "parameters of the pruned network"),
     column("multiply_adds_before", pa.int64(), "multiply-adds an image"),

@@ -12,8 +12,8 @@ from neuron_pruning.checkpoints import check_belongs
 from neuron_pruning.layers import preceding_name
 from neuron_pruning.measured import read_outputs, write_scores
 from neuron_pruning.networks import load_network
+from neuron_pruning.parts import read_split
 from neuron_pruning.peers import peer_scores
-from neuron_pruning.splits import read_split
 
 
 def score_peers(

@@ -1,4 +1,4 @@
-"""Learning rate and batch size of each model by mean test accuracy, or as the config fixes."""
+"""Learning rate and batch size of each model by mean accuracy, or as the config fixes."""
 
 from pathlib import Path
 from typing import Any
@@ -7,68 +7,77 @@ import pandas as pd
 import pyarrow as pa
 
 from adapter import Mirrored, run_job
-from neuron_pruning.records import CELL_COLUMNS, column, read_many, schema, write_rows
+from neuron_pruning.records import CELL, CELL_COLUMNS, column, read_many, schema, write_rows
 
+PARTS = ("train", "validation", "test")
 SELECTION_SCHEMA = schema(
     *CELL_COLUMNS,
     column("seeds", pa.int64(), "runs in the mean"),
-    column("test_images", pa.int64(), "images of the test part", "images"),
-    column("train_accuracy_mean", pa.float64(), "mean over seeds"),
-    column("train_accuracy_std", pa.float64(), "sample standard deviation over seeds"),
-    column("test_accuracy_mean", pa.float64(), "mean over seeds"),
-    column("test_accuracy_std", pa.float64(), "sample standard deviation over seeds"),
+    column("test_images", pa.int64(), "images of the largest test part of a seed", "images"),
+    *(
+        column(f"{part}_accuracy_{figure}", pa.float64(), f"{text} over seeds, {part} images")
+        for part in PARTS
+        for figure, text in (("mean", "mean"), ("std", "sample standard deviation"))
+    ),
+    column("selected_on", pa.string(), "test, validation, or fixed by the config"),
     column("selected", pa.bool_(), "pruned and shown in Tables 2 to 4"),
+    column("best_on_test", pa.bool_(), "best mean test accuracy of the model"),
+    column("best_on_validation", pa.bool_(), "best mean validation accuracy, if there is any"),
     run=False,
 )
-CELL = ["experiment", "recipe", "model", "learning_rate", "batch_size"]
 
 
 def select_hyperparameters(
-    metrics: list[Path], selection: Path, fixed: dict[str, dict[str, Any]]
+    metrics: list[Path], selection: Path, on: str, fixed: dict[str, dict[str, Any]]
 ) -> Mirrored:
     """Write one row a cell of the grid; each model has one that is selected."""
-    rows = pd.DataFrame(read_many(metrics))
-    grid = summarise_accuracy(rows)
-    grid["selected"] = mark_selected(grid, fixed)
-    write_rows(selection, grid.to_dict("records"), SELECTION_SCHEMA)
+    grid = summarise_accuracy(pd.DataFrame(read_many(metrics)))
+    for part in ("test", "validation"):
+        grid[f"best_on_{part}"] = mark_best(grid, part)
+    grid["selected_on"] = ["fixed" if model in fixed else on for model in grid["model"]]
+    grid["selected"] = mark_fixed(grid, fixed) | (
+        grid[f"best_on_{on}"] & ~grid["model"].isin(list(fixed))
+    )
+    rows = grid.astype(object).where(grid.notna(), None)
+    write_rows(selection, rows.to_dict("records"), SELECTION_SCHEMA)
     chosen = grid[grid["selected"]].set_index("model")["test_accuracy_mean"]
     return Mirrored(metrics={f"{model}_test_accuracy": v for model, v in chosen.items()})
 
 
 def summarise_accuracy(rows: pd.DataFrame) -> pd.DataFrame:
-    """Mean and deviation over seeds of train and test accuracy, a row a cell of the grid."""
+    """Mean and deviation over seeds of the accuracy on each part, a row a cell of the grid."""
     accuracy = rows[rows["metric"] == "accuracy"]
     wide = accuracy.pivot(index=[*CELL, "seed"], columns="part", values=["value", "images"])
     wide.columns = [f"{part}_{value}" for value, part in wide.columns]
+    for part in PARTS:
+        if f"{part}_value" not in wide:
+            wide[f"{part}_value"] = float("nan")
     grouped = wide.groupby(CELL, sort=False)
     return grouped.agg(
         seeds=("test_value", "size"),
         test_images=("test_images", "max"),
-        train_accuracy_mean=("train_value", "mean"),
-        train_accuracy_std=("train_value", "std"),
-        test_accuracy_mean=("test_value", "mean"),
-        test_accuracy_std=("test_value", "std"),
+        **{f"{part}_accuracy_mean": (f"{part}_value", "mean") for part in PARTS},
+        **{f"{part}_accuracy_std": (f"{part}_value", "std") for part in PARTS},
     ).reset_index()
 
 
-def mark_selected(grid: pd.DataFrame, fixed: dict[str, dict[str, Any]]) -> pd.Series:
-    """The fixed cell of a model, else its best by mean test accuracy.
+def mark_best(grid: pd.DataFrame, part: str) -> pd.Series:
+    """The best cell of each model by mean accuracy on a part; none where it has no images.
 
     ASSUME: of equal means the smaller learning rate, then the smaller batch size, is selected.
     """
-    selected = pd.Series(False, index=grid.index)
-    for model, cells in grid.groupby("model"):
-        if model in fixed:
-            wanted = fixed[str(model)]
-            hit = (cells["learning_rate"] == wanted["learning_rate"]) & (
-                cells["batch_size"] == wanted["batch_size"]
-            )
-            selected[cells.index[hit]] = True
-        else:
-            order = ["test_accuracy_mean", "learning_rate", "batch_size"]
-            best = cells.sort_values(order, ascending=[False, True, True])
-            selected[best.index[0]] = True
-    return selected
+    order = [f"{part}_accuracy_mean", "learning_rate", "batch_size"]
+    measured = grid.dropna(subset=order[:1]).sort_values(order, ascending=[False, True, True])
+    best = measured.drop_duplicates("model").index
+    return pd.Series(grid.index.isin(best), index=grid.index)
+
+
+def mark_fixed(grid: pd.DataFrame, fixed: dict[str, dict[str, Any]]) -> pd.Series:
+    """The cells that the config fixes."""
+    names = ["learning_rate", "batch_size"]
+    wanted = {(model, *(cell[name] for name in names)) for model, cell in fixed.items()}
+    cells = zip(grid["model"], *(grid[name] for name in names), strict=True)
+    return pd.Series([cell in wanted for cell in cells], index=grid.index)
 
 
 if "snakemake" in globals():

@@ -1,32 +1,42 @@
-"""Divide the images into a training and a test part, per seed."""
+"""Divide the images into a training, a validation and a test part, per seed."""
 
+import logging
+from collections import Counter
 from pathlib import Path
 
 from adapter import Mirrored, run_job
+from neuron_pruning.parts import PARTS, SPLIT_SCHEMA
 from neuron_pruning.records import read_rows, write_rows
-from neuron_pruning.splits import SPLIT_SCHEMA, split_images
+from neuron_pruning.splits import Protocol, SplitSettings, split_index
+from neuron_pruning.twins import DISTANCE
 
 
 def split_dataset(
-    index: Path, split: Path, protocol: str, test_fraction: float, seed: int
+    index: Path,
+    split: Path,
+    seed: int,
+    label: str,
+    protocol: Protocol = "random",
+    test_fraction: float = 0.2,
+    validation_fraction: float = 0.0,
+    folds: int | None = None,
+    file: str | Path | None = None,
+    column: str | None = None,
+    near_identical: int | None = DISTANCE,
 ) -> Mirrored:
-    """Write one row an image."""
-    images = read_rows(index)
-    kind = protocol if protocol in ("clip", "movie") else "image"
-    labels, groups = [i["label"] for i in images], [i[kind] for i in images]
-    test = split_images(labels, groups, protocol, test_fraction, seed)
-    rows = [
-        {
-            "position": image["position"],
-            "image": image["image"],
-            "label": image["label"],
-            "group": group,
-            "part": "test" if is_test else "train",
-        }
-        for image, group, is_test in zip(images, groups, test.tolist(), strict=True)
-    ]
-    write_rows(split, rows, SPLIT_SCHEMA, {"seed": seed, "protocol": protocol})
-    return Mirrored(metrics={"train_images": int((~test).sum()), "test_images": int(test.sum())})
+    """Write one row an image; ``label`` is the name of the split in the config."""
+    listed = None if file is None else str(file)
+    fractions = test_fraction, validation_fraction
+    settings = SplitSettings(protocol, *fractions, folds, listed, column, near_identical)
+    rows = split_index(read_rows(index), settings, seed)
+    write_rows(split, rows, SPLIT_SCHEMA, {"seed": seed, "split": label, "protocol": protocol})
+    images = Counter(row["part"] for row in rows)
+    present = [part for part in PARTS if images[part]]
+    there = {(row["label"], row["part"]) for row in rows}
+    for name in sorted({row["label"] for row in rows}):
+        for part in (part for part in present if (name, part) not in there):
+            logging.warning("class %s has no image in the %s part", name, part)
+    return Mirrored(metrics={f"{part}_images": images[part] for part in present})
 
 
 if "snakemake" in globals():

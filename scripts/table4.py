@@ -7,12 +7,28 @@ import pyarrow as pa
 import yaml
 
 from adapter import Mirrored, run_job
-from neuron_pruning.records import CELL_COLUMNS, column, read_many, schema
+from neuron_pruning.comparisons import part_ratio
+from neuron_pruning.records import CELL, CELL_COLUMNS, column, read_frame, read_many, schema
 from neuron_pruning.selections import RULES
-from neuron_pruning.tables import DISPLAY_NAMES, count, degrees, over_seeds, percent, write_table
+from neuron_pruning.significance import (
+    PairedSeeds,
+    holm_together,
+    of_counts,
+    of_tests,
+    wilson_of_mean,
+)
+from neuron_pruning.tables import (
+    DISPLAY_NAMES,
+    count,
+    degrees,
+    interval,
+    over_seeds,
+    percent,
+    write_table,
+)
 
 KEYS = [
-    *("experiment", "recipe", "model", "learning_rate", "batch_size"),
+    *CELL,
     *("state", "layer", "technique", "compensation", "fine_tuning", "angle", "count"),
 ]
 AVERAGED = {
@@ -41,16 +57,28 @@ TABLE_SCHEMA = schema(
         for name, text in AVERAGED.items()
         for figure in ("mean", "std")
     ),
+    column("low", pa.float64(), "lower end of the 95 % interval of the accuracy after (Wilson)"),
+    column("high", pa.float64(), "upper end of it"),
+    column("seeds_better", pa.int64(), "seeds that McNemar's test shows to be better after (Holm)"),
+    column("seeds_worse", pa.int64(), "seeds that it shows to be worse after"),
+    column("p_images", pa.float64(), "McNemar, of the seeds that decide (Holm)"),
+    column("p_seeds", pa.float64(), "corrected resampled t-test over seeds, before and after"),
     *(column(f"paper_{name}", pa.float64(), f"the paper: {t}") for name, t in PAPER.items()),
     run=False,
 )
 
 
 def table4(
-    metrics: list[Path], paper: Path, table: Path, rendered: list[Path], caption: str
+    metrics: list[Path],
+    splits: list[Path],
+    paper: Path,
+    table: Path,
+    rendered: list[Path],
+    caption: str,
 ) -> Mirrored:
     """Write the table; the paper's values stand beside the trained networks."""
-    rows = summarise(pd.DataFrame(read_many(metrics)))
+    prunings = pd.DataFrame(read_many(metrics))
+    rows = with_tests(summarise(prunings), prunings, part_ratio(read_frame(splits)))
     published = pd.DataFrame(yaml.safe_load(paper.read_text(encoding="utf-8"))["table4"])
     published = published.rename(columns={name: f"paper_{name}" for name in PAPER})
     published = published.assign(
@@ -61,7 +89,10 @@ def table4(
     first = rows.iloc[0]
     text = (
         f"Table 4. {caption} Figures are {over_seeds(first['seeds'])}; "
-        f"accuracy in percent of {first['test_images']} test images."
+        f"accuracy in percent of {first['test_images']} test images, in brackets the 95 % interval "
+        "of one test part of that size (Wilson). Seeds worse: those of which McNemar's exact test "
+        "shows that pruning cost right answers (p < 0.05 after Holm's correction for all tests of "
+        "the table)."
     )
     write_table(rows[TABLE_SCHEMA.names], display(rows), text, TABLE_SCHEMA, table, rendered)
     return Mirrored()
@@ -90,6 +121,36 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
     order = ["state", "place", "label", "angle", "count"]
     table = table.sort_values(order, ascending=[True, True, True, False, True])
     return table.drop(columns=["place", "label"])
+
+
+def with_tests(rows: pd.DataFrame, prunings: pd.DataFrame, ratio: float) -> pd.DataFrame:
+    """Intervals, and what the same test images show of before and after.
+
+    ``ratio`` is test images to training images.
+    """
+    ends = [
+        wilson_of_mean([mean], images)
+        for mean, images in zip(rows["test_accuracy_after_mean"], rows["test_images"], strict=True)
+    ]
+    merged = prunings.astype({"angle": float, "count": float}).merge(
+        rows[KEYS].reset_index(names="row"), on=KEYS
+    )
+    pairs = holm_together([paired(merged[merged["row"] == row], ratio) for row in rows.index])
+    return rows.assign(
+        low=[low for low, _ in ends],
+        high=[high for _, high in ends],
+        seeds_better=[pair.better for pair in pairs],
+        seeds_worse=[pair.worse for pair in pairs],
+        p_images=[pair.p for pair in pairs],
+        p_seeds=[pair.over_seeds.p for pair in pairs],
+    )
+
+
+def paired(seeds: pd.DataFrame, ratio: float) -> PairedSeeds:
+    """After against before, a test a seed."""
+    counts = seeds[["gained", "lost", "test_images"]].astype(int)
+    tests = [of_counts(*row) for row in counts.itertuples(index=False)]
+    return of_tests(tests, ratio)
 
 
 def amounts(rows: pd.DataFrame) -> list[str]:
@@ -121,6 +182,11 @@ def display(rows: pd.DataFrame) -> pd.DataFrame:
             "Test Accuracy after Pruning": map(
                 percent, rows[f"{after}_mean"], rows[f"{after}_std"]
             ),
+            "95 %": map(interval, rows["low"], rows["high"]),
+            "Seeds worse": [
+                f"{worse} of {seeds}"
+                for worse, seeds in zip(rows["seeds_worse"], rows["seeds"], strict=True)
+            ],
             "Paper removed": map(count, rows["paper_removed"]),
             "Paper before": map(percent, rows["paper_before"]),
             "Paper after": map(percent, rows["paper_after"]),

@@ -6,8 +6,9 @@ import pandas as pd
 import pyarrow as pa
 
 from adapter import Mirrored, run_job
-from neuron_pruning.comparisons import FIGURES, majority_share, ranking
+from neuron_pruning.comparisons import FIGURES, majority_share, part_ratio, ranking
 from neuron_pruning.records import CELL_COLUMNS, column, read_frame, schema
+from neuron_pruning.significance import SIGNIFICANT
 from neuron_pruning.tables import DISPLAY_NAMES, over_seeds, percent, signed, write_table
 
 AVERAGED = {
@@ -32,6 +33,7 @@ TABLE_SCHEMA = schema(
         for name, text in AVERAGED.items()
         for figure in ("mean", "std")
     ),
+    column("p", pa.float64(), "of that difference: corrected resampled t-test, Holm"),
     column("free_units", pa.float64(), "units that go for less than a point of accuracy"),
     column("score", pa.float64(), "mean accuracy over the numbers of removed units"),
     column("rank", pa.float64(), "by score, among the techniques of one network"),
@@ -50,15 +52,18 @@ def table5(
 ) -> Mirrored:
     """Write the table: all techniques and compensations in the files, the main ones displayed."""
     found = read_frame(points)
-    rows = ranking(found, counts)
-    share = majority_share([read_frame([path]) for path in splits])
+    parts = [read_frame([path]) for path in splits]
+    rows = ranking(found, counts, part_ratio(pd.concat(parts)))
+    share = majority_share(parts)
     rows = pd.concat([rows, majority_rows(rows, share)], ignore_index=True)
     first = found.iloc[0]
     text = (
         f"Table 5. {caption} Test accuracy in percent of {first['test_images']} test images after "
         f"so many units went, {over_seeds(rows['seeds'].max())}; in brackets the paired difference "
         f"in points from random removal ({draws} draws) with the same compensation, or with none "
-        "where random removal cannot have it. Free: units that go for less than one point. "
+        "where random removal cannot have it, with * where the seeds show it (corrected resampled "
+        "t-test, p < 0.05 after Holm's correction within network and number). Free: units that go "
+        "for less than one point. "
         "Auxiliary fits its weights to the classes, which the others never do."
     )
     write_table(
@@ -71,6 +76,7 @@ def majority_rows(rows: pd.DataFrame, share: tuple[float, float]) -> pd.DataFram
     """The control that no pruning touches, a row a network and number of units."""
     networks = rows[rows["state"] == "trained"].drop_duplicates(["model", "layer", "removed"])
     blank = {f"{name}_{f}": None for name in (*FIGURES, "difference") for f in ("mean", "std")}
+    blank["p"] = None
     figures = {"test_accuracy_mean": share[0], "test_accuracy_std": share[1]}
     names = {"technique": "majority class", "compensation": "", "own": "", "reference": ""}
     gone = {"free_units": None, "score": share[0], "rank": None}
@@ -113,7 +119,9 @@ def cell(rows: pd.DataFrame, count: int) -> str:
         return "–"
     row = rows.loc[count]
     text = percent(row["test_accuracy_mean"], row["test_accuracy_std"], digits=1)
-    return text if pd.isna(row["difference_mean"]) else f"{text} ({signed(row['difference_mean'])})"
+    if pd.isna(row["difference_mean"]):
+        return text
+    return f"{text} ({signed(row['difference_mean'])}{'*' if row['p'] < SIGNIFICANT else ''})"
 
 
 def free(units: float | None) -> str:

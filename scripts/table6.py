@@ -6,8 +6,9 @@ import pandas as pd
 import pyarrow as pa
 
 from adapter import Mirrored, run_job
-from neuron_pruning.comparisons import compensation_table
+from neuron_pruning.comparisons import compensation_table, part_ratio
 from neuron_pruning.records import CELL_COLUMNS, column, read_frame, schema
+from neuron_pruning.significance import SIGNIFICANT
 from neuron_pruning.tables import (
     DISPLAY_NAMES,
     count,
@@ -41,19 +42,24 @@ TABLE_SCHEMA = schema(
         for name, text in AVERAGED.items()
         for figure in ("mean", "std")
     ),
+    column("p", pa.float64(), "of that difference: corrected resampled t-test, Holm"),
     run=False,
 )
 
 
-def table6(points: list[Path], table: Path, rendered: list[Path], caption: str) -> Mirrored:
+def table6(
+    points: list[Path], splits: list[Path], table: Path, rendered: list[Path], caption: str
+) -> Mirrored:
     """Write the table."""
     found = read_frame(points)
-    rows = compensation_table(found)
+    rows = compensation_table(found, part_ratio(read_frame(splits)))
     text = (
         f"Table 6. {caption} Test accuracy in percent of {found['test_images'].max()} images, "
         f"{over_seeds(rows['seeds'].max())}; in brackets the paired differences in points from no "
         "compensation and from random removal of as many units with the same compensation, or with "
-        "none where random removal cannot have it; both trained as long."
+        "none where random removal cannot have it; both trained as long. * of the former: shown "
+        "by the seeds (corrected resampled t-test, p < 0.05 after Holm's correction within the "
+        "angle)."
     )
     write_table(rows[TABLE_SCHEMA.names], display(rows), text, TABLE_SCHEMA, table, rendered)
     return Mirrored()
@@ -95,7 +101,9 @@ def heading(epochs: int) -> str:
 def cell(row: pd.Series) -> str:
     """``39.3 ± 2.1 (+1.2, +12.4)``."""
     text = percent(row["test_accuracy_after_mean"], row["test_accuracy_after_std"], digits=1)
-    return f"{text} ({signed(row['difference_mean'])}, {signed(row['random_difference_mean'])})"
+    star = "*" if row["p"] < SIGNIFICANT else ""
+    differences = f"{signed(row['difference_mean'])}{star}, {signed(row['random_difference_mean'])}"
+    return f"{text} ({differences})"
 
 
 if "snakemake" in globals():

@@ -8,8 +8,9 @@ import pyarrow as pa
 import yaml
 
 from adapter import Mirrored, run_job
-from neuron_pruning.records import CELL_COLUMNS, column, read_many, schema
-from neuron_pruning.tables import DISPLAY_NAMES, over_seeds, share, write_table
+from neuron_pruning.records import CELL, CELL_COLUMNS, column, read_many, schema
+from neuron_pruning.significance import wilson_of_mean
+from neuron_pruning.tables import DISPLAY_NAMES, interval, over_seeds, share, write_table
 
 METRICS = ("precision", "recall", "accuracy")
 TABLE_SCHEMA = schema(
@@ -20,10 +21,12 @@ TABLE_SCHEMA = schema(
     column("std", pa.float64(), "sample standard deviation over seeds"),
     column("seeds", pa.int64(), "runs in the mean"),
     column("test_images", pa.int64(), "images of the test part", "images"),
+    column("low", pa.float64(), "lower end of the 95 % interval of an accuracy (Wilson)"),
+    column("high", pa.float64(), "upper end of it"),
     column("paper", pa.float64(), "the paper's value"),
     run=False,
 )
-KEYS = ["experiment", "recipe", "model", "learning_rate", "batch_size", "metric", "class"]
+KEYS = [*CELL, "metric", "class"]
 
 
 def table_classes(
@@ -46,15 +49,21 @@ def table_classes(
             "test_images": rows["images", "max"],
         }
     ).reset_index()
+    ends = [
+        wilson_of_mean([mean], images) if metric == "accuracy" else (None, None)
+        for mean, images, metric in rows[["mean", "test_images", "metric"]].itertuples(index=False)
+    ]
+    rows["low"], rows["high"] = zip(*ends, strict=True)
     published = yaml.safe_load(paper.read_text(encoding="utf-8"))["classes"]
     rows["paper"] = [
         paper_value(published, *row) for row in rows[["model", "metric", "class"]].to_numpy()
     ]
-    first = rows.iloc[0]
+    first = rows[rows["metric"] == "accuracy"].iloc[0]
     text = (
         f"Table {number}. {caption} {DISPLAY_NAMES.get(first['model'], first['model'])}, learning "
         f"rate {first['learning_rate']:g}, batch size {first['batch_size']}; "
-        f"{over_seeds(first['seeds'])}; {first['test_images']} test images."
+        f"{over_seeds(first['seeds'])}; {first['test_images']} test images; "
+        f"95 % interval of the accuracy {interval(first['low'], first['high'])} %."
     )
     write_table(rows[TABLE_SCHEMA.names], display(rows), text, TABLE_SCHEMA, table, rendered)
     return Mirrored()

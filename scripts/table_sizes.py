@@ -7,10 +7,10 @@ import pyarrow as pa
 
 from adapter import Mirrored, run_job
 from measure_cut import SIZES
-from neuron_pruning.records import CELL_COLUMNS, column, read_frame, schema
+from neuron_pruning.records import CELL, CELL_COLUMNS, column, read_frame, schema
 from neuron_pruning.tables import DISPLAY_NAMES, over_seeds, percent, write_table
 
-KEYS = ["experiment", "recipe", "model", "learning_rate", "batch_size", "cut", "layer"]
+KEYS = [*CELL, "cut", "layer"]
 FIGURES = {
     "test_accuracy_before": "share right before the cut",
     "test_accuracy_after": "share right after it",

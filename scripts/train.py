@@ -11,14 +11,15 @@ import pyarrow as pa
 
 from adapter import Mirrored, run_job
 from neuron_pruning.architectures import with_classes
+from neuron_pruning.augmentation import AugmentationSettings
 from neuron_pruning.checkpoints import check_belongs, load_checkpoint
 from neuron_pruning.devices import choose_device, device_name
 from neuron_pruning.images import Patterns, open_array
 from neuron_pruning.measured import write_scores
 from neuron_pruning.networks import load_network, save_network
+from neuron_pruning.parts import read_split
 from neuron_pruning.records import column, schema, write_rows
 from neuron_pruning.sensitivity import Sensitivity
-from neuron_pruning.splits import read_split
 from neuron_pruning.training import (
     Epoch,
     OptimiserSettings,
@@ -80,10 +81,13 @@ def train(
 
 
 def training_settings(training: dict[str, Any], keys: dict[str, Any]) -> TrainingSettings:
-    """Settings of one run from the config's ``training`` and ``optimiser`` sections."""
+    """Settings of one run from the config's ``training`` section and the recipe's."""
     hyper = {name: keys[name] for name in ("learning_rate", "batch_size", "seed")}
-    optimiser = OptimiserSettings(**training["optimiser"])
-    return TrainingSettings(**{**training, **hyper, "optimiser": optimiser})
+    parts = {
+        "optimiser": OptimiserSettings(**training["optimiser"]),
+        "augmentation": AugmentationSettings(**training["augmentation"]),
+    }
+    return TrainingSettings(**{**training, **hyper, **parts})
 
 
 @contextmanager

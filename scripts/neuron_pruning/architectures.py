@@ -1,12 +1,20 @@
-"""The paper's two networks as descriptions (sections 2.2.1 and 2.2.2): sizes, without weights."""
+"""Networks as descriptions: sizes, without weights.
 
+The paper's two (sections 2.2.1 and 2.2.2), and the classifiers of torchvision by their names
+there, as ``torchvision/resnet18``, in front of the same fully connected layers.
+"""
+
+import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from neuron_pruning.backbone_sizes import BACKBONES, SIDE, BackboneSize
 from neuron_pruning.errors import UserError
 
-Normalisation = Literal["none", "batch"]
+Normalisation = Literal["none", "batch", "contrast"]
+
+TORCHVISION = "torchvision/"  # in front of a name of torchvision's
 
 DEFAULT_CHANNELS = {
     "alexnet": (96, 96, 256, 384, 384, 256),
@@ -65,7 +73,10 @@ class Architecture:
     """What a network is made of; stored beside its weights.
 
     ``input_size`` is height, width; ``widths`` the units of the fully connected layers, the
-    last being the classes.
+    last being the classes. ``batch`` normalises before every ReLU of the paper's networks. A
+    classifier of torchvision has its own convolutions and its own batch normalisation:
+    ``channels`` is empty, and ``normalisation`` none, or ``contrast`` for the local contrast of
+    the images.
     """
 
     name: str
@@ -73,6 +84,11 @@ class Architecture:
     channels: tuple[int, ...]
     widths: tuple[int, ...]
     normalisation: Normalisation = "none"
+
+    @property
+    def backbone(self) -> str | None:
+        """Torchvision's name of what is in front of the fully connected layers, if it is that."""
+        return self.name.removeprefix(TORCHVISION) if self.name.startswith(TORCHVISION) else None
 
     @property
     def layer_names(self) -> list[str]:
@@ -113,13 +129,14 @@ def describe(
     Raises:
         UserError: unknown name, wrong number of channels or widths, or images too small.
     """
-    if name not in PLANS:
-        raise UserError(f"unknown model {name!r}; known: {', '.join(PLANS)}")
+    check_name(name)
+    if name not in PLANS and normalisation == "batch":
+        normalisation = "none"  # torchvision's networks have their own
     architecture = Architecture(
         name,
         (int(input_size[0]), int(input_size[1])),
-        tuple(channels or DEFAULT_CHANNELS[name]),
-        tuple(widths or DEFAULT_WIDTHS[name]),
+        tuple(channels or DEFAULT_CHANNELS.get(name, ())),
+        tuple(widths or DEFAULT_WIDTHS.get(name, ())),
         normalisation,
     )
     check_architecture(architecture)
@@ -131,19 +148,45 @@ def with_classes(architecture: Mapping[str, Any], classes: int) -> Architecture:
     return describe(**{**architecture, "widths": [*architecture["widths"], classes]})
 
 
+def check_name(name: str) -> None:
+    """Refuse a network that does not exist.
+
+    Raises:
+        UserError: naming those of the paper, or the names of torchvision's that are nearest.
+    """
+    known = [*PLANS, *(f"{TORCHVISION}{backbone}" for backbone in BACKBONES)]
+    if name in known:
+        return
+    bare = name.removeprefix(TORCHVISION)
+    near = [TORCHVISION + other for other in difflib.get_close_matches(bare, BACKBONES, 4)]
+    listed = ", ".join([*PLANS, f"{TORCHVISION}<name of a classifier of torchvision>"])
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    raise UserError(f"unknown model {name!r}; {hint}known: {listed}")
+
+
 def check_architecture(architecture: Architecture) -> None:
     """Refuse what cannot be built.
+
+    Whether a classifier of torchvision takes images of some size, torchvision says itself.
 
     Raises:
         UserError: saying why.
     """
-    name, expected = architecture.name, len(PLANS[architecture.name])
+    check_name(architecture.name)
+    name, expected = architecture.name, len(PLANS.get(architecture.name, ()))
+    if architecture.backbone is not None and architecture.channels:
+        raise UserError(f"{name} has its own convolutions; leave out its channels")
+    if architecture.backbone is None and architecture.normalisation == "contrast":
+        raise UserError(
+            f"normalisation: contrast is for models torchvision/<name>, not {name}; choose none or "
+            "batch"
+        )
     if len(architecture.channels) != expected:
         raise UserError(f"{name} has {expected} convolutions, got {len(architecture.channels)}")
     if len(architecture.widths) < 2 or min(*architecture.widths, *architecture.channels) < 1:
         raise UserError("widths need a hidden and an output layer, each of one unit or more")
     height, width = architecture.input_size
-    least = smallest_input(name)
+    least = 1 if architecture.backbone else smallest_input(name)
     if min(height, width) < least:
         raise UserError(
             f"images of {height} x {width} (height x width) are too small for "
@@ -162,9 +205,14 @@ def smallest_input(name: str) -> int:
 
 
 def layer_sizes(architecture: Architecture) -> Iterator[LayerSize]:
-    """Sizes of the convolutions, then of the fully connected layers."""
+    """Sizes of the convolutions, then of the fully connected layers.
+
+    Of a classifier of torchvision, which is no chain of convolutions, the latter alone.
+    """
     inputs, sides = 3, list(architecture.input_size)
-    plans = zip(PLANS[architecture.name], architecture.channels, strict=True)
+    if architecture.backbone is not None:
+        inputs, sides = BACKBONES[architecture.backbone].features, [1, 1]
+    plans = zip(PLANS.get(architecture.name, ()), architecture.channels, strict=True)
     for number, (plan, kernels) in enumerate(plans, start=1):
         sides = [plan.convolution.outputs(side) for side in sides]
         area = plan.convolution.size**2
@@ -179,14 +227,33 @@ def layer_sizes(architecture: Architecture) -> Iterator[LayerSize]:
 
 
 def count_multiply_adds(architecture: Architecture) -> int:
-    """Multiply-adds of one forward pass of one image, convolutions and linear layers."""
-    return sum(layer.inputs * layer.outputs * layer.places for layer in layer_sizes(architecture))
+    """Multiply-adds of one forward pass of one image, convolutions and linear layers.
+
+    ASSUME: those of a classifier of torchvision grow with the image's area, from what
+    torchvision's own size takes; borders make the true number differ by some percent.
+    """
+    layers = sum(layer.inputs * layer.outputs * layer.places for layer in layer_sizes(architecture))
+    size = _backbone_size(architecture)
+    return layers + round(size.multiply_adds * _area_share(architecture))
 
 
 def count_parameters(architecture: Architecture) -> int:
     """Trainable parameters: weights, biases, and two a kernel where batches are normalised."""
     weights = sum((layer.inputs + 1) * layer.outputs for layer in layer_sizes(architecture))
-    return weights + 2 * sum(architecture.channels) * (architecture.normalisation == "batch")
+    weights += 2 * sum(architecture.channels) * (architecture.normalisation == "batch")
+    return weights + _backbone_size(architecture).parameters
+
+
+def _backbone_size(architecture: Architecture) -> BackboneSize:
+    """What is known of a classifier of torchvision; zeros for the paper's networks."""
+    name = architecture.backbone
+    return BackboneSize(0, 0, 0, 0) if name is None else BACKBONES[name]
+
+
+def _area_share(architecture: Architecture) -> float:
+    """Area of the images, as a share of that which torchvision's sizes were measured with."""
+    height, width = architecture.input_size
+    return height * width / SIDE**2
 
 
 def activation_bytes(architecture: Architecture) -> int:
@@ -194,9 +261,14 @@ def activation_bytes(architecture: Architecture) -> int:
 
     Twice the image and three times what leaves the pooling; where batches are normalised, four
     and a half times what leaves the convolutions too. The factors were fitted to measured peaks
-    (docs/PERFORMANCE.md), a little above them.
+    (docs/PERFORMANCE.md), a little above them. A classifier of torchvision: twice the image and
+    twice what leaves all its layers, an upper estimate for the images of up to 256 pixels that
+    most take.
     """
     height, width = architecture.input_size
+    if architecture.backbone is not None:
+        outputs = _backbone_size(architecture).outputs * _area_share(architecture)
+        return int(4 * (2 * 3 * height * width + 2 * outputs))
     convolved = pooled = 0
     for layer, plan in zip(layer_sizes(architecture), PLANS[architecture.name], strict=False):
         values = layer.outputs * layer.places

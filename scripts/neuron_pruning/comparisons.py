@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-CELL = ["experiment", "recipe", "model", "learning_rate", "batch_size"]
+from neuron_pruning.records import CELL
+from neuron_pruning.significance import corrected_t, holm, majority_accuracy
+
 NETWORK = [*CELL, "state", "layer"]
 FIGURES = ("test_accuracy", "test_loss", "agreement", "divergence")
 BEARABLE = 0.01  # share of the test images: one point
@@ -41,10 +43,12 @@ def with_reference(found: pd.DataFrame) -> pd.DataFrame:
     return joined.assign(difference=joined["test_accuracy"] - joined["reference_accuracy"])
 
 
-def ranking(points: pd.DataFrame, counts: Sequence[int]) -> pd.DataFrame:
+def ranking(points: pd.DataFrame, counts: Sequence[int], ratio: float) -> pd.DataFrame:
     """Rows of Table 5, the best technique of each network first.
 
     The rank goes by the mean accuracy over ``counts``; who cannot remove so many has none.
+    ``ratio`` is test images to training images. The p values of the paired differences are
+    corrected for all techniques and compensations of a network at a number of removed units.
     """
     found = with_reference(_of_all_seeds(per_seed(points)))
     free = free_units(found)
@@ -56,6 +60,8 @@ def ranking(points: pd.DataFrame, counts: Sequence[int]) -> pd.DataFrame:
         **{f"{name}_mean": (name, "mean") for name in (*FIGURES, "difference")},
         **{f"{name}_std": (name, "std") for name in (*FIGURES, "difference")},
     ).reset_index()
+    table = table.merge(differences_shown(asked, [*keys, "removed"], ratio), on=[*keys, "removed"])
+    table["p"] = table.groupby([*NETWORK, "removed"])["p"].transform(holm)
     table = table.merge(free, how="left", on=keys)
     scores = table.groupby(keys, sort=False).agg(
         score=("test_accuracy_mean", "mean"), reached=("removed", "nunique")
@@ -65,6 +71,17 @@ def ranking(points: pd.DataFrame, counts: Sequence[int]) -> pd.DataFrame:
     ranks = scores.groupby(NETWORK)["score"].rank(ascending=False, method="min")
     table = table.merge(scores.assign(rank=ranks).drop(columns="reached"), on=keys)
     return table.sort_values([*NETWORK, "rank", "technique", "removed"], kind="stable")
+
+
+def differences_shown(
+    rows: pd.DataFrame, keys: Sequence[str], ratio: float, difference: str = "difference"
+) -> pd.DataFrame:
+    """Corrected resampled t-test of paired differences over seeds: ``keys`` and ``p``."""
+    found = [
+        (*key, corrected_t(seeds[difference].to_list(), ratio).p)
+        for key, seeds in rows.groupby(list(keys), sort=False)
+    ]
+    return pd.DataFrame(found, columns=[*keys, "p"])
 
 
 def free_units(found: pd.DataFrame) -> pd.DataFrame:
@@ -98,8 +115,10 @@ AVERAGED = (
 )
 
 
-def compensation_table(points: pd.DataFrame) -> pd.DataFrame:
+def compensation_table(points: pd.DataFrame, ratio: float) -> pd.DataFrame:
     """Rows of Table 6: figures by angle, compensation and further training.
+
+    ``ratio`` is test images to training images, for the p values of ``difference``.
 
     ``difference`` is to the compensation ``none`` of the same network, angle and training,
     ``random_difference`` to random removal of as many units, trained as long.
@@ -111,12 +130,15 @@ def compensation_table(points: pd.DataFrame) -> pd.DataFrame:
     after = rows["test_accuracy_after"]
     rows["difference"] = after - rows["bare"]
     rows["random_difference"] = after - rows["random_accuracy"]
-    grouped = rows.groupby([*NETWORK, "units", "angle", "compensation", "fine_tuning"], sort=False)
+    cell = [*NETWORK, "units", "angle", "compensation", "fine_tuning"]
+    grouped = rows.groupby(cell, sort=False)
     table = grouped.agg(
         seeds=("seed", "nunique"),
         **{f"{name}_mean": (name, "mean") for name in AVERAGED},
         **{f"{name}_std": (name, "std") for name in AVERAGED},
     ).reset_index()
+    table = table.merge(differences_shown(rows, cell, ratio), on=cell)
+    table["p"] = table.groupby([*NETWORK, "angle", "fine_tuning"])["p"].transform(holm)
     order = {name: place for place, name in enumerate(points["compensation"].unique())}
     table["place"] = table["compensation"].map(order)
     ascending = [True] * len(NETWORK) + [False, True, True]
@@ -124,10 +146,16 @@ def compensation_table(points: pd.DataFrame) -> pd.DataFrame:
     return table.drop(columns="place")
 
 
+def part_ratio(parts: pd.DataFrame) -> float:
+    """Test images divided by training images, of the rows of split files."""
+    sizes = parts["part"].value_counts()
+    return float(sizes["test"] / sizes["train"])
+
+
 def majority_share(parts: Sequence[pd.DataFrame]) -> tuple[float, float]:
     """Mean and deviation of the test accuracy of always naming the largest training class."""
     shares = []
     for rows in parts:
-        training, test = (rows[rows["part"] == part]["label"] for part in ("train", "test"))
-        shares.append(float((test == training.value_counts().idxmax()).mean()))
+        training, test = (rows.loc[rows["part"] == part, "label"] for part in ("train", "test"))
+        shares.append(majority_accuracy(training, test))
     return float(np.mean(shares)), float(np.std(shares, ddof=1)) if len(shares) > 1 else np.nan

@@ -22,6 +22,7 @@ def _is_number(checker: object, value: object) -> bool:
 
 
 CONVOLUTIONS = {"alexnet": 6, "vgg": 7}
+TORCHVISION = "torchvision/"
 
 # JSON Schema takes 64.0 for an integer, which would end up in paths; YAML knows .nan and .inf.
 STRICT = Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer).redefine(
@@ -36,6 +37,7 @@ def check_config(config: dict[str, Any], schema_path: Path) -> None:
         UserError: every fault with its key and remedy.
     """
     schema = yaml.safe_load(schema_path.read_text(encoding="utf-8"))
+    _spell_out_on(config)
     _fill_defaults(config, schema, schema)
     validator = validators.extend(Draft202012Validator, type_checker=STRICT)(schema)
     faults = [line for error in validator.iter_errors(config) for line in _explain(error)]
@@ -43,6 +45,13 @@ def check_config(config: dict[str, Any], schema_path: Path) -> None:
     if faults:
         listed = "\n".join(f"  {fault}" for fault in faults)
         raise UserError(f"the config has {len(faults)} fault(s):\n{listed}")
+
+
+def _spell_out_on(config: dict[str, Any]) -> None:
+    """``selection: {on: ...}``: YAML reads a bare ``on`` as true, here and nowhere else a key."""
+    selection = config.get("selection")
+    if isinstance(selection, dict) and True in selection:
+        selection["on"] = selection.pop(True)
 
 
 def _resolve(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -86,11 +95,14 @@ def _explain(error: ValidationError) -> Iterator[str]:
 
 def _cross_checks(config: Mapping[str, Any]) -> Iterator[str]:
     """What one key demands of another."""
-    if config["recipe"] not in config["recipes"]:
-        yield f"recipe: {config['recipe']!r} is none of recipes: {', '.join(config['recipes'])}"
+    unknown = list(_unknown_names(config))
+    if unknown:
+        yield from unknown
+        return
+    yield from _check_splits(config)
     yield from _check_pruning(config["pruning"])
     yield from _check_cuts(config)
-    for name in config["run_models"]:
+    for name in config["models"]:
         yield from _check_model(config, name)
     for name, cell in config["selection"]["fixed"].items():
         model = config["models"][name]
@@ -98,6 +110,49 @@ def _cross_checks(config: Mapping[str, Any]) -> Iterator[str]:
             cell["batch_size"] not in model["batch_sizes"]
         ):
             yield f"selection.fixed.{name}: {cell} is not in the grid of models.{name}"
+
+
+def _unknown_names(config: Mapping[str, Any]) -> Iterator[str]:
+    """Names of sections that are not there."""
+    compared = config["comparison"]
+    places = [
+        ("recipe", "recipes", [config["recipe"]]),
+        ("split", "splits", [config["split"]]),
+        ("run_models", "models", config["run_models"]),
+        ("selection.fixed", "models", config["selection"]["fixed"]),
+        ("comparison.splits", "splits", compared["splits"]),
+    ]
+    for number, network in enumerate(compared["networks"]):
+        place = f"comparison.networks.{number}"
+        places.append((f"{place}.model", "models", [network["model"]]))
+        places.append((f"{place}.recipes", "recipes", network["recipes"]))
+        places.append((f"{place}.splits", "splits", network.get("splits", [])))
+    for place, section, names in places:
+        for name in names:
+            if name not in config[section]:
+                yield f"{place}: {name!r} is none of {section}: {', '.join(config[section])}"
+
+
+def _check_splits(config: Mapping[str, Any]) -> Iterator[str]:
+    used = dict.fromkeys([config["split"], *config["comparison"]["splits"]])
+    for name in used:
+        split = config["splits"][name]
+        needed = {"group": ("file", "column"), "list": ("file",)}.get(split["protocol"], ())
+        for key in needed:
+            if split[key] is None:
+                yield f"splits.{name}.{key}: the protocol {split['protocol']} needs one"
+    main = config["splits"][config["split"]]
+    if (
+        config["selection"]["on"] == "validation"
+        and main["protocol"] != "list"
+        and main["validation_fraction"] == 0
+    ):
+        yield (
+            "selection.on: validation needs images that neither train nor test; "
+            f"set splits.{config['split']}.validation_fraction, 0.2 for instance"
+        )
+    if "sheet" in config["comparison"]["baselines"] and config["baseline"]["sheet"] is None:
+        yield "comparison.baselines: sheet needs baseline.sheet, the spreadsheet of features"
 
 
 def _check_convolutions(
@@ -121,10 +176,18 @@ def _check_convolutions(
 
 
 def _check_model(config: Mapping[str, Any], name: str) -> Iterator[str]:
-    model, layers = config["models"][name], CONVOLUTIONS[name]
-    if len(model["channels"]) != layers:
-        yield f"models.{name}.channels: {name} has {layers} convolutions, not " + str(
-            len(model["channels"])
+    model = config["models"][name]
+    architecture = model["architecture"] or name
+    layers = convolutions_of(model, name)
+    if architecture not in CONVOLUTIONS and not architecture.startswith(TORCHVISION):
+        yield (
+            f"models.{name}.architecture: {architecture!r} is neither alexnet nor vgg nor "
+            f"{TORCHVISION}<name>"
+        )
+    elif len(model["channels"]) != layers:
+        yield (
+            f"models.{name}.channels: {architecture} takes {layers} numbers of kernels, not "
+            f"{len(model['channels'])}"
         )
     hidden = [f"fc{number}" for number in range(1, len(model["widths"]) + 1)]
     for layer in pruned_layers(model):
@@ -133,6 +196,20 @@ def _check_model(config: Mapping[str, Any], name: str) -> Iterator[str]:
                 f"models.{name}.pruned_layer: no hidden layer {layer!r}; "
                 f"there are {', '.join(hidden)}"
             )
+
+
+def convolutions_of(model: Mapping[str, Any], name: str) -> int:
+    """Convolutions whose kernels the config counts and whose channels can be cut."""
+    return CONVOLUTIONS.get(model["architecture"] or name, 0)
+
+
+def hyper_parameters(model: Mapping[str, Any]) -> list[dict[str, float]]:
+    """Cells of a model's grid."""
+    return [
+        {"learning_rate": learning_rate, "batch_size": batch_size}
+        for batch_size in model["batch_sizes"]
+        for learning_rate in model["learning_rates"]
+    ]
 
 
 def pruned_layers(model: Mapping[str, Any]) -> list[str]:
@@ -217,7 +294,8 @@ def _check_cuts(config: Mapping[str, Any]) -> Iterator[str]:
     for name in config["run_models"]:
         for cut, given in config["pruning"]["cuts"].items():
             try:
-                layers = cut_layers(config["models"][name], given, CONVOLUTIONS[name])
+                model = config["models"][name]
+                layers = cut_layers(model, given, convolutions_of(model, name))
                 _check_convolutions(config["pruning"], given, layers)
             except UserError as error:
                 yield f"pruning.cuts.{cut} on {name}: {error}"

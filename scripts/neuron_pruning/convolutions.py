@@ -1,7 +1,8 @@
 """The convolutional part of a network, run in few passes over memory.
 
 ``run_features`` computes what calling the layers one by one computes, to floating-point noise,
-and so are its gradients. Two things make it faster:
+and so are its gradients. Two things make the paper's networks faster; those of torchvision run
+as they are:
 
 * A strided convolution of few channels runs as a dense one over space-to-depth images, which
   fills vector and matrix units (for instance 11 x 11 with stride 4 over 3 channels as 3 x 3 with
@@ -18,6 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from neuron_pruning.errors import UserError
+
 CHUNK_BYTES = 64 * 2**20  # of one convolution's output; any size that fits a cache does
 DENSE_CHANNELS = 64  # a space-to-depth image has at most so many
 
@@ -33,8 +36,17 @@ class Block:
     pooling: nn.MaxPool2d | None
 
 
-def blocks(features: nn.Sequential) -> Iterator[Block]:
-    """The layers of ``features``, a block a convolution; each ends in a ReLU."""
+def blocks(features: nn.Module) -> Iterator[Block]:
+    """The layers of ``features``, a block a convolution; each ends in a ReLU.
+
+    Raises:
+        UserError: it is no chain of convolutions, as torchvision's networks are not.
+    """
+    if not isinstance(features, nn.Sequential):
+        raise UserError(
+            "the convolutions of a network of torchvision are no chain: they cannot be cut or "
+            "looked at one by one; choose fully connected layers"
+        )
     layers = list(features)
     starts = [at for at, layer in enumerate(layers) if isinstance(layer, nn.Conv2d)]
     for start, end in zip(starts, [*starts[1:], len(layers)], strict=True):
@@ -45,8 +57,14 @@ def blocks(features: nn.Sequential) -> Iterator[Block]:
         yield Block(convolution, normalisation, pooling)
 
 
-def run_features(features: nn.Sequential, images: Tensor) -> Tensor:
-    """Outputs of ``features``, N x channels x height x width, for normalised images."""
+def run_features(features: nn.Module, images: Tensor) -> Tensor:
+    """Outputs of ``features``, N x channels x height x width, for normalised images.
+
+    Those of a network of torchvision are N x features already.
+    """
+    if not isinstance(features, nn.Sequential):
+        outputs: Tensor = features(images)
+        return outputs
     values = images
     for block in blocks(features):
         values = run_block(block, values)

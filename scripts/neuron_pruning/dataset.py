@@ -1,32 +1,28 @@
-"""A folder of class folders as one array, an index and an audit."""
+"""A folder of class folders as an index and an audit."""
 
 import hashlib
-import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from neuron_pruning.errors import UserError
-from neuron_pruning.files import atomic_path
 from neuron_pruning.records import column, schema
+from neuron_pruning.twins import perceptual_hash
 
-Resize = Literal["fit", "stretch"]
 OnBadImage = Literal["fail", "skip"]
 
 SUFFIXES = {".png", ".jpg", ".jpeg"}
 SMALLEST_CLASS = 5
-PADDING = (128, 128, 128)  # mid-grey: 0 after normalisation
-NAME = re.compile(r"(?P<movie>.+)_(?P<timestamp>\d+)_\d+$")
+# Three names of SFEW have a hyphen or a second underscore.
+NAME = re.compile(r"(?P<movie>.+)[_-](?P<timestamp>\d+)_+\d+$")
 
 INDEX_SCHEMA = schema(
     column("position", pa.int64(), "row of the array"),
@@ -35,8 +31,9 @@ INDEX_SCHEMA = schema(
     column("movie", pa.string(), "group of clips: file name before the last two underscores"),
     column("clip", pa.string(), "group of frames: file name before the last underscore"),
     column("sha256", pa.string(), "hash of the file's bytes"),
-    column("width", pa.int64(), "width before resizing, upright", "pixels"),
-    column("height", pa.int64(), "height before resizing, upright", "pixels"),
+    column("perceptual_hash", pa.string(), "hash that near-identical images nearly share"),
+    column("width", pa.int64(), "width as stored, upright", "pixels"),
+    column("height", pa.int64(), "height as stored, upright", "pixels"),
     column("mode", pa.string(), "colour mode as stored"),
     run=False,
 )
@@ -50,15 +47,6 @@ AUDIT_SCHEMA = schema(
 
 
 @dataclass(frozen=True)
-class DatasetSettings:
-    """How images become an array; ``input_size`` is height, width in pixels."""
-
-    input_size: tuple[int, int]
-    resize: Resize = "fit"
-    on_bad_image: OnBadImage = "fail"
-
-
-@dataclass(frozen=True)
 class ImageRecord:
     """One row of the index."""
 
@@ -68,6 +56,7 @@ class ImageRecord:
     movie: str
     clip: str
     sha256: str
+    perceptual_hash: str
     width: int
     height: int
     mode: str
@@ -123,37 +112,40 @@ def _check_class(name: str, count: int) -> None:
         )
 
 
-def read_image(path: Path, settings: DatasetSettings) -> tuple[NDArray[np.uint8], str, int, int]:
-    """Pixels (height x width x 3), colour mode as stored, width and height of a file.
+def read_upright(path: Path) -> tuple[Image.Image, str]:
+    """Upright RGB image of a file, and its colour mode as stored.
 
     EXIF orientation is honoured; grey, palette and RGBA become RGB.
 
     Raises:
-        OSError: the file is truncated or no image.
+        OSError, SyntaxError, ValueError, Image.DecompressionBombError: the file is truncated,
+            damaged or no image (see ``UNREADABLE``).
     """
     with Image.open(path) as stored:
         mode = stored.mode
         stored.load()
         upright = ImageOps.exif_transpose(stored)
-        width, height = upright.size
         if upright.mode.startswith("I"):  # 16-bit grey: the upper eight bits
             upright = Image.fromarray((np.asarray(upright) >> 8).clip(0, 255).astype(np.uint8))
-        rgb = upright.convert("RGB")  # ASSUME: transparency is dropped, not blended
-    return np.asarray(resize_image(rgb, settings)), mode, width, height
+        return upright.convert("RGB"), mode  # ASSUME: transparency is dropped, not blended
 
 
-def resize_image(image: Image.Image, settings: DatasetSettings) -> Image.Image:
-    """Image at the network's input size; one of that size is left as it is.
+# Pillow's SyntaxError: a damaged PNG chunk.
+UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
-    ASSUME: ``fit`` keeps the aspect ratio and pads with mid-grey, ``stretch`` does not; both
-    use Lanczos resampling. All images of SFEW have the paper's size and stay untouched.
+
+def upright_rgb(path: Path) -> Image.Image:
+    """Upright RGB image of a file that was readable when it was indexed.
+
+    Raises:
+        UserError: it no longer is.
     """
-    height, width = settings.input_size
-    if image.size == (width, height):
-        return image
-    if settings.resize == "stretch":
-        return image.resize((width, height), Image.Resampling.LANCZOS)
-    return ImageOps.pad(image, (width, height), Image.Resampling.LANCZOS, color=PADDING)
+    try:
+        return read_upright(path)[0]
+    except UNREADABLE as error:
+        raise UserError(
+            f"{path} is no readable image any more ({error}); mend it, run again"
+        ) from (error)
 
 
 def group_names(image: str) -> tuple[str, str]:
@@ -164,10 +156,10 @@ def group_names(image: str) -> tuple[str, str]:
     return match["movie"], f"{match['movie']}_{match['timestamp']}"
 
 
-def prepare_images(
-    folder: Path, array: Path, settings: DatasetSettings, threads: int = 1
+def index_images(
+    folder: Path, on_bad_image: OnBadImage = "fail", threads: int = 1
 ) -> tuple[list[ImageRecord], list[BadImage]]:
-    """Decode every image of ``folder`` into ``array`` (N x height x width x 3, uint8, .npy).
+    """Decode every image of ``folder`` once to see that it can be, and hash it.
 
     Returns:
         The index and, if ``on_bad_image`` is ``skip``, the files left out.
@@ -175,68 +167,31 @@ def prepare_images(
     Raises:
         UserError: unusable folder, bad file under ``fail``, or too few good ones in a class.
     """
-    if settings.resize not in get_args(Resize):
-        raise UserError(f"dataset.resize must be fit or stretch, not {settings.resize!r}")
+    if on_bad_image not in get_args(OnBadImage):
+        raise UserError(f"dataset.on_bad_image must be fail or skip, not {on_bad_image!r}")
     files = list_images(folder)
-    shape = (len(files), *settings.input_size, 3)
-    with atomic_path(array) as temporary:
-        _reserve(temporary, shape)
-        decoded = _decode_all(files, settings, threads)
-        index, bad = _fill(temporary, shape, decoded, folder, settings.on_bad_image)
-        if bad:
-            _keep_rows(temporary, len(index))
-            _check_good(index, files)
-    return index, bad
-
-
-def _reserve(path: Path, shape: tuple[int, ...]) -> None:
-    """Claim the space at once: a memory map on a full disk would die without a word."""
-    with path.open("wb") as handle:
-        os.posix_fallocate(handle.fileno(), 0, int(np.prod(shape)) + 4096)
-    np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape).flush()
-
-
-Decoded = tuple[Path, NDArray[np.uint8] | None, ImageRecord | None, str]
-
-
-def _decode_all(
-    files: Sequence[Path], settings: DatasetSettings, threads: int
-) -> Iterator[Decoded]:
     with ThreadPoolExecutor(threads) as pool:
-        yield from pool.map(partial(_decode, settings=settings), files)
-
-
-def _decode(path: Path, settings: DatasetSettings) -> Decoded:
-    try:
-        pixels, mode, width, height = read_image(path, settings)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        return path, None, None, str(error)  # Pillow's SyntaxError: a damaged PNG chunk
-    movie, clip = group_names(f"{path.parent.name}/{path.stem}")
-    label, digest = path.parent.name, hashlib.sha256(path.read_bytes()).hexdigest()
-    image = f"{label}/{path.name}"
-    return path, pixels, ImageRecord(-1, image, label, movie, clip, digest, width, height, mode), ""
-
-
-def _fill(
-    array: Path,
-    shape: tuple[int, ...],
-    decoded: Iterable[Decoded],
-    folder: Path,
-    on_bad_image: OnBadImage,
-) -> tuple[list[ImageRecord], list[BadImage]]:
-    rows = np.lib.format.open_memmap(array, mode="r+", dtype=np.uint8, shape=shape)
-    index: list[ImageRecord] = []
-    bad: list[BadImage] = []
-    for path, pixels, record, reason in decoded:
-        if record is None or pixels is None:
-            bad.append(BadImage(str(path.relative_to(folder)), reason))
-            continue
-        rows[len(index)] = pixels
-        index.append(replace(record, position=len(index)))
+        looked_at = list(pool.map(_look_at, files))
+    bad = [image for image in looked_at if isinstance(image, BadImage)]
     if bad and on_bad_image == "fail":
         raise UserError(_bad_message(folder, bad))
-    rows.flush()
+    good = [image for image in looked_at if isinstance(image, ImageRecord)]
+    index = [replace(record, position=position) for position, record in enumerate(good)]
+    _check_good(index, files)
     return index, bad
+
+
+def _look_at(path: Path) -> ImageRecord | BadImage:
+    """What the index says of a file; its position is not known yet."""
+    label, image = path.parent.name, f"{path.parent.name}/{path.name}"
+    try:
+        upright, mode = read_upright(path)
+    except UNREADABLE as error:
+        return BadImage(image, str(error))
+    movie, clip = group_names(f"{label}/{path.stem}")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    looks = perceptual_hash(upright)
+    return ImageRecord(-1, image, label, movie, clip, digest, looks, *upright.size, mode)
 
 
 def _bad_message(folder: Path, bad: Sequence[BadImage]) -> str:
@@ -248,21 +203,12 @@ def _bad_message(folder: Path, bad: Sequence[BadImage]) -> str:
     )
 
 
-def _keep_rows(array: Path, count: int) -> None:
-    """Shorten the array to its first ``count`` rows."""
-    rows = np.load(array, mmap_mode="r")[:count]
-    with atomic_path(array) as temporary, temporary.open("wb") as handle:
-        np.save(handle, rows)
-
-
 def audit_images(
     index: Sequence[ImageRecord],
     bad: Sequence[BadImage],
-    settings: DatasetSettings,
     ignored: Sequence[str] = (),
 ) -> list[dict[str, str | int]]:
-    """Rows of the audit: counts, sizes, modes, resized and identical images, files left out."""
-    height, width = settings.input_size
+    """Rows of the audit: counts, sizes, modes, identical images, files left out."""
     rows = [
         *_counts("images of class", (r.label for r in index)),
         *_counts("stored size", (f"{r.width} x {r.height}" for r in index)),
@@ -270,8 +216,6 @@ def audit_images(
         _row("movies", "", "", len({r.movie for r in index})),
         _row("clips", "", "", len({r.clip for r in index})),
     ]
-    resized = sum((r.width, r.height) != (width, height) for r in index)
-    rows.append(_row("resized", f"{width} x {height}", settings.resize, resized))
     rows += _identical(index)
     rows += [_row("skipped file", b.image, b.reason, 1) for b in bad]
     rows += [_row("ignored file", name, "neither PNG nor JPEG by its name", 1) for name in ignored]

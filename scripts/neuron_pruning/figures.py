@@ -328,6 +328,89 @@ def _draw_level(axes: Axes, level: Level) -> None:
         axes.text(0.01, level.value, level.label, transform=place, ha="left", va="bottom")
 
 
+@dataclass(frozen=True)
+class Dot:
+    """One figure with its interval (NaN: none) on the line ``group`` of the block ``row``.
+
+    Attributes:
+        group: what colour and marker stand for; empty for none of them.
+        hollow: a figure from elsewhere.
+    """
+
+    row: str
+    group: str
+    value: float
+    low: float
+    high: float
+    hollow: bool = False
+
+
+NAME_LINE, DOT_LINE = 0.46, 0.3  # cm
+
+
+def dot_plot(dots: Sequence[Dot], label: str, level: Level) -> str:
+    """Figures with intervals: a block a row, its name above them, a line a dot.
+
+    Args:
+        dots: in the order of the rows; the first six groups have looks of their own.
+        label: title of the value axis.
+        level: a dotted vertical line.
+    """
+    groups = list(dict.fromkeys(dot.group for dot in dots if dot.group))
+    looks: dict[str, Look] = {g: LINES[n % len(LINES)] for n, g in enumerate(groups)}
+    looks[""] = PAPER
+    places, names, depth = _block_places(dots)
+
+    def draw(axes: Axes) -> None:
+        for dot, place in zip(dots, places, strict=True):
+            _draw_dot(axes, dot, place, looks[dot.group])
+            ends = [place - DOT_LINE / 2, place + DOT_LINE / 2]
+            axes.plot([level.value] * 2, ends, **DOTTED, zorder=1.5)  # not through the names
+        for name, place in names.items():
+            text = axes.get_yaxis_transform()
+            axes.text(0, place, name, transform=text, ha="left", va="center", weight="bold")
+        reach = max([level.value, *(max(d.value, np.nan_to_num(d.high)) for d in dots)])
+        axes.set(xlabel=label, xlim=(0, 1.04 * reach), ylim=(depth, 0), yticks=[])
+        axes.spines["left"].set_visible(False)
+        _legend(axes, _dot_handles(looks, dots, level))
+
+    rows = -(-(len(groups) + 2) // 2)  # of the legend
+    return _render(draw, (1.35 * PANEL[0], depth + 1.3 + 0.42 * rows))
+
+
+def _block_places(dots: Sequence[Dot]) -> tuple[list[float], dict[str, float], float]:
+    """Depth in cm of every dot and of every name, and of all."""
+    names: dict[str, float] = {}
+    places, depth = [], 0.0
+    for dot in dots:
+        if dot.row not in names:
+            names[dot.row] = depth + 0.6 * NAME_LINE
+            depth += NAME_LINE
+        places.append(depth + DOT_LINE / 2)
+        depth += DOT_LINE
+    return places, names, depth + DOT_LINE / 2
+
+
+def _draw_dot(axes: Axes, dot: Dot, place: float, look: Look) -> None:
+    if not np.isnan(dot.low):
+        axes.plot([dot.low, dot.high], [place, place], color=look["color"], linewidth=1.1)
+    axes.plot([dot.value], [place], **_dot_style(look, dot.hollow), zorder=3)
+
+
+def _dot_style(look: Look, hollow: bool) -> dict[str, Any]:
+    style = {"linestyle": "", "marker": look["marker"], "color": look["color"], "markersize": 4.6}
+    return {**style, "markerfacecolor": "none"} if hollow else style
+
+
+def _dot_handles(looks: Mapping[str, Look], dots: Sequence[Dot], level: Level) -> Iterable[Line2D]:
+    for group, look in looks.items():
+        if group:
+            yield Line2D([], [], **_dot_style(look, hollow=False), label=group)
+    if any(dot.hollow for dot in dots):
+        yield Line2D([], [], **_dot_style(PAPER, hollow=True), label="hollow: published")
+    yield Line2D([], [], **DOTTED, label=level.label)
+
+
 PAPER: Look = {
     "linestyle": "",
     "marker": "D",
@@ -372,7 +455,7 @@ def _angle_handles(
     if published is not None and len(published):
         yield Line2D([], [], **PAPER, label="paper")
     if guess is not None:
-        yield Line2D([], [], color=MUTED, linestyle=":", linewidth=1, label="largest class")
+        yield Line2D([], [], color=MUTED, linestyle=":", linewidth=1, label="guessing")
 
 
 def _legend(axes: Axes, handles: Iterable[Line2D], columns: int = 2) -> None:

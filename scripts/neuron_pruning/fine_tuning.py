@@ -13,8 +13,8 @@ from neuron_pruning.errors import UserError
 from neuron_pruning.images import Patterns, batches
 from neuron_pruning.layers import following_layer
 from neuron_pruning.networks import Network
+from neuron_pruning.parts import Split
 from neuron_pruning.seeds import derive_seed
-from neuron_pruning.splits import Split
 from neuron_pruning.training import (
     Epoch,
     TrainingSettings,

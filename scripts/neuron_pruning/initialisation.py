@@ -24,12 +24,19 @@ class InitialisationSettings:
     shifted and scaled to mean 0 and deviation 1 over training images (after Kraehenbuehl et
     al. 2016), which is what batch normalisation does at the first step; the logits get the
     deviation ``output_deviation``. It looks at ``calibration_images`` training images.
+
+    The convolutions of a network of torchvision keep torchvision's own start, or get the
+    pretrained ``weights``: the name of an entry of torchvision's enum of weights, or the path of
+    a file (:func:`neuron_pruning.pretrained.load_weights`). The scheme is for the fully connected
+    layers. ``centred`` gives every unit that reads features weights of mean 0, since features
+    behind a ReLU are of one sign.
     """
 
     scheme: Scheme = "default"
     gain: float = 4.0
     output_deviation: float = 1.0
     calibration_images: int = 64
+    weights: str | None = None
 
 
 def initialise_network(
@@ -47,7 +54,8 @@ def initialise_network(
         images: normalised training images, N x 3 x height x width, for ``standardised`` only.
 
     Raises:
-        UserError: unknown scheme, or ``standardised`` without images.
+        UserError: unknown scheme, ``standardised`` without images, or weights that are not
+            there or do not fit.
     """
     if settings.scheme not in get_args(Scheme):
         known = ", ".join(get_args(Scheme))
@@ -55,6 +63,10 @@ def initialise_network(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "init"))
         network = build_architecture(architecture)
+        if settings.weights is not None:
+            from neuron_pruning.pretrained import load_weights
+
+            load_weights(network, settings.weights)
         if settings.scheme == "centred":
             _centre(network, settings.gain)
         elif settings.scheme == "standardised":
@@ -65,6 +77,8 @@ def initialise_network(
 
 
 def _he_convolutions(network: Network) -> None:
+    if network.architecture.backbone is not None:
+        return
     for layer in network.features.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
@@ -82,14 +96,19 @@ def _centre(network: Network, gain: float) -> None:
         layer.bias.zero_()
         if name != first:
             layer.bias.copy_(-0.5 * layer.weight.sum(dim=1))
+        elif network.architecture.backbone is not None:
+            layer.weight.sub_(layer.weight.mean(dim=1, keepdim=True))
 
 
 @torch.no_grad()
 def _standardise(network: Network, values: Tensor, output_deviation: float) -> None:
     """Walk the layers once; ``values`` is what leaves the layer before."""
     _he_convolutions(network)
-    for layer in network.features:
-        values = _standardise_layer(layer, values, 1.0)
+    if isinstance(network.features, nn.Sequential):
+        for layer in network.features:
+            values = _standardise_layer(layer, values, 1.0)
+    else:
+        values = network.features(values)
     values = values.flatten(1)
     *hidden, last = network.layer_names
     for name in hidden:

@@ -97,7 +97,16 @@ def before_and_after(
         "test_loss_after": cross_entropy(new, truth),
         "agreement": share_right(new, old.argmax(axis=1)),
         "divergence": divergence(old, new),
+        **only_one_right(old, new, truth),
     }
+
+
+def only_one_right(
+    old: NDArray[np.floating], new: NDArray[np.floating], truth: NDArray[np.int64]
+) -> dict[str, int]:
+    """Right answers that were lost and gained: the counts of McNemar's test."""
+    before, after = old.argmax(axis=1) == truth, new.argmax(axis=1) == truth
+    return {"lost": int((before & ~after).sum()), "gained": int((after & ~before).sum())}
 
 
 def share_right(logits: NDArray[np.floating], truth: NDArray[np.int64]) -> float:

@@ -1,4 +1,7 @@
-"""The paper's two networks (sections 2.2.1 and 2.2.2) at any width and input size."""
+"""The paper's two networks (sections 2.2.1 and 2.2.2) at any width and input size, and others.
+
+The convolutions may be a classifier of torchvision (:mod:`neuron_pruning.backbones`).
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +32,7 @@ from neuron_pruning.convolutions import run_features
 class Network(nn.Module):
     """Convolutions, then fully connected layers ``fc1`` ... ``fcN`` with sigmoids between."""
 
-    def __init__(self, architecture: Architecture, features: nn.Sequential, flat: int) -> None:
+    def __init__(self, architecture: Architecture, features: nn.Module, flat: int) -> None:
         super().__init__()
         self.architecture = architecture
         self.features = features
@@ -101,11 +104,13 @@ def build_network(
     """New network with PyTorch's default initialisation.
 
     Args:
-        name: ``alexnet`` or ``vgg``.
+        name: ``alexnet``, ``vgg`` or ``torchvision/`` and the name of a classifier there.
         input_size: height and width of the images.
         widths: units of the fully connected layers, the classes last; None: the paper's.
-        channels: kernels of the convolutions; None: the paper's.
-        normalisation: ``batch`` puts batch normalisation before every ReLU.
+        channels: kernels of the convolutions; None: the paper's, or torchvision's.
+        normalisation: ``batch`` puts batch normalisation before every ReLU; torchvision's
+            networks have their own, and may have ``contrast``, local contrast normalisation of
+            the images, in front.
 
     Raises:
         UserError: unknown name, wrong number of widths, or images too small for the layers.
@@ -133,14 +138,25 @@ def load_network(path: Path | str) -> Network:
 def build_architecture(architecture: Architecture) -> Network:
     """New network of a given architecture; see :func:`build_network`."""
     check_architecture(architecture)
+    flat = next(layer.inputs for layer in layer_sizes(architecture) if layer.name == "fc1")
+    return Network(architecture, _build_features(architecture), flat)
+
+
+def _build_features(architecture: Architecture) -> nn.Module:
+    """What is in front of the fully connected layers."""
+    if architecture.backbone is not None:
+        # Only here: the paper's networks do not wait for torchvision.
+        from neuron_pruning.backbones import build_backbone
+
+        contrast = architecture.normalisation == "contrast"
+        return build_backbone(architecture.backbone, architecture.input_size, contrast)
     inputs = 3
     layers: list[nn.Module] = []
     plans = PLANS[architecture.name]
     for plan, kernels in zip(plans, architecture.channels, strict=True):
         layers += _convolution(inputs, kernels, plan, architecture.normalisation)
         inputs = kernels
-    flat = next(layer.inputs for layer in layer_sizes(architecture) if layer.name == "fc1")
-    return Network(architecture, nn.Sequential(*layers), flat)
+    return nn.Sequential(*layers)
 
 
 def _convolution(

@@ -19,11 +19,14 @@ def column(name: str, kind: pa.DataType, description: str, unit: str = "") -> pa
 
 CELL_COLUMNS = (
     column("experiment", pa.string(), "name of the experiment"),
+    column("split", pa.string(), "how the images were divided"),
+    column("crop", pa.string(), "whole frames (none) or faces"),
     column("recipe", pa.string(), "initialisation and optimiser recipe"),
     column("model", pa.string(), "network"),
     column("learning_rate", pa.float64(), "initial learning rate of the optimiser"),
     column("batch_size", pa.int64(), "images an optimiser step", "images"),
 )  # one cell of the hyper-parameter grid, over all seeds
+CELL = [field.name for field in CELL_COLUMNS]
 RUN_COLUMNS = (
     *CELL_COLUMNS,
     column("seed", pa.int64(), "seed of split, initialisation and shuffling"),

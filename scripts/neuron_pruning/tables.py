@@ -27,6 +27,13 @@ def signed(difference: float | None) -> str:
     )
 
 
+def interval(low: float | None, high: float | None) -> str:
+    """``[34, 50]`` of shares, in percent; a dash where there is none."""
+    if low is None or high is None or pd.isna(low) or pd.isna(high):
+        return "–"
+    return f"[{100 * low:.0f}, {100 * high:.0f}]"
+
+
 def share(mean: float | None, deviation: float | None = None) -> str:
     """``0.21 ± 0.03``; a dash where there is no figure."""
     return _figure(mean, deviation, 1.0, 2)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from neuron_pruning.augmentation import AugmentationSettings, augment
 from neuron_pruning.errors import UserError
 from neuron_pruning.images import ImageReader, Patterns, Rows, batches, rows_on
 from neuron_pruning.networks import Network
@@ -45,7 +46,11 @@ class OptimiserSettings:
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """One run: the paper's hyper-parameters and what it leaves open."""
+    """One run: the paper's hyper-parameters and what it leaves open.
+
+    ``label_smoothing`` is the share of the wanted probability that goes to all classes alike
+    (Szegedy et al. 2016).
+    """
 
     learning_rate: float
     batch_size: int
@@ -55,11 +60,16 @@ class TrainingSettings:
     micro_batch: int | None = None
     autotune: bool = False
     optimiser: OptimiserSettings = field(default_factory=OptimiserSettings)
+    augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
+    label_smoothing: float = 0.0
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """One row of the history; training figures are means over the epoch's own batches."""
+    """One row of the history; training figures are means over the epoch's own batches.
+
+    Those are of the images as augmented; losses are without label smoothing.
+    """
 
     epoch: int
     train_loss: float
@@ -120,6 +130,11 @@ class _Run:
     schedule: torch.optim.lr_scheduler.LambdaLR
     progress: Progress | None
     sensitivity: Sensitivity | None
+    chance: torch.Generator
+
+    def augment(self, images: Tensor) -> Tensor:
+        """Training images as the network sees them."""
+        return augment(images, self.settings.augmentation, self.chance)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits in float32, computed in the precision of the settings."""
@@ -154,13 +169,15 @@ def train_network(
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = build_optimiser(network, settings.learning_rate, settings.optimiser)
     schedule = build_schedule(optimiser, settings, len(train.positions))
-    run = _Run(network, settings, device, optimiser, schedule, progress, sensitivity)
+    chance = torch.Generator().manual_seed(derive_seed(settings.seed, "augment"))
+    run = _Run(network, settings, device, optimiser, schedule, progress, sensitivity, chance)
     training, testing = _Part(train, device), _Part(test, device)
     shuffle = np.random.default_rng(derive_seed(settings.seed, "shuffle"))
     history = []
     for epoch in range(1, settings.epochs + 1):
         started = time.perf_counter()
-        loss, accuracy = _train_epoch(run, training, shuffle.permutation(training.count))
+        with _dropout_from(derive_seed(settings.seed, f"dropout/{epoch}"), device):
+            loss, accuracy = _train_epoch(run, training, shuffle.permutation(training.count))
         seconds = time.perf_counter() - started
         if not math.isfinite(loss):
             raise UserError(
@@ -170,6 +187,14 @@ def train_network(
         tested = _loss_and_accuracy(run, testing)
         history.append(Epoch(epoch, loss, accuracy, *tested, seconds, training.count / seconds))
     return history
+
+
+@contextmanager
+def _dropout_from(seed: int, device: torch.device) -> Iterator[None]:
+    """PyTorch's own random numbers, which dropout takes, from ``seed`` inside the block."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
 
 
 def build_optimiser(
@@ -268,11 +293,16 @@ def _add_gradients(run: _Run, images: Tensor, classes: Tensor, batch: int) -> Te
     ASSUME: batch normalisation sees the pieces of a batch that ``micro_batch`` cuts, not the
     batch. Returns the summed loss and the number of right answers.
     """
-    logits = run.forward(images)
-    loss = nn.functional.cross_entropy(logits, classes, reduction="sum")
-    (loss / batch).backward()
-    right = (logits.argmax(dim=1) == classes).sum()
-    return torch.stack([loss.detach().double(), right.double()])
+    logits = run.forward(run.augment(images))
+    smoothing = run.settings.label_smoothing
+    wanted = nn.functional.cross_entropy(
+        logits, classes, reduction="sum", label_smoothing=smoothing
+    )
+    (wanted / batch).backward()
+    with torch.no_grad():
+        loss = nn.functional.cross_entropy(logits, classes, reduction="sum")
+        right = (logits.argmax(dim=1) == classes).sum()
+    return torch.stack([loss.double(), right.double()])
 
 
 @torch.inference_mode()

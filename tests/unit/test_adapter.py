@@ -94,7 +94,15 @@ def test_settings_are_flat_in_the_store():
     assert adapter._flatten(nested) == flat
 
 
-TORCHLESS = ["make_faces", "prepare_dataset", "split_dataset", "select_hyperparameters", "prune"]
+TORCHLESS = [
+    "make_faces",
+    "index_images",
+    "prepare_frames",
+    "crop_faces",
+    "split_dataset",
+    "select_hyperparameters",
+    "prune",
+]
 TORCHLESS += ["table1", "table_classes", "table4", "build_report", "resend_tracking", "courier"]
 
 

@@ -19,7 +19,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 import build_report as script
-from build_report import build_report, table_of
+from build_report import build_report, read_table, table_of
 from neuron_pruning.configuration import check_config
 from neuron_pruning.errors import UserError
 from neuron_pruning.report.facts import duration, job_seconds, recipe_text
@@ -31,6 +31,8 @@ from table1 import table1
 from table4 import table4
 from table5 import table5
 from table6 import table6
+from table7 import table7
+from table8 import table8
 from table_classes import table_classes
 
 HOME = Path(script.__file__).parents[1]
@@ -82,6 +84,7 @@ def make_config(models=ALL, seeds=(0, 1), untrained=True, angles=(15, 10, 5), sa
         "recipe": "plain",
         "recipes": {"plain": {}},
         "pruning": {"angles": list(angles)},
+        "comparison": {"splits": ["random", "movie"]},
         "controls": {"untrained": untrained},
         "report": {"sample_images": samples},
     }
@@ -102,7 +105,7 @@ def make_run(folder, keys, classes, angles):
     generator = np.random.default_rng([keys["seed"], len(keys["model"]), len(keys["state"])])
     labels = [classes[row % len(classes)] for row in range(IMAGES)]
     answers = [classes[number] for number in generator.integers(0, len(classes), IMAGES)]
-    parts = ["test" if row % 4 == 0 else "train" for row in range(IMAGES)]
+    parts = [part_of(row) for row in range(IMAGES)]
     rows = [
         {**keys, "part": part, "position": row, "image": f"{label}/{row}.png", "label": label,
          "predicted": said, **{f"p_{c}": 0.6 if c == said else 0.1 for c in classes}}
@@ -122,6 +125,7 @@ def make_run(folder, keys, classes, angles):
         {**keys, "layer": "fc2", "technique": technique, "compensation": "add", "fine_tuning": 0,
          "angle": angle, "count": number, "units_before": UNITS, "units_after": left,
          "test_images": 8, "test_accuracy_before": 0.25, "test_accuracy_after": 0.125,
+         "lost": 1, "gained": 0,
          "parameters_after": 9, "multiply_adds_after": 9,
          **{f"removed_{rule}": 1 for rule in RULES}}
         for technique, angle, number, left in [
@@ -171,16 +175,89 @@ def make_compensations(keys, angles):
 
 def make_comparisons(folder, runs, seeds):
     """Tables 5 and 6 and the sweeps."""
-    splits = [
-        write(folder / f"split{seed}.parquet",
-              [{"part": part, "label": "A"} for part in ("train", "test")])
-        for seed in seeds
-    ]  # fmt: skip
+    splits = [folder / f"random{seed}.parquet" for seed in seeds]
     sweeps = [files[f"sweep {name}"] for _, files in runs for name in OWN]
     table5(sweeps, splits, folder / "table5.parquet", [], COUNTS, 2, "")
     points = [files["compensations"] for _, files in runs]
-    table6(points, folder / "table6.parquet", [], "")
+    table6(points, splits, folder / "table6.parquet", [], "")
     return sweeps
+
+
+def make_splits(folder, classes, seeds):
+    """Split files like those of the runs, and what the audit says of them."""
+    crossings = []
+    for split in ("random", "movie"):
+        for seed in seeds:
+            rows = [{"split": split, "protocol": split, "seed": seed, "part": part_of(row),
+                     "label": classes[row % len(classes)]} for row in range(IMAGES)]  # fmt: skip
+            write(folder / f"{split}{seed}.parquet", rows)
+            totals = {"train_total": 18, "validation_total": 0, "test_total": 6}
+            for check, images in {"clip": 3, "movie": 6, "group": 0, "byte-identical": 0}.items():
+                keys = {"split": split, "protocol": split, "seed": seed, "check": check}
+                sets = 0 if check == "byte-identical" else 4
+                found = images if split == "random" else 0
+                crossings.append({**keys, "subject": "", "sets": sets, "crossing": 1,
+                                  "train_images": None, "validation_images": 0,
+                                  "test_images": found, **totals})  # fmt: skip
+    return write(folder / "crossings.parquet", crossings)
+
+
+def part_of(row):
+    return "test" if row % 4 == 0 else "train"
+
+
+def make_contenders(folder, runs, classes, seeds):
+    """Tables 7 and 8: the networks of the runs, also under movie, and a machine."""
+    keys = {"experiment": "made", "baseline": "images", "crop": "face"}
+    machines, metrics, networks = [], [], []
+    for split in ("random", "movie"):
+        for seed in seeds:
+            every = {**keys, "split": split, "seed": seed}
+            rows = [{**every, "part": part_of(row), "position": row,
+                     "label": classes[row % len(classes)], "predicted": classes[0]}
+                    for row in range(IMAGES)]  # fmt: skip
+            machines.append(write(folder / f"machine-{split}{seed}.parquet", rows))
+            figures = [
+                ("accuracy", "all"),
+                *((m, c) for m in ("precision", "recall", "specificity") for c in classes),
+            ]
+            measured = [{**every, "part": "test", "metric": metric, "class": name, "value": 0.25,
+                         "images": 6} for metric, name in figures]  # fmt: skip
+            metrics.append(write(folder / f"measured-{split}{seed}.parquet", measured))
+    for keys, files in runs:
+        if keys["state"] == "trained":
+            path = folder / f"movie-{keys['model']}{keys['seed']}.parquet"
+            networks += [
+                files["predictions"],
+                write(path, pd.read_parquet(files["predictions"]).assign(split="movie")),
+            ]
+    splits = [folder / f"{split}{seed}.parquet" for split in ("random", "movie") for seed in seeds]
+    published = HOME / "resources"
+    table7(
+        networks,
+        machines,
+        splits,
+        published / "published.yaml",
+        folder / "table7.parquet",
+        [],
+        "made",
+        "",
+    )
+    table8(metrics, published / "baseline.yaml", folder / "table8.parquet", [], "")
+    return [folder / "table7.parquet", folder / "table8.parquet"]
+
+
+def make_boxes(folder, classes):
+    """Three images, each found by a rule of its own, but for the last."""
+    rules = ["frontal", "profile", "centre"]
+    rows = []
+    for number, rule in enumerate(rules):
+        image = f"{number}.png"
+        Image.new("RGB", (40, 30), (90 * number, 60, 60)).save(folder / image)
+        rows.append({"image": image, "label": classes[number % len(classes)], "x": 8.0, "y": 5.0,
+                     "width": 16.0, "height": 16.0, "angle": 0.0, "rule": rule, "score": 5.0,
+                     "image_width": 40, "image_height": 30})  # fmt: skip
+    return write(folder / "boxes.parquet", rows)
 
 
 def make_results(folder, config, classes):
@@ -188,11 +265,13 @@ def make_results(folder, config, classes):
     states = ["trained", "untrained"] if config["controls"]["untrained"] else ["trained"]
     runs, histories, grid = [], [], []
     for model in config["run_models"]:
-        cell = {"experiment": "made", "recipe": "plain", "model": model, "learning_rate": 0.0005,
-                "batch_size": 128}  # fmt: skip
+        cell = {"experiment": "made", "split": "random", "crop": "none", "recipe": "plain",
+                "model": model, "learning_rate": 0.0005, "batch_size": 128}  # fmt: skip
         deviation = 0.05 if len(config["seeds"]) > 1 else None
         grid.append({**cell, "seeds": len(config["seeds"]), "test_images": 8, "selected": True,
+                     "selected_on": "test", "best_on_test": True, "best_on_validation": False,
                      "train_accuracy_mean": 0.5, "train_accuracy_std": deviation,
+                     "validation_accuracy_mean": None, "validation_accuracy_std": None,
                      "test_accuracy_mean": 0.25, "test_accuracy_std": deviation})  # fmt: skip
         for seed in config["seeds"]:
             epochs = [{**cell, "seed": seed, "epoch": epoch, "train_loss": 1.0, "test_loss": 1.5,
@@ -204,6 +283,7 @@ def make_results(folder, config, classes):
                 keys = {**cell, "seed": seed, "state": state}
                 place = folder / f"{model}-{seed}-{state}"
                 runs.append((keys, make_run(place, keys, classes, config["pruning"]["angles"])))
+    crossings = make_splits(folder, classes, config["seeds"])
     trained = [(keys, files) for keys, files in runs if keys["state"] == "trained"]
     selection = write(folder / "selection.parquet", grid)
     pruned = [files["pruned"] for _, files in runs]
@@ -212,15 +292,20 @@ def make_results(folder, config, classes):
     for number, model in enumerate(config["run_models"], 1):
         metrics = [files["metrics"] for keys, files in trained if keys["model"] == model]
         table_classes(metrics, PAPER, tables[number], [], "", number + 1)
-    table4(pruned, PAPER, tables[-1], [], "")
+    splits = [folder / f"random{seed}.parquet" for seed in config["seeds"]]
+    table4(pruned, splits, PAPER, tables[-1], [], "")
     sweeps = make_comparisons(folder, runs, config["seeds"])
     tables += [folder / "table5.parquet", folder / "table6.parquet"]
+    tables += make_contenders(folder, runs, classes, config["seeds"])
     pixels = np.random.default_rng(0).integers(0, 256, (IMAGES, 10, WIDTH, 3), dtype=np.uint8)
     np.save(folder / "images.npy", pixels)
     audit = [{"check": "same image, two labels", "subject": "A/1.png", "detail": "B/1.png",
               "count": 2}]  # fmt: skip
     return {
         "array": folder / "images.npy",
+        "crossings": crossings,
+        "boxes": [make_boxes(folder, classes)],
+        "folder": str(folder),
         "selection": selection,
         "histories": histories,
         "predictions": [files["predictions"] for _, files in runs],
@@ -228,7 +313,6 @@ def make_results(folder, config, classes):
         "activations": [files["activations"] for _, files in runs],
         "pruned": pruned,
         "sweeps": sweeps,
-        "comparison": folder / "table5.parquet",
         "tables": tables,
         "audit": write(folder / "audit.parquet", audit),
         "paper": PAPER,
@@ -273,28 +357,30 @@ def test_links_lead_to_places_that_exist_once(page):
 
 def test_page_has_every_table_with_caption_and_paper(page):
     assert [name for name in page.values("id") if re.fullmatch(r"table\d", name)] == [
-        "table1", "table2", "table3", "table4", "table5", "table6"
+        "table1", "table2", "table3", "table4", "table5", "table6", "table7", "table8"
     ]  # fmt: skip
-    assert page.tags.count("caption") == page.tags.count("table") == 6 + 2 + 2 + 1
+    # Two are folded, two in the cards; then relatives, audit, faces.
+    assert page.tags.count("caption") == page.tags.count("table") == 8 + 2 + 2 + 3
     for expected in ("25.00 ± 5.00", "22.96", "2 ± 0", "AlexNet, untrained", "0.25 ± 0.00"):
         assert expected in page.text
 
 
-def test_summary_compares_with_paper_largest_class_and_untrained(page):
-    # 24 images of three classes: a third each; 25 % with 5 % deviation is less.
-    assert "AlexNet is right less often than always naming the largest class" in page.text
+def test_summary_compares_with_paper_guessing_and_untrained(page):
+    # Six test images of three classes show nothing; their largest training class is a third.
+    assert "AlexNet is not shown to be better than guessing." in page.text
+    assert "95 % interval 6 to 64 % The paper" in page.text
     assert "2 ± 0 of the 6 units of its layer fc2 go, against 2 ± 0 from the" in page.text
     assert "the paper removed 95 of 100" in page.text
     assert "33.33 %" in page.text and "21.48 %" in page.text
 
 
 def test_every_figure_has_panels_said_in_words(page):
-    assert page.tags.count("svg") == 4 + 2 + 2 + 4 + 4 * 2
+    assert page.tags.count("svg") == 1 + 4 + 2 + 2 + 4 + 4 * 2
     labels = [v for tag, name, v in page.attributes if (tag, name) == ("div", "aria-label")]
     matrix = [label for label in labels if "confusion matrix of VGG" in label]
     assert len(matrix) == 1 and "of 12 test answers" in matrix[0]  # 6 images, 2 seeds
     assert page.values("role").count("img") == page.tags.count("svg")
-    assert all(f"Figure {number}." in page.text for number in range(1, 9))
+    assert re.findall(r"Figure (\d+)\.", page.text) == [str(number) for number in range(1, 11)]
 
 
 def test_angles_of_the_summary_are_those_of_distinctiveness_alone(page):
@@ -354,14 +440,24 @@ def test_rest_of_the_comparisons_is_folded(arguments, text, monkeypatch):
     assert "majority class" not in Page(shown).text and "majority class" in Page(folded).text
     assert "The other 2 lines of Table 5" in Page(folded).text
     monkeypatch.setattr("neuron_pruning.report.tables.FIRST_LINES", 3)
-    table = table_of(arguments["comparison"])
+    table = shown_table(arguments, 5)
     assert [row[0] for row in table["rows"]] == ["AlexNet fc2"] * 3 + ["VGG fc2"] * 3
     everything = table["rows"] + table["rest"]
     assert len({tuple(row[:3]) for row in everything}) == len(everything) > 20
 
 
+def tables_of(arguments, number):
+    """File of a table."""
+    return next(path for path in arguments["tables"] if path.stem == f"table{number}")
+
+
+def shown_table(arguments, number):
+    """A table as the page shows it."""
+    return table_of(number, read_table(tables_of(arguments, number)))
+
+
 def test_table6_folds_the_untrained_networks(arguments):
-    table = table_of(arguments["tables"][-1])
+    table = shown_table(arguments, 6)
     assert {row[0] for row in table["rows"]} == {"AlexNet fc2", "VGG fc2"}
     assert {row[0] for row in table["rest"]} == {"AlexNet fc2, untrained", "VGG fc2, untrained"}
 
@@ -373,9 +469,8 @@ def test_several_pruned_layers_have_a_chart_each(tmp_path):
     rows = pd.concat(pd.read_parquet(path) for path in arguments["sweeps"])
     both = pd.concat([rows.assign(layer=layer) for layer in ("fc1", "fc2")])
     arguments["sweeps"] = [write(tmp_path / "both.parquet", both)]
-    table5(
-        arguments["sweeps"], [tmp_path / "split0.parquet"], arguments["comparison"], [], [2], 1, ""
-    )
+    splits, table = [tmp_path / "random0.parquet"], tmp_path / "table5.parquet"
+    table5(arguments["sweeps"], splits, table, [], [2], 1, "")
     build_report(**arguments)
     page = Page(arguments["page"].read_text(encoding="utf-8"))
     assert (
@@ -391,16 +486,99 @@ def test_page_without_figures_of_distinctiveness(tmp_path):
         write(path, rows[rows["technique"] == "obd_unit"])
     build_report(**arguments)
     page = Page(arguments["page"].read_text(encoding="utf-8"))
-    assert "At 15°," not in page.text and "Figure 7." in page.text and "Figure 8." not in page.text
+    assert "At 15°," not in page.text
+    assert "What each threshold angle removes" not in page.text and "obd_unit" in page.text
 
 
 def test_layer_smaller_than_every_number_of_table5_has_its_curves(tmp_path):
     arguments = make_results(tmp_path, make_config(("vgg",), (0,)), ["A", "B"])
-    rows = pd.read_parquet(arguments["comparison"])
-    write(arguments["comparison"], rows.assign(layer="fc1"))
+    table = tmp_path / "table5.parquet"
+    write(table, pd.read_parquet(table).assign(layer="fc1"))
     build_report(**arguments)
     page = Page(arguments["page"].read_text(encoding="utf-8"))
-    assert page.text.count("Figure 5.") == 1 and "go for less than one point, by" not in page.text
+    assert (
+        page.text.count("Does the pruned network answer") == 1
+        and "go for less than one point, by" not in page.text
+    )
+
+
+def test_section_on_evidence_has_statements_and_the_chart(page):
+    section = page.text.split("What these images can show")[2].split("What training has seen")[0]
+    assert "One of 6 test images more or less is 16.7 points" in section
+    assert "AlexNet, pruned by distinctiveness: at 15°, 10° and 5° no difference that" in section
+    assert "Network against network: AlexNet and VGG: no difference" in section
+    assert "Networks against the SVM on LPQ and PHOG of the faces, split movie: no" in section
+    assert "Split movie against random: with no movie" in section and "Figure 1." in section
+
+
+def test_section_on_the_split_counts_relatives(page):
+    section = page.text.split("What training has seen of the test")[2].split("Tables")[0]
+    assert "Under random, 3 of 6 test images (50 %) have a frame of the same clip" in section
+    assert "Under movie, none of 6 test images has a frame of the same clip" in section
+    assert "random random 18 6 3 (50 %) 6 (100 %) movie movie 18 6 0 (0 %) 0 (0 %)" in section
+
+
+def test_section_on_faces_has_figures_and_a_contact_sheet(page):
+    section = page.text.split("The faces")[2].split("Sample images")[0]
+    assert "A face was found in 2 of 3 images (66.7 %): 1 by the rule frontal" in section
+    assert "Angry 1 0 1 0" in section and "F frontal" in section
+    assert sum("Contact sheet: 3 images" in text for text in page.values("alt")) == 1
+
+
+def test_tables_7_and_8_have_intervals_and_say_what_they_are(page):
+    seventh, eighth = page.text.split("Table 7.")[-1].split("Table 8.")
+    assert "always naming the largest training class (exact binomial test" in seventh
+    assert "SVM on LPQ and PHOG of the faces 33.3 ± 0.0 [10, 70] 33.3 ± 0.0 [10, 70]" in seventh
+    assert "AlexNet, plain, whole frames 25.0 ± 11.8 [6, 64]" in seventh
+    assert "faces, random: accuracy 25.0 ± 0.0 [6, 64] Precision 0.25 ± 0.00" in eighth
+    assert "Dhall et al. 2011, person-independent: accuracy 19.0 Precision 0.17" in eighth
+    assert page.values("scope").count("rowgroup") == 3
+
+
+def test_published_figures_of_table7_come_with_their_sources(arguments):
+    rows = read_table(tables_of(arguments, 7))
+    note = {"kind": "published", "contender": "Z", "split": "any", "note": "a book, page 7"}
+    both = pd.concat([rows, pd.DataFrame([note])], ignore_index=True)
+    assert table_of(7, both)["caption"].endswith("Published figures: Z: a book, page 7.")
+    assert "Published" not in table_of(7, rows)["caption"]
+
+
+def test_page_without_contenders_machines_and_faces(tmp_path):
+    arguments = make_results(tmp_path, make_config(("vgg",), (0,)), ["A", "B", "C"])
+    arguments["tables"] = arguments["tables"][:-2]
+    arguments |= {"boxes": [], "folder": None}
+    build_report(**arguments)
+    page = Page(arguments["page"].read_text(encoding="utf-8"))
+    assert not re.search(r"Tables? 7|Table 8|The faces|Contact sheet|SVM|Split movie", page.text)
+    assert "VGG is not shown to be better than guessing." in page.text
+    assert "VGG: " in page.text.split("What these images can show")[2]
+    assert re.findall(r"Figure (\d+)\.", page.text) == [str(number) for number in range(1, 9)]
+
+
+def test_page_with_table7_alone(tmp_path):
+    arguments = make_results(tmp_path, make_config(("vgg",), (0,)), ["A", "B"])
+    arguments["tables"] = arguments["tables"][:-1]
+    build_report(**arguments)
+    page = Page(arguments["page"].read_text(encoding="utf-8"))
+    assert "Table 7." in page.text and "Table 8" not in page.text
+
+
+def test_page_without_samples_has_no_image_of_the_data(tmp_path):
+    arguments = make_results(tmp_path, make_config(("vgg",), (0,), samples=0), ["A", "B"])
+    build_report(**arguments)
+    page = Page(arguments["page"].read_text(encoding="utf-8"))
+    assert "img" not in page.tags and "A face was found in 2 of 3 images" in page.text
+
+
+def test_validation_images_are_not_counted_as_learned_from(tmp_path):
+    arguments = make_results(tmp_path, make_config(("vgg",), (0,)), ["A", "B"])
+    for path in arguments["predictions"]:
+        rows = pd.read_parquet(path)
+        rows.loc[rows["position"] == 1, "part"] = "validation"
+        write(path, rows)
+    build_report(**arguments)
+    text = Page(arguments["page"].read_text(encoding="utf-8")).text
+    assert "learned from 17 images and was tested on 6 others; 1 more were for selection" in text
 
 
 def test_headings_descend_one_level_at_a_time(page):
@@ -410,8 +588,8 @@ def test_headings_descend_one_level_at_a_time(page):
 
 
 def test_samples_are_images_of_all_classes_with_answers(page):
-    sources = page.values("src")
-    assert len(sources) == 4
+    sheet, *sources = page.values("src")
+    assert sheet.startswith("data:image/jpeg") and len(sources) == 4
     for source in sources:
         image = Image.open(io.BytesIO(base64.b64decode(source.split(",")[1])))
         assert image.size == (WIDTH, 10)
@@ -446,7 +624,7 @@ def test_one_model_seed_and_state_without_samples(tmp_path):
     arguments = make_results(tmp_path, config, classes)
     build_report(**arguments)
     page = Page(arguments["page"].read_text(encoding="utf-8"))
-    assert page.tags.count("svg") == 2 + 1 + 1 + 2 + 4 and "img" not in page.tags
+    assert page.tags.count("svg") == 1 + 2 + 1 + 1 + 2 + 4 and "img" not in page.tags
     assert "One network learned" in page.text and "Figures are of one seed." in page.text
     assert not re.search("nan|None|untrained network", page.text.split("What ran")[0])
     assert "At 7.5°, 2 of the 6 units of its layer fc2 go." in page.text
@@ -493,12 +671,27 @@ def test_recipes_in_words():
         "SGD with centred gradients and 20 steps of warm-up and a cosine schedule"
     )
     assert recipe_text(recipes["as_written"]).endswith("PyTorch's default weights, Adam")
+    varied = {"flip": True, "rotation": 10.0, "grey": 0.25, "crop": 0.0}
+    rich = {**recipes["as_written"], "augmentation": varied, "label_smoothing": 0.1, "epochs": 30,
+            "initialisation": {"scheme": "default", "weights": "DEFAULT"}}  # fmt: skip
+    assert recipe_text(rich).endswith(
+        "PyTorch's default weights, convolutions with the pretrained weights DEFAULT, Adam, "
+        "training images varied: mirrored and turned by up to 10° and 25 % of them grey, "
+        "label smoothing 0.1, 30 epochs"
+    )
 
 
-def test_standing_allows_one_deviation():
-    assert standing(0.46, 0.02, 0.15) == "more often than"
-    assert standing(0.14, 0.02, 0.15) == "about as often as"
-    assert standing(0.14, None, 0.15) == standing(0.14, float("nan"), 0.15) == "less often than"
+@pytest.mark.parametrize(
+    ("chance", "majority", "words"),
+    [
+        (0.01, 0.01, "better than guessing"),
+        (0.01, 0.2, "better than chance, but not shown to be better than always naming one class"),
+        (0.2, 0.01, "better than always naming one class, but not shown to be better than chance"),
+        (0.2, 0.05, "not shown to be better than guessing"),
+    ],
+)
+def test_standing_is_what_the_tests_against_guessing_show(chance, majority, words):
+    assert standing(pd.Series({"p_chance": chance, "p_majority": majority})) == words
 
 
 def test_samples_take_turns_over_the_classes():
@@ -529,7 +722,7 @@ def test_durations_in_words():
 
 
 def test_table_captions_say_what_the_figures_are(arguments):
-    caption = table_of(arguments["tables"][1])["caption"]
+    caption = shown_table(arguments, 2)["caption"]
     assert "AlexNet" in caption and "8 test images" in caption and "standard deviation" in caption
 
 

@@ -10,12 +10,15 @@ from neuron_pruning.comparisons import (
     ranking,
     with_reference,
 )
+from neuron_pruning.significance import corrected_t
 from table5 import display as display5
 from table5 import majority_rows
 from table6 import display as display6
 
 NETWORK = {
     "experiment": "e",
+    "split": "random",
+    "crop": "none",
     "recipe": "r",
     "model": "alexnet",
     "learning_rate": 0.1,
@@ -69,13 +72,22 @@ def test_draws_are_averaged_before_seeds():
 
 
 def test_differences_are_paired_by_seed_and_compensation():
-    table = ranking(sample(), [2, 4])
+    table = ranking(sample(), [2, 4], 0.25)
     row = row_of(table, "l2", "none", 4)
     # Seed 0: 0.4 - 0.31; seed 1: 0.3 - 0.31.
     assert row["difference_mean"] == pytest.approx(0.04)
     assert row["difference_std"] == pytest.approx(np.std([0.09, -0.01], ddof=1))
     assert row["seeds"] == 2 and row["reference"] == "none"
     assert row_of(table, "l2", "lstsq", 4)["difference_mean"] == pytest.approx(0.1)
+
+
+def test_differences_are_tested_over_seeds_and_corrected():
+    table = ranking(sample(), [2, 4], 0.25)
+    rows = table[table["removed"] == 4]
+    raw = corrected_t([0.09, -0.01], 0.25).p
+    assert row_of(table, "l2", "none", 4)["p"] == pytest.approx(min(1.0, 4 * raw))
+    equal = (rows["technique"] == "random") & (rows["compensation"] == "lstsq")
+    assert rows[equal]["p"].tolist() == [1.0]
 
 
 def test_what_random_removal_cannot_have_is_compared_with_bare_random_removal():
@@ -85,7 +97,7 @@ def test_what_random_removal_cannot_have_is_compared_with_bare_random_removal():
 
 
 def test_ranks_go_by_mean_accuracy_over_the_counts():
-    table = ranking(sample(), [2, 4])
+    table = ranking(sample(), [2, 4], 0.25)
     order = table.drop_duplicates(["technique", "compensation"])
     assert list(zip(order["technique"], order["compensation"], strict=True))[:3] == [
         ("l2", "lstsq"),
@@ -98,7 +110,7 @@ def test_ranks_go_by_mean_accuracy_over_the_counts():
 def test_who_cannot_remove_so_many_has_no_rank():
     rows = sample()
     short = rows[~((rows["technique"] == "merge") & (rows["removed"] == 4))]
-    table = ranking(short, [2, 4])
+    table = ranking(short, [2, 4], 0.25)
     assert table[table["technique"] == "merge"]["rank"].isna().all()
     assert table[table["technique"] == "l2"]["rank"].notna().all()
 
@@ -106,7 +118,7 @@ def test_who_cannot_remove_so_many_has_no_rank():
 def test_what_only_some_seeds_reach_is_left_out():
     rows = sample()
     late = (rows["technique"] == "merge") & (rows["removed"] == 4) & (rows["seed"] == 1)
-    table = ranking(rows[~late], [2, 4])
+    table = ranking(rows[~late], [2, 4], 0.25)
     merged = table[table["technique"] == "merge"]
     assert merged["removed"].tolist() == [2] and merged["rank"].isna().all()
     assert merged["free_units"].tolist() == [2]
@@ -120,7 +132,7 @@ def test_free_units_stop_at_the_first_loss_of_a_point():
 
 
 def test_table5_shows_own_and_least_squares_and_the_controls():
-    table = ranking(sample(), [2, 4])
+    table = ranking(sample(), [2, 4], 0.25)
     table = pd.concat([table, majority_rows(table, (0.148, 0.01))], ignore_index=True)
     shown = display5(table, [2, 4])
     assert shown["Technique"].tolist()[0] == "l2"
@@ -157,7 +169,7 @@ def test_table6_pairs_with_no_compensation_and_with_random_removal():
             for name, accuracy in (("none", 0.2), ("add", 0.3))
         ]
     )
-    table = compensation_table(points)
+    table = compensation_table(points, 0.25)
     row = table[(table["compensation"] == "add") & (table["angle"] == 15)].iloc[0]
     assert row["difference_mean"] == pytest.approx(0.1)
     assert row["random_difference_mean"] == pytest.approx(0.35 - 0.41)
@@ -171,7 +183,7 @@ def test_table6_says_once_where_nothing_goes():
     points = pd.DataFrame(
         [compensated(name, 15.0, 0, 0.5, removed=0) for name in ("none", "add", "lstsq")]
     )
-    shown = display6(compensation_table(points))
+    shown = display6(compensation_table(points, 0.25))
     assert shown["Compensation"].tolist() == ["any: nothing goes"]
 
 

@@ -97,11 +97,32 @@ def changed(path, value):
             ["fc1", "fc5"],
             "no hidden layer 'fc5'; there are fc1, fc2, fc3, fc4",
         ),
+        ("split", "magic", "split: 'magic' is none of splits: random, stratified, clip"),
+        ("run_models", ["resnet"], "run_models: 'resnet' is none of models: alexnet, vgg"),
+        ("comparison/splits", ["magic"], "comparison.splits: 'magic' is none of splits: random"),
+        (
+            "comparison/networks",
+            [{"model": "x", "recipes": ["y"], "crops": ["none"], **RUN}],
+            "comparison.networks.0.recipes: 'y' is none of recipes: as_written",
+        ),
+        ("comparison/baselines", ["sheet"], "comparison.baselines: sheet needs baseline.sheet"),
+        ("splits/random", {"protocol": "list"}, "splits.random.file: the protocol list needs one"),
+        ("splits/random", {"protocol": "group", "file": "g.csv"}, "splits.random.column: the prot"),
+        ("selection/on", "validation", "set splits.random.validation_fraction, 0.2 for instance"),
+        (
+            "models/vgg/architecture",
+            "resnet18",
+            "'resnet18' is neither alexnet nor vgg nor torchvision/<name>",
+        ),
         ("recipe", "magic", "recipe: 'magic' is none of recipes: as_written"),
         ("selection/fixed", {"vgg": {**RUN, "batch_size": 5}}, "not in the grid of models.vgg"),
         ("seeds", [0.0], "seeds.0: 0.0 is not of type 'integer'"),
         ("models/vgg/learning_rates", [float("nan")], "nan is no number"),
-        ("models/vgg/channels", [8, 16], "models.vgg.channels: vgg has 7 convolutions, not 2"),
+        (
+            "models/vgg/channels",
+            [8, 16],
+            "models.vgg.channels: vgg takes 7 numbers of kernels, not 2",
+        ),
         ("models/vgg", {"channels": [8]}, "'widths' is a required property"),
         ("training", {7: 1}, "training.7: unknown key"),
         ("seeds", [1, 1], "seeds: [1, 1] has non-unique elements"),
@@ -112,6 +133,13 @@ def changed(path, value):
 def test_faults_name_the_key_and_the_remedy(path, value, message):
     with pytest.raises(UserError, match=re.escape(message)):
         check_config(changed(path, value), SCHEMA)
+
+
+def test_a_bare_on_is_the_key_that_people_mean():
+    config = changed("splits/random", {"protocol": "random", "validation_fraction": 0.2})
+    config["selection"].update(yaml.safe_load("on: validation"))
+    check_config(config, SCHEMA)
+    assert config["selection"] == {"on": "validation", "fixed": {}}
 
 
 def test_every_fault_is_named_at_once():
@@ -137,7 +165,7 @@ def test_defaults_fill_what_is_missing_and_equal_the_shipped_config():
     check_config(config, SCHEMA)
     shipped = copy.deepcopy(CONFIG)
     check_config(shipped, SCHEMA)
-    for key in config.keys() - {"recipe", "recipes"}:
+    for key in config.keys() - {"recipe", "recipes", "comparison"}:
         assert config[key] == shipped[key], key
 
 
@@ -158,7 +186,8 @@ def test_every_key_is_described_and_unknown_ones_are_refused():
     assert len(found) > 50
     for path, below, parent in found:
         assert "description" in below or "$ref" in below or path == "experiment", path
-        assert parent["additionalProperties"] is False, path
+        extra = parent["additionalProperties"]
+        assert extra is False or set(extra) == {"$ref"}, path
 
 
 def test_every_technique_has_its_authors_choice_and_labels_their_own():

@@ -6,16 +6,15 @@ from PIL import Image
 
 from neuron_pruning import UserError
 from neuron_pruning.dataset import (
-    DatasetSettings,
     audit_images,
     group_names,
+    index_images,
     list_ignored,
     list_images,
-    prepare_images,
-    read_image,
+    read_upright,
+    upright_rgb,
 )
-
-SETTINGS = DatasetSettings((12, 10))
+from neuron_pruning.views import resize_image, write_array
 
 
 @pytest.fixture
@@ -34,8 +33,10 @@ def check_rows(rows, check):
     return {row["subject"]: row["count"] for row in rows if row["check"] == check}
 
 
-def test_array_and_index_hold_every_image(folder, tmp_path):
-    index, bad = prepare_images(folder, tmp_path / "a.npy", SETTINGS, threads=2)
+def test_index_and_array_hold_every_image(folder, tmp_path):
+    index, bad = index_images(folder, threads=2)
+    images = [record.image for record in index]
+    write_array(tmp_path / "a.npy", images, (12, 10), lambda i: upright_rgb(folder / i), threads=2)
     array = np.load(tmp_path / "a.npy")
     assert array.shape == (10, 12, 10, 3) and array.dtype == np.uint8 and not bad
     for record in index:
@@ -43,8 +44,22 @@ def test_array_and_index_hold_every_image(folder, tmp_path):
         np.testing.assert_array_equal(array[record.position], np.asarray(Image.open(path)))
         assert record.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
         assert record.label == path.parent.name
-    assert [r.image for r in index] == sorted(r.image for r in index)
+        assert len(record.perceptual_hash) == 16
+    assert images == sorted(images)
     assert (index[0].movie, index[0].clip) == ("Film", "Film_000")
+
+
+def test_an_image_that_went_bad_after_it_was_indexed_is_named(folder, tmp_path):
+    index, _ = index_images(folder)
+    (folder / index[3].image).write_text("gone")
+    with pytest.raises(UserError, match=f"{index[3].image} is no readable image any more"):
+        write_array(
+            tmp_path / "out" / "a.npy",
+            [record.image for record in index],
+            (12, 10),
+            lambda image: upright_rgb(folder / image),
+        )
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -52,6 +67,8 @@ def test_array_and_index_hold_every_image(folder, tmp_path):
     [
         ("Cat/Juno_000123_00000004", ("Juno", "Juno_000123")),
         ("Cat/Potter_Part_1_0012_03", ("Potter_Part_1", "Potter_Part_1_0012")),
+        ("Cat/Sam_0138__0055", ("Sam", "Sam_0138")),
+        ("Cat/Thirteen-0106_0087", ("Thirteen", "Thirteen_0106")),
         ("Cat/0001", ("Cat/0001", "Cat/0001")),
     ],
 )
@@ -69,9 +86,9 @@ def test_grey_palette_alpha_and_sixteen_bits_become_rgb(tmp_path):
     }
     for mode, image in variants.items():
         image.save(tmp_path / "x.png")
-        pixels, found, width, height = read_image(tmp_path / "x.png", SETTINGS)
-        assert (found, width, height, pixels.shape) == (mode, 10, 12, (12, 10, 3))
-        np.testing.assert_array_equal(pixels, np.repeat(grey[..., None], 3, axis=2))
+        upright, found = read_upright(tmp_path / "x.png")
+        assert (found, upright.mode, upright.size) == (mode, "RGB", (10, 12))
+        np.testing.assert_array_equal(np.asarray(upright), np.repeat(grey[..., None], 3, axis=2))
 
 
 def test_exif_orientation_is_honoured(tmp_path):
@@ -80,40 +97,42 @@ def test_exif_orientation_is_honoured(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(pixels).save(tmp_path / "x.jpg", exif=exif, quality=95)
-    found, _, width, height = read_image(tmp_path / "x.jpg", SETTINGS)
-    assert (width, height, found.shape) == (10, 12, (12, 10, 3))
+    found = np.asarray(upright_rgb(tmp_path / "x.jpg"))
+    assert found.shape == (12, 10, 3)
     assert found[:4].mean() > 240 and found[-4:].mean() < 15
 
 
-def test_other_sizes_are_padded_or_stretched(tmp_path):
-    Image.new("RGB", (10, 4), "white").save(tmp_path / "x.png")
-    fitted = read_image(tmp_path / "x.png", SETTINGS)[0]
+def test_other_sizes_are_padded_or_stretched():
+    wide = Image.new("RGB", (10, 4), "white")
+    fitted = np.asarray(resize_image(wide, (12, 10)))
     assert (fitted[:4] == 128).all() and (fitted[4:8] == 255).all() and (fitted[8:] == 128).all()
-    stretched = read_image(tmp_path / "x.png", DatasetSettings((12, 10), "stretch"))[0]
-    assert (stretched == 255).all()
+    stretched = np.asarray(resize_image(wide, (12, 10), "stretch"))
+    assert stretched.shape == (12, 10, 3) and (stretched == 255).all()
+    assert resize_image(wide, (4, 10)) is wide
+    with pytest.raises(UserError, match=r"dataset\.resize must be fit or stretch"):
+        resize_image(wide, (12, 10), "squeeze")
 
 
-def test_audit_counts_and_finds_the_same_image_twice(folder, tmp_path):
+def test_audit_counts_and_finds_the_same_image_twice(folder):
     first = folder / "Cat" / "Film_000_0.png"
     (folder / "Dog" / "Copy_000_9.png").write_bytes(first.read_bytes())
     (folder / "Cat" / "Copy_000_8.png").write_bytes(
         (folder / "Cat" / "Film_001_2.png").read_bytes()
     )
     Image.new("L", (7, 7)).save(folder / "Dog" / "Small_000_1.png")
-    index, bad = prepare_images(folder, tmp_path / "a.npy", SETTINGS)
-    rows = audit_images(index, bad, SETTINGS)
+    index, bad = index_images(folder)
+    rows = audit_images(index, bad)
     assert check_rows(rows, "images of class") == {"Cat": 6, "Dog": 7}
     assert check_rows(rows, "stored size") == {"10 x 12": 12, "7 x 7": 1}
-    assert check_rows(rows, "resized") == {"10 x 12": 1}
     assert check_rows(rows, "same image, two labels") == {"Cat/Film_000_0.png": 2}
     assert check_rows(rows, "byte-identical") == {"Cat/Copy_000_8.png": 2}
     assert check_rows(rows, "movies") == {"": 3}
 
 
-def test_files_that_are_no_images_by_their_name_are_audited(folder, tmp_path):
+def test_files_that_are_no_images_by_their_name_are_audited(folder):
     (folder / "Cat" / "notes.txt").write_text("hello")
-    index, bad = prepare_images(folder, tmp_path / "a.npy", SETTINGS)
-    rows = audit_images(index, bad, SETTINGS, list_ignored(folder))
+    index, bad = index_images(folder)
+    rows = audit_images(index, bad, list_ignored(folder))
     assert check_rows(rows, "ignored file") == {"Cat/notes.txt": 1} and len(index) == 10
 
 
@@ -126,31 +145,27 @@ def broken_png(folder):
     (folder / "Dog" / "damaged.png").write_bytes(bytes(damaged))
 
 
-def test_broken_files_are_named_and_nothing_stays(folder, tmp_path):
+def test_broken_files_are_named(folder):
     broken_png(folder)
     with pytest.raises(
         UserError, match=r"(?s)3 file\(s\).*text\.jpg.*cut\.png.*on_bad_image: skip"
     ):
-        prepare_images(folder, tmp_path / "out" / "a.npy", SETTINGS)
-    assert list((tmp_path / "out").iterdir()) == []
+        index_images(folder)
 
 
-def test_broken_files_are_skipped_on_request_and_audited(folder, tmp_path):
+def test_broken_files_are_skipped_on_request_and_audited(folder):
     broken_png(folder)
-    settings = DatasetSettings((12, 10), on_bad_image="skip")
-    index, bad = prepare_images(folder, tmp_path / "a.npy", settings)
-    assert np.load(tmp_path / "a.npy").shape[0] == len(index) == 10
-    skipped = check_rows(audit_images(index, bad, settings), "skipped file")
+    index, bad = index_images(folder, "skip")
+    assert [record.position for record in index] == list(range(10))
+    skipped = check_rows(audit_images(index, bad), "skipped file")
     assert set(skipped) == {"Cat/text.jpg", "Dog/cut.png", "Dog/damaged.png"}
 
 
-def test_too_few_good_images_are_refused_even_when_skipping(folder, tmp_path):
+def test_too_few_good_images_are_refused_even_when_skipping(folder):
     for path in (folder / "Dog").iterdir():
         path.write_bytes(b"")
-    settings = DatasetSettings((12, 10), on_bad_image="skip")
     with pytest.raises(UserError, match="class Dog has 0"):
-        prepare_images(folder, tmp_path / "a.npy", settings)
-    assert not (tmp_path / "a.npy").exists()
+        index_images(folder, "skip")
 
 
 def test_unusable_folders(folder, tmp_path):

@@ -11,11 +11,13 @@ import pytest
 from neuron_pruning.figures import (
     LINES,
     Curve,
+    Dot,
     Level,
     against_angle,
     angle_histogram,
     banded_curves,
     confusion_matrix,
+    dot_plot,
     learning_curves,
     own_names,
     pair_angles,
@@ -123,10 +125,10 @@ def test_angle_histogram_names_states_and_marks_every_threshold():
 def test_against_angle_shows_states_paper_and_guessing():
     paper = pd.DataFrame({"angle": [15, 10], "value": [95.0, 82.0]})
     everything = texts(against_angle(prunings(), "units removed (%)", paper, 14.8))
-    assert {"trained", "untrained", "paper", "largest class"} <= set(everything)
+    assert {"trained", "untrained", "paper", "guessing"} <= set(everything)
     assert {"units removed (%)", "5", "10", "15"} <= set(everything)
     plain = texts(against_angle(prunings(states=("trained",)), "accuracy", paper[:0]))
-    assert not {"untrained", "paper", "largest class"} & set(plain)
+    assert not {"untrained", "paper", "guessing"} & set(plain)
 
 
 def test_against_angle_names_the_start_and_takes_any_number_of_angles():
@@ -194,6 +196,61 @@ def test_levels_are_dotted_and_named():
     assert {"one point below", "largest class"} <= set(texts(svg))
     dotted = re.findall(r"stroke-dasharray: [^;]+; [^\"]*var\(--muted\)", svg)
     assert len(dotted) == 3  # two levels and the one of the legend
+
+
+NOT = float("nan")
+DOTS = [
+    Dot("AlexNet", "random", 42.0, 34.0, 50.0),
+    Dot("AlexNet", "movie", 21.0, 15.0, 29.0),
+    Dot("Zhang (published)", "random", 23.0, NOT, NOT, hollow=True),
+    Dot("elsewhere", "", 32.6, 29.0, 36.0, hollow=True),
+]
+CHANCE = Level("chance", 14.3)
+
+
+def dots_of(svg, colour):
+    """Whether each marker of one colour is hollow, the legend's among them."""
+    found = re.findall(rf'<use [^>]*style="(fill[^;]*); stroke: var\(--{colour}\)', svg)
+    return sorted(style == "fill-opacity: 0" for style in found)
+
+
+def test_dots_are_named_once_and_in_their_order():
+    shown = texts(dot_plot(DOTS, "test accuracy (%)", CHANCE))
+    names = [text for text in shown if text in {dot.row for dot in DOTS}]
+    assert names == ["AlexNet", "Zhang (published)", "elsewhere"]
+    assert {"random", "movie", "chance", "hollow: published", "test accuracy (%)"} <= set(shown)
+    plain = texts(dot_plot(DOTS[:2], "test accuracy (%)", CHANCE))
+    assert "hollow: published" not in plain
+
+
+def test_dots_have_an_interval_where_there_is_one():
+    svg = dot_plot(DOTS, "x", CHANCE)
+    assert [count_lines(svg, colour, 1.1) for colour in ("first", "second", "ink")] == [1, 1, 1]
+    assert count_lines(dot_plot(DOTS[2:3], "x", CHANCE), "first", 1.1) == 0
+
+
+def test_published_dots_are_hollow():
+    svg = dot_plot(DOTS, "x", CHANCE)
+    assert dots_of(svg, "first") == [False, False, True]
+    assert dots_of(svg, "second") == [False, False]
+    assert dots_of(svg, "ink") == [True, True]
+
+
+def test_level_of_the_dots_does_not_cross_their_names():
+    heights = []
+    for path in re.findall(r'<path d="([^"]+)"[^>]*var\(--muted\)', dot_plot(DOTS, "x", CHANCE)):
+        points = [float(n) for n in re.findall(r"[\d.]+", path)]
+        if len(points) == 4 and points[0] == points[2]:
+            heights.append(abs(points[1] - points[3]))
+    pieces = [height for height in heights if height > 0]
+    assert len(pieces) == len(DOTS) and max(pieces) < 10  # points; a name's line has 13
+
+
+@pytest.mark.parametrize("number", [1, 6, 9])
+def test_dots_of_any_number_of_groups(number):
+    dots = [Dot("one", f"split {n}", 10.0 * n, NOT, NOT) for n in range(number)]
+    shown = texts(dot_plot(dots, "x", CHANCE))
+    assert {f"split {n}" for n in range(number)} <= set(shown)
 
 
 def test_pair_angles_counts_every_pair_once():

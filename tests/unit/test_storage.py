@@ -34,7 +34,7 @@ import resource, signal, sys
 from pathlib import Path
 sys.path.insert(0, {scripts!r})
 from neuron_pruning import build_network, save_network, UserError
-from neuron_pruning.dataset import DatasetSettings, _reserve
+from neuron_pruning.views import _reserve
 from neuron_pruning.files import atomic_path, write_text
 network = build_network("vgg", (128, 128), widths=[64, 3])
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -73,7 +73,7 @@ def test_records_carry_keys_types_units(tmp_path):
     path = tmp_path / "r.parquet"
     wanted = schema(column("loss", pa.float64(), "mean loss", "nats"))
     keys = {
-        "experiment": "e", "recipe": "r", "model": "vgg",
+        "experiment": "e", "split": "s", "crop": "none", "recipe": "r", "model": "vgg",
         "learning_rate": 0.0005, "batch_size": 64, "seed": 0,
     }  # fmt: skip
     write_rows(path, [{"loss": 1.5}, {"loss": None}], wanted, keys)

@@ -6,7 +6,7 @@ from safetensors.numpy import save_file
 
 from neuron_pruning import UserError, save_network
 from neuron_pruning.measured import read_measured, read_scores, write_scores
-from neuron_pruning.splits import Split
+from neuron_pruning.parts import Split
 from neuron_pruning.stored import read_layer
 
 KEYS = {"experiment": "mine", "seed": 3}

@@ -9,6 +9,8 @@ from torch import nn
 
 from neuron_pruning import UserError
 from neuron_pruning import images as images_module
+from neuron_pruning.architectures import describe
+from neuron_pruning.augmentation import AugmentationSettings
 from neuron_pruning.images import ImageReader, Patterns
 from neuron_pruning.initialisation import InitialisationSettings, initialise_network
 from neuron_pruning.seeds import derive_seed
@@ -263,3 +265,82 @@ def test_seeds_of_components_differ_and_repeat(seed, one, other):
     assert derive_seed(seed, one) == derive_seed(seed, one)
     assert (derive_seed(seed, one) == derive_seed(seed, other)) == (one == other)
     assert 0 <= derive_seed(seed, one) < 2**63
+
+
+def seen_images(network):
+    """Batches that the convolutions get in training from now on."""
+    seen = []
+    network.register_forward_pre_hook(
+        lambda module, inputs: seen.append(inputs[0].clone()) if module.training else None
+    )
+    return seen
+
+
+FLIPPED = dataclasses.replace(SETTINGS, augmentation=AugmentationSettings(flip=True, crop=0.2))
+
+
+def test_training_images_alone_are_augmented(small_vgg, parts):
+    plain, other = seen_images(small_vgg), []
+    train_network(small_vgg, *parts, SETTINGS, CPU)
+    network = start(small_vgg.architecture)
+    other = seen_images(network)
+    untouched = dataclasses.replace(FLIPPED, learning_rate=0.0)
+    history_of = history(network, parts, untouched)
+    assert [len(batch) for batch in other] == [len(batch) for batch in plain]
+    assert not any(torch.equal(a, b) for a, b in zip(plain, other, strict=True))
+    unmoved = history(start(small_vgg.architecture), parts, dataclasses.replace(untouched, seed=9))
+    assert [row[3:] for row in history_of] == [row[3:] for row in unmoved]
+
+
+def test_augmentation_follows_the_seed_and_not_the_pieces(small_vgg, parts):
+    a = small_vgg.architecture
+    first = history(start(a), parts, FLIPPED)
+    assert first == history(start(a), parts, FLIPPED)
+    pieces = history(start(a), parts, dataclasses.replace(FLIPPED, micro_batch=2))
+    np.testing.assert_allclose(pieces, first, rtol=1e-3, atol=1e-3)
+
+
+def test_augmentation_shifts_no_other_draw(small_vgg, parts):
+    """The order of the images is that of a run without."""
+    a, orders = small_vgg.architecture, []
+    for settings in (SETTINGS, dataclasses.replace(FLIPPED, learning_rate=0.0)):
+        seen = seen_images(network := start(a))
+        network.eval()
+        train_network(network, *parts, dataclasses.replace(settings, epochs=1), CPU)
+        orders.append([batch.mean(dim=(1, 2, 3)) for batch in seen])
+    for one, other in zip(*orders, strict=True):
+        torch.testing.assert_close(one, other, atol=0.02, rtol=0)
+
+
+def test_label_smoothing_moves_weights_elsewhere_and_leaves_the_reported_loss(small_vgg, parts):
+    a = small_vgg.architecture
+    smooth = dataclasses.replace(SETTINGS, label_smoothing=0.5)
+    assert history(start(a), parts, smooth) != history(start(a), parts, SETTINGS)
+    still = [dataclasses.replace(s, learning_rate=0.0, epochs=1) for s in (smooth, SETTINGS)]
+    one, other = (history(start(a), parts, settings) for settings in still)
+    assert one == other
+
+
+def test_a_smoothed_network_is_less_sure(small_vgg, images):
+    array = np.concatenate([np.zeros_like(images[:6]), np.full_like(images[:6], 255)])
+    patterns = Patterns(array, np.arange(12), np.repeat([0, 1], 6))
+    sure = []
+    for smoothing in (0.0, 0.4):
+        network = start(small_vgg.architecture, scheme="centred")
+        settings = dataclasses.replace(SETTINGS, epochs=15, label_smoothing=smoothing)
+        sure.append(train_network(network, patterns, patterns, settings, CPU)[-1].test_loss)
+    assert sure[1] > sure[0]
+
+
+def test_dropout_follows_the_seed_of_the_run_and_disturbs_nobody(images):
+    patterns = Patterns(images, np.arange(8), np.arange(8) % 3)
+    architecture = describe("torchvision/mobilenet_v3_small", (128, 130), [4, 3])
+    settings, losses = dataclasses.replace(SETTINGS, epochs=1), []
+    for seed in (1, 2):
+        network = start(architecture)
+        torch.manual_seed(seed)
+        state = torch.random.get_rng_state()
+        losses.append(train_network(network, patterns, patterns, settings, CPU)[0].train_loss)
+        assert torch.equal(state, torch.random.get_rng_state())
+    assert any(isinstance(module, nn.Dropout) for module in network.modules())
+    assert losses[0] == losses[1]

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 QUIET = {"tracking": {"uri": None}}
+ARRAY = "results/tiny/dataset/crop~none/size~300x300/images.npy"
 
 
 def data_folder(folder, per_class=6, size=(30, 30)):
@@ -18,7 +19,7 @@ def data_folder(folder, per_class=6, size=(30, 30)):
 
 
 def prepare(project, overlay):
-    return project.run("results/tiny/dataset/images.npy", overlay={**QUIET, **overlay})
+    return project.run(ARRAY, overlay={**QUIET, **overlay})
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,7 @@ def test_config_faults_stop_before_any_job(fresh, overlay, message):
 def test_a_missing_folder(fresh):
     ran = prepare(fresh, {"dataset": {"path": "data/nowhere"}})
     assert ran.returncode != 0
-    assert "prepare_dataset: dataset.path: data/nowhere is no folder" in ran.stderr
+    assert "index_images: dataset.path: data/nowhere is no folder" in ran.stderr
     assert "Traceback" not in ran.stderr
 
 
@@ -60,34 +61,34 @@ def test_a_broken_image_is_named_then_skipped_and_a_new_one_reruns(fresh):
     overlay = {"dataset": {"path": "data"}}
     ran = prepare(fresh, overlay)
     assert ran.returncode != 0 and "data/Dog/Film_0_0.png" in ran.stderr
-    assert not (fresh.folder / "results/tiny/dataset/images.npy").exists()
+    assert not (fresh.folder / ARRAY).exists()
     overlay["dataset"]["on_bad_image"] = "skip"
     ran = prepare(fresh, overlay)
     assert ran.returncode == 0, ran.stderr
-    array = np.load(fresh.folder / "results/tiny/dataset/images.npy", mmap_mode="r")
+    array = np.load(fresh.folder / ARRAY, mmap_mode="r")
     assert array.shape == (11, 300, 300, 3)
     Image.new("RGB", (30, 30)).save(folder / "Cat" / "Film_99_0.png")
-    assert fresh.dry_run({**QUIET, **overlay}, "results/tiny/dataset/images.npy") == {
-        "prepare_dataset": 1
-    }
+    assert fresh.dry_run({**QUIET, **overlay}, ARRAY) == {"index_images": 1, "prepare_frames": 1}
 
 
 def test_images_too_small_for_the_network_keep_the_dataset(fresh):
     data_folder(fresh.folder / "data")
     overlay = {**QUIET, "dataset": {"path": "data", "input_size": [100, 300]}}
     ran = fresh.run(
-        "results/tiny/networks/model~alexnet/seed~0/initial.safetensors", overlay=overlay
+        "results/tiny/networks/split~random/crop~none/recipe~initialised/model~alexnet/seed~0/"
+        "initial.safetensors",
+        overlay=overlay,
     )
     assert ran.returncode != 0
     assert "images of 100 x 300 (height x width) are too small for alexnet" in ran.stderr
-    assert (fresh.folder / "results/tiny/dataset/images.npy").exists()
+    assert (fresh.folder / ARRAY.replace("300x300", "100x300")).exists()
 
 
 def test_tracking_that_is_down_costs_nothing_but_a_warning(fresh):
     """The store does not answer, the work goes on, and a later target sends what waited."""
     data_folder(fresh.folder / "data")
     overlay = {"dataset": {"path": "data"}, "tracking": {"uri": "http://127.0.0.1:9"}}
-    ran = fresh.run("results/tiny/splits/seed~0.parquet", overlay=overlay)
+    ran = fresh.run("results/tiny/splits/split~random/seed~0.parquet", overlay=overlay)
     assert ran.returncode == 0, ran.stderr
     assert "2 records were not mirrored to MLflow" in ran.stderr
     pending = fresh.folder / "results/tiny/tracking/pending"

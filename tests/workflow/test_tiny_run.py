@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file
 
-RUN = "model~alexnet/learning_rate~0.001/batch_size~16/seed~0"
+MAIN = "split~random/crop~none/recipe~initialised"
+RUN = f"{MAIN}/model~alexnet/learning_rate~0.001/batch_size~16/seed~0"
 TABLES = {"table1", "table_classes", "table4", "table5", "table6"}
 SWEPT = {"distinctiveness", "karnin", "torch_pruning_magnitude", "random"}
 
@@ -34,7 +35,7 @@ def test_table1_is_the_mean_of_the_evaluations(finished):
     assert len(table) == 3 and table.groupby("model")["selected"].sum().eq(1).all()
     for row in table.itertuples():
         found = results(finished).glob(
-            f"evaluations/model~{row.model}/learning_rate~{row.learning_rate}/*/*/*/metrics.parquet"
+            f"evaluations/{MAIN}/model~{row.model}/learning_rate~{row.learning_rate}/*/*/*/metrics.parquet"
         )
         frame = pd.concat([pd.read_parquet(path) for path in found])
         frame = frame[(frame["state"] == "trained") & (frame["metric"] == "accuracy")]
@@ -67,7 +68,7 @@ def test_table4_counts_what_the_prunings_removed(finished):
     assert table["angle"].tolist() == [15, 10, 5] * 4
     assert table["state"].tolist() == ["trained"] * 6 + ["untrained"] * 6
     for row in table.itertuples():
-        pattern = f"pruned/model~{row.model}/*/*/*/state~{row.state}/*/amount~{row.angle:g}"
+        pattern = f"pruned/{MAIN}/model~{row.model}/*/*/*/state~{row.state}/*/amount~{row.angle:g}"
         files = results(finished).glob(f"{pattern}/metrics.parquet")
         frame = pd.concat([pd.read_parquet(path) for path in files])
         removed = frame["units_before"] - frame["units_after"]
@@ -82,11 +83,11 @@ def test_pruned_networks_are_written_smaller_and_predict_what_the_table_says(fin
 
     cells = pd.read_parquet(results(finished) / "selection.parquet")
     cell = cells[cells["selected"] & (cells["model"] == "alexnet")].iloc[0]
-    run = f"model~alexnet/learning_rate~{cell['learning_rate']}/batch_size~16/seed~0"
+    run = f"{MAIN}/model~alexnet/learning_rate~{cell['learning_rate']}/batch_size~16/seed~0"
     outputs = load_file(
         results(finished) / "evaluations" / run / "state~trained" / "activations.safetensors"
     )
-    split = pd.read_parquet(results(finished) / "splits" / "seed~0.parquet")
+    split = pd.read_parquet(results(finished) / "splits" / "split~random" / "seed~0.parquet")
     test = (split["part"] == "test").to_numpy()
     truth = split["label"].astype("category").cat.codes.to_numpy()
     for angle in (15, 10, 5):
@@ -113,7 +114,7 @@ def test_untrained_controls_are_measured_but_not_kept(finished):
 
 
 def test_every_parquet_row_carries_its_keys(finished):
-    for path in results(finished).glob("[erp][uvr]*/model~vgg/**/*.parquet"):
+    for path in results(finished).glob("[erp][uvr]*/*/*/*/model~vgg/**/*.parquet"):
         frame = pd.read_parquet(path)
         if len(frame):
             assert set(frame["model"]) == {"vgg"} and set(frame["experiment"]) == {"tiny"}
@@ -137,7 +138,13 @@ def test_every_job_is_mirrored_once(finished):
     (experiment,) = [e for e in client.search_experiments() if e.name == "tiny"]
     runs = client.search_runs([experiment.experiment_id], max_results=500)
     rules = pd.Series([run.data.tags["rule"] for run in runs]).value_counts().to_dict()
-    wanted = {"make_faces": 1, "prepare_dataset": 1, "split_dataset": 2, "initialise": 4}
+    wanted = {
+        "make_faces": 1,
+        "index_images": 1,
+        "prepare_frames": 1,
+        "split_dataset": 2,
+        "initialise": 4,
+    }
     wanted |= {"train": 6, "evaluate": 10, "select_hyperparameters": 1, "prune": 12}
     wanted |= {"prune_untrained": 12, "table1": 1, "table_classes": 2, "table4": 1}
     wanted |= {"sweep_technique": 28, "score_peers": 8, "compare_compensations": 16}
@@ -252,7 +259,7 @@ def test_training_again_gives_identical_metrics(finished, tmp_path):
 def test_a_checkpoint_of_another_config(finished, tmp_path):
     folder = shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
     project = type(finished)(folder)
-    run = "model~vgg/learning_rate~0.001/batch_size~16/seed~0"
+    run = f"{MAIN}/model~vgg/learning_rate~0.001/batch_size~16/seed~0"
     description = folder / "results/tiny/runs" / run / "network.json"
     content = json.loads(description.read_text())
     content["provenance"]["recipe"] = "other"
@@ -354,7 +361,7 @@ def test_a_cut_network_is_smaller_and_exported(finished, tmp_path, cut):
     project = type(finished)(folder)
     cells = pd.read_parquet(results(finished) / "selection.parquet")
     cell = cells[cells["selected"] & (cells["model"] == "alexnet")].iloc[0]
-    run = f"model~alexnet/learning_rate~{cell['learning_rate']}/batch_size~16/seed~0"
+    run = f"{MAIN}/model~alexnet/learning_rate~{cell['learning_rate']}/batch_size~16/seed~0"
     target = f"results/tiny/cuts/{run}/state~trained/cut~mine/measured.parquet"
     overlay = {"pruning": {"techniques": {"merged": MERGED}, "cuts": {"mine": cut}}}
     ran = project.run(target, overlay=overlay)
@@ -371,7 +378,7 @@ def test_a_cut_network_is_smaller_and_exported(finished, tmp_path, cut):
 def test_written_networks_can_learn_further(finished, tmp_path, trains):
     folder = shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
     project = type(finished)(folder)
-    run = "model~vgg/learning_rate~0.001/batch_size~16/seed~0/state~trained"
+    run = f"{MAIN}/model~vgg/learning_rate~0.001/batch_size~16/seed~0/state~trained"
     place = f"results/tiny/fine_tuned/{run}/technique~distinctiveness/amount~15"
     overlay = {"pruning": {"fine_tuning": {"epochs": 2, "trains": trains}}}
     ran = project.run(f"{place}/metrics.parquet", overlay=overlay)
@@ -386,7 +393,7 @@ def test_written_networks_can_learn_further(finished, tmp_path, trains):
 def test_several_layers_at_once(finished, tmp_path):
     folder = shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
     project = type(finished)(folder)
-    run = "model~vgg/learning_rate~0.001/batch_size~16/seed~0/state~untrained"
+    run = f"{MAIN}/model~vgg/learning_rate~0.001/batch_size~16/seed~0/state~untrained"
     target = f"results/tiny/pruned/{run}/technique~l2/amount~2/metrics.parquet"
     overlay = {"models": {"vgg": {"pruned_layer": ["fc1", "fc3"]}}, "pruning": {"written": ["l2"]}}
     ran = project.run(target, overlay=overlay)

@@ -16,14 +16,19 @@ from neuron_pruning.tables import percent
 PACKAGES = (
     "snakemake",
     "torch",
+    "torchvision",
     "numpy",
     "pandas",
     "pyarrow",
     "safetensors",
     "mlflow",
+    "opencv-python-headless",
+    "scikit-learn",
+    "statsmodels",
     "matplotlib",
     "jinja2",
 )
+PARTS = {"train": "training", "validation": "validation", "test": "test"}
 RUN = ["model", "learning_rate", "batch_size", "seed"]
 
 
@@ -39,8 +44,40 @@ def recipe_text(recipe: Mapping[str, Any]) -> str:
         "standardised": "every unit standardised on training images at the start",
     }
     normalisation, scheme = recipe["normalisation"], recipe["initialisation"]["scheme"]
-    parts = [normalisations.get(normalisation, normalisation), schemes.get(scheme, scheme)]
-    return ", ".join([*parts, optimiser_text(recipe["optimiser"])])
+    smoothing, epochs = recipe.get("label_smoothing"), recipe.get("epochs")
+    parts = [
+        normalisations.get(normalisation, normalisation),
+        schemes.get(scheme, scheme),
+        pretrained_text(recipe["initialisation"].get("weights")),
+        optimiser_text(recipe["optimiser"]),
+        augmentation_text(recipe.get("augmentation", {})),
+        f"label smoothing {smoothing:g}" if smoothing else "",
+        f"{epochs} epochs" if epochs else "",
+    ]
+    return ", ".join(filter(None, parts))
+
+
+def pretrained_text(weights: str | None) -> str:
+    """Where the weights of a convolutional part come from, if not from the scheme."""
+    return f"convolutions with the pretrained weights {weights}" if weights else ""
+
+
+def augmentation_text(augmentation: Mapping[str, Any]) -> str:
+    """How training images are varied, if they are."""
+    changes = {
+        "flip": "mirrored",
+        "crop": "cropped by up to {share:.0f} %",
+        "rotation": "turned by up to {value:g}°",
+        "colour": "recoloured by up to {share:.0f} %",
+        "grey": "{share:.0f} % of them grey",
+        "erase": "{share:.0f} % of them with an erased rectangle",
+    }
+    listed = [
+        said.format(value=augmentation[name], share=100 * augmentation[name])
+        for name, said in changes.items()
+        if augmentation.get(name)
+    ]
+    return f"training images varied: {' and '.join(listed)}" if listed else ""
 
 
 def optimiser_text(optimiser: Mapping[str, Any]) -> str:
@@ -78,12 +115,12 @@ def data_facts(results: Results) -> dict[str, Any]:
     first = results.predictions[results.predictions["seed"] == seeds[0]]
     images = first.drop_duplicates("position")
     return {
-        "images": len(images),
-        "test_images": int((images["part"] == "test").sum()),
+        **{f"{name}_images": int((images["part"] == part).sum()) for part, name in PARTS.items()},
         "classes": len(results.classes),
         "seeds": len(seeds),
         "untrained": "untrained" in set(results.predictions["state"]),
         "largest_class": percent(results.largest_class),
+        "chance": percent(results.constant("chance")),
         "drawn": results.config["dataset"]["path"] is None,
         "fine_tuning": int(results.pruned["fine_tuning"].max()),
     }

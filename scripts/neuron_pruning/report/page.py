@@ -6,7 +6,10 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from neuron_pruning.report.chart import contender_panels
+from neuron_pruning.report.evidence import evidence
 from neuron_pruning.report.facts import config_text, data_facts, recipe_text, run_facts
+from neuron_pruning.report.kinship import kinship
 from neuron_pruning.report.panels import figures
 from neuron_pruning.report.questions import questions
 from neuron_pruning.report.results import Results
@@ -21,8 +24,9 @@ def page_context(
     commit: str,
     tables: Sequence[Mapping[str, Any]],
     audit: Sequence[Mapping[str, Any]],
+    faces: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    """All that the template shows."""
+    """All that the template shows; ``faces``: what was found, where faces are used."""
     config = results.config
     return {
         "config": config,
@@ -32,9 +36,12 @@ def page_context(
         "models": [model_summary(results, model) for model in results.models],
         "facts": list(run_facts(results.history, benchmarks, commit)),
         "tables": tables,
-        "figures": figures(results),
+        "evidence": evidence(results),
+        "kinship": kinship(results.crossings),
+        "figures": {**figures(results), "contenders": contender_panels(results)},
         "questions": questions(results),
         "audit": audit,
+        "faces": faces,
         "samples": list(samples(results, array)),
     }
 

@@ -20,13 +20,19 @@ from neuron_pruning.report.summaries import setting_text
 
 @dataclass(frozen=True)
 class Panel:
-    """One chart of a figure: a name for the page, its heading, itself in words, and the SVG."""
+    """One chart of a figure: a name for the page, its heading, itself in words, and the SVG.
+
+    Attributes:
+        wide: as large as it is drawn; what is wider than the page scrolls.
+        column: alone in its row, no wider than it is drawn.
+    """
 
     name: str
     title: str
     description: str
     chart: str
     wide: bool = False
+    column: bool = False
 
     @property
     def svg(self) -> Markup:
@@ -49,7 +55,7 @@ def learning_panels(results: Results, model: str) -> Iterator[Panel]:
     history = results.history[results.history["model"] == model]
     chosen = results.selected(model)
     cell = (chosen["learning_rate"], chosen["batch_size"])
-    guesses = {"loss": float(np.log(len(results.classes))), "accuracy": results.largest_class}
+    guesses = {"loss": float(np.log(len(results.classes))), "accuracy": results.guessing}
     for quantity, guess in guesses.items():
         yield Panel(
             f"{quantity}-{model}",
@@ -120,7 +126,7 @@ def pruning_panels(results: Results, model: str) -> Iterator[Panel]:
             accuracy,
             "test accuracy (%)",
             published_accuracy(published),
-            100 * results.largest_class,
+            100 * results.guessing,
         ),
     )
 

@@ -54,7 +54,7 @@ def how_much(results: Results) -> Question:
         "Test accuracy of the trained networks against the number of removed units: the best "
         "techniques of Table 5, each with the better of its own compensation and lstsq, beside "
         "distinctiveness as the paper has it and random removal. Dotted: one point below the "
-        "unpruned network, and always naming the largest class.",
+        "unpruned network, and guessing.",
     )
 
 
@@ -120,7 +120,7 @@ def accuracy_panel(
     before = float(found[0].values.iloc[0].mean())
     levels = [
         Level("one point below unpruned", before - 1),
-        Level("largest class", 100 * results.largest_class, in_legend=False),
+        Level("guessing", 100 * results.guessing, in_legend=False),
     ]
     return removal_panel(results, model, layer, found, ("test accuracy", name), levels)
 

@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from neuron_pruning.angles import pairwise_angles
-from neuron_pruning.comparisons import per_seed
+from neuron_pruning.comparisons import part_ratio, per_seed
 from neuron_pruning.configuration import pruned_layers
+from neuron_pruning.contenders import CONSTANT, NETWORK, compare_contenders, right_answers
 from neuron_pruning.errors import UserError
 from neuron_pruning.figures import pair_angles
 from neuron_pruning.records import read_rows
 from neuron_pruning.tables import DISPLAY_NAMES
+
+NOTHING_PUBLISHED: Mapping[str, Any] = {"classes": [], "figures": []}
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,8 @@ class Results:
 
     Attributes:
         pruned: metrics of the written networks, of all techniques.
-        comparison: rows of Table 5.
+        tables: rows of the tables by number; those of Table 7 with a ``name`` for the reader.
+        crossings: what lies on both sides of the splits.
         sweeps: every technique of Table 5 at every amount.
         angles: of all pairs of units by model, layer and state, degrees.
     """
@@ -38,10 +42,16 @@ class Results:
     predictions: pd.DataFrame
     confusion: pd.DataFrame
     pruned: pd.DataFrame
-    comparison: pd.DataFrame
+    tables: Mapping[int, pd.DataFrame]
+    crossings: pd.DataFrame
     sweeps: pd.DataFrame
     angles: Mapping[tuple[str, str, str], NDArray[np.float64]]
     paper: Mapping[str, Any]
+
+    @property
+    def comparison(self) -> pd.DataFrame:
+        """Rows of Table 5."""
+        return self.tables[5]
 
     @property
     def models(self) -> list[str]:
@@ -77,11 +87,67 @@ class Results:
         """Classes in the order of the data."""
         return list(dict.fromkeys(self.confusion["label"]))
 
+    @cached_property
+    def standings(self) -> pd.DataFrame:
+        """Rows of Table 7 about the experiment's own split; made here where it has none."""
+        split, table = self.config["split"], self.tables.get(7)
+        if table is not None and split in set(table["split"]):
+            return table[table["split"] == split]
+        answers = self.predictions[self.predictions["state"] == "trained"].assign(baseline=None)
+        parts = answers[answers["model"] == self.models[0]]
+        return compare_contenders(right_answers(answers), parts, NOTHING_PUBLISHED)
+
+    def standing(self, model: str) -> pd.Series:
+        """The row of one of the experiment's own networks."""
+        rows, cell = self.standings, self.selected(model)
+        rows = rows[(rows["kind"] == NETWORK) & (rows["contender"] == model)]
+        for key in ("recipe", "crop", "learning_rate", "batch_size"):
+            rows = rows[rows[key] == cell[key]]
+        return rows.iloc[0]
+
+    def constant(self, name: str) -> float:
+        """Mean test accuracy of ``chance`` or ``majority class`` under the experiment's split."""
+        rows = self.standings
+        rows = rows[(rows["kind"] == CONSTANT) & (rows["contender"] == name)]
+        return float(rows["accuracy_mean"].iloc[0])
+
     @property
     def largest_class(self) -> float:
-        """Share of the images that always naming the largest class gets right."""
-        images = self.predictions.drop_duplicates("position")
-        return float(images["label"].value_counts(normalize=True).max())
+        """Share of the test images that always naming the largest training class gets right."""
+        return self.constant("majority class")
+
+    @property
+    def guessing(self) -> float:
+        """The better of chance and the largest class: a split may leave that hardly any tests."""
+        return max(self.constant("chance"), self.largest_class)
+
+    @property
+    def compared_splits(self) -> dict[str, str]:
+        """Protocols of the splits of Table 7, folds last: they train on fewer images."""
+        table, splits = self.tables.get(7), self.config["splits"]
+        names = [] if table is None else [n for n in table["split"].unique() if n in splits]
+        names.sort(key=lambda name: splits[name]["folds"] is not None)
+        return {name: splits[name]["protocol"] for name in names}
+
+    def contender_name(self, contender: str) -> str:
+        """What Table 7 calls a contender."""
+        rows = self.tables[7]
+        return str(rows.loc[rows["contender"] == contender, "name"].iloc[0])
+
+    def right_answers(self, model: str) -> dict[int, NDArray[np.bool_]]:
+        """Which test images a trained network has right, by seed, in the order of the data."""
+        rows = self.predictions
+        rows = rows[(rows["model"] == model) & (rows["state"] == "trained")]
+        rows = rows[rows["part"] == "test"].sort_values("position")
+        return {
+            int(str(seed)): (found["label"] == found["predicted"]).to_numpy()
+            for seed, found in rows.groupby("seed")
+        }
+
+    @property
+    def test_to_train(self) -> float:
+        """Test images divided by training images."""
+        return part_ratio(self.predictions)
 
     def selected(self, model: str) -> pd.Series:
         """Row of the selected hyper-parameters."""
@@ -93,6 +159,11 @@ class Results:
         columns = ["model", "angle", "units", "removed", "before", "after"]
         rows = pd.DataFrame(self.paper["table4"], columns=columns)
         return rows[rows["model"] == model]
+
+
+def as_dicts(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of a frame by column names."""
+    return [{str(name): value for name, value in row.items()} for row in rows.to_dict("records")]
 
 
 def on_layer(rows: pd.DataFrame, model: str, layer: str) -> pd.DataFrame:

@@ -5,8 +5,10 @@ from typing import Any
 
 import pandas as pd
 
+from neuron_pruning.report.evidence import interval_words
 from neuron_pruning.report.results import Results, display_name, mean_and_deviation
 from neuron_pruning.report.sentences import free_sentences
+from neuron_pruning.significance import SIGNIFICANT
 from neuron_pruning.tables import count, degrees, percent
 
 
@@ -15,6 +17,7 @@ def model_summary(results: Results, model: str) -> dict[str, Any]:
     chosen, published = results.selected(model), results.published(model)
     mean, deviation = chosen["test_accuracy_mean"], chosen["test_accuracy_std"]
     before = published["before"].iloc[0] if len(published) else None
+    row = results.standing(model)
     return {
         "name": display_name(model),
         "setting": setting_text(chosen),
@@ -23,19 +26,24 @@ def model_summary(results: Results, model: str) -> dict[str, Any]:
         "layer": " and ".join(results.layers(model)),
         "accuracy": percent(mean),
         "deviation": None if pd.isna(deviation) else percent(deviation),
-        "standing": standing(mean, deviation, results.largest_class),
+        "standing": standing(row),
+        "interval": interval_words(row["low"], row["high"]).removeprefix("95 % interval "),
         "paper": percent(before),
         "angles": list(angle_rows(results, model)),
         "free": list(free_sentences(results, model)),
     }
 
 
-def standing(mean: float, deviation: float | None, reference: float) -> str:
-    """``more``, ``less`` or ``about as`` often right as the reference, to one deviation."""
-    margin = 0.0 if deviation is None or pd.isna(deviation) else deviation
-    if abs(mean - reference) <= margin:
-        return "about as often as"
-    return "more often than" if mean > reference else "less often than"
+def standing(row: "pd.Series[Any]") -> str:
+    """What the test images show of a network against guessing; a row of Table 7."""
+    chance, majority = (row[key] < SIGNIFICANT for key in ("p_chance", "p_majority"))
+    if chance and majority:
+        return "better than guessing"
+    if chance:
+        return "better than chance, but not shown to be better than always naming one class"
+    if majority:
+        return "better than always naming one class, but not shown to be better than chance"
+    return "not shown to be better than guessing"
 
 
 def angle_rows(results: Results, model: str) -> Iterator[dict[str, str]]:

@@ -1,0 +1,28 @@
+"""Look for what lies on both sides of a split."""
+
+from pathlib import Path
+
+from adapter import Mirrored, run_job
+from neuron_pruning.crossings import CROSSINGS_SCHEMA, audit_split, check_promises, shared_sets
+from neuron_pruning.records import read_rows, write_rows
+from neuron_pruning.twins import DISTANCE
+
+
+def audit_splits(
+    index: Path, splits: list[Path], crossings: Path, near_identical: int | None = DISTANCE
+) -> Mirrored:
+    """Write a row a check and a class for every split.
+
+    Raises:
+        UserError: images are in two parts of a split whose protocol keeps them in one.
+    """
+    shared = shared_sets(read_rows(index), near_identical)
+    rows = [row for path in splits for row in audit_split(read_rows(path), shared)]
+    check_promises(rows)
+    write_rows(crossings, rows, CROSSINGS_SCHEMA)
+    found = {f"{r['split']}_{r['seed']}_{r['check']}_crossing": r["crossing"] for r in rows}
+    return Mirrored(metrics={name: sets for name, sets in found.items() if sets is not None})
+
+
+if "snakemake" in globals():
+    run_job(snakemake, audit_splits)  # noqa: F821

@@ -1,0 +1,30 @@
+"""Describe every image by its texture and shape: LPQ and PHOG."""
+
+from pathlib import Path
+
+from adapter import Mirrored, run_job
+from neuron_pruning.descriptors import DescriptorSettings, describe_images, write_features
+from neuron_pruning.images import open_array
+from neuron_pruning.records import read_rows
+
+
+def describe_dataset(
+    array: Path,
+    index: Path,
+    features: Path,
+    window: int,
+    blocks: list[int],
+    levels: int,
+    bins: int,
+    threads: int = 1,
+) -> Mirrored:
+    """Write one row an image of ``array``."""
+    rows, columns = blocks
+    settings = DescriptorSettings(window, (rows, columns), levels, bins)
+    images = [row["image"] for row in read_rows(index, ["image"])]
+    write_features(features, images, describe_images(open_array(array), settings, threads))
+    return Mirrored(metrics={"images": len(images)})
+
+
+if "snakemake" in globals():
+    run_job(snakemake, describe_dataset)  # noqa: F821

@@ -1,0 +1,172 @@
+"""The baseline of SFEW: principal components of descriptors, and a support vector machine.
+
+Dhall, Goecke, Lucey and Gedeon, "Static facial expression analysis in tough conditions: data,
+evaluation protocol and benchmark", ICCV Workshops 2011.
+"""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.decomposition import PCA
+from sklearn.impute import SimpleImputer
+from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from neuron_pruning.errors import UserError
+from neuron_pruning.seeds import derive_seed
+
+Real = NDArray[np.float64]
+Rows = NDArray[np.int64]
+Folds = Sequence[tuple[Rows, Rows]]
+
+
+@dataclass(frozen=True)
+class ClassifierSettings:
+    """The support vector machine and what is searched for it.
+
+    Attributes:
+        variance: share that the principal components keep, below 1; None: no components.
+        c: values to try of the penalty C.
+        gamma: values to try of the kernel's gamma, in multiples of 1 / total variance, which
+            scikit-learn calls ``scale``.
+        folds: of the training part, over which the values are compared.
+    """
+
+    variance: float | None = 0.98
+    c: tuple[float, ...] = (0.5, 2.0, 8.0, 32.0)
+    gamma: tuple[float, ...] = (0.125, 0.25, 0.5, 1.0, 2.0)
+    folds: int = 5
+
+
+class UnitVariance(TransformerMixin, BaseEstimator):
+    """Divides by the root of the total variance: a gamma then means the same for any features."""
+
+    def fit(self, features: Real, classes: Rows | None = None) -> "UnitVariance":
+        """Take the total variance of ``features``, N x D."""
+        self.scale_ = float(np.sqrt(features.var(axis=0).sum())) or 1.0
+        return self
+
+    def transform(self, features: Real) -> Real:
+        """Features in units of that root, N x D."""
+        return features / self.scale_
+
+
+def build_classifier(settings: ClassifierSettings, folds: Folds | None) -> Pipeline:
+    """Impute, standardise, reduce, and classify with a radial basis function kernel.
+
+    ASSUME: what is missing is the mean of the training part. Every feature is standardised
+    before the components are taken, and nothing after it, which [2] leaves open. The components
+    are those of the whole training part; its folds serve the choice of C and gamma alone, as in
+    LIBSVM's tools. Where classes get the same votes the decision values decide.
+
+    Args:
+        settings: what to build.
+        folds: rows of the training part to fit and to compare on; None: the first C and gamma.
+    """
+    machine: SVC | GridSearchCV = SVC(C=settings.c[0], gamma=settings.gamma[0], break_ties=True)
+    if folds is not None:
+        grid = {"C": list(settings.c), "gamma": list(settings.gamma)}
+        machine = GridSearchCV(machine, grid, cv=folds)
+    reduce = PCA(settings.variance, svd_solver="full") if settings.variance else "passthrough"
+    return Pipeline(
+        [
+            ("impute", SimpleImputer(keep_empty_features=True)),
+            ("standardise", StandardScaler()),
+            ("reduce", reduce),
+            ("scale", UnitVariance()),
+            ("classify", machine),
+        ]
+    )
+
+
+def fit_classifier(
+    features: Real,
+    classes: Rows,
+    groups: NDArray[np.str_],
+    settings: ClassifierSettings,
+    seed: int,
+) -> Pipeline:
+    """Classifier of the training part, with the C and gamma that its folds prefer.
+
+    Args:
+        features: of the training part, N x D; not a number where they are missing.
+        classes: N class numbers.
+        groups: N names of what stays in one fold.
+        settings: what to build and to search.
+        seed: of the folds.
+
+    Raises:
+        UserError: one class alone, or a choice is asked for that folds cannot make.
+    """
+    if len(np.unique(classes)) < 2:
+        raise UserError(
+            "baseline: the training part holds one class alone, and nothing to tell it from; "
+            "change the split"
+        )
+    search = len(settings.c) * len(settings.gamma) > 1
+    folds = divide_training(classes, groups, settings.folds, seed) if search else None
+    return build_classifier(settings, folds).fit(features, classes)
+
+
+def divide_training(
+    classes: Rows, groups: NDArray[np.str_], folds: int, seed: int
+) -> list[tuple[Rows, Rows]]:
+    """Folds of the training part, balanced by class, no group in two of them.
+
+    There are fewer folds where a class has fewer groups, two at least; one that would leave a
+    single class to learn from is left out.
+
+    Returns:
+        Rows to fit and rows to compare on, of each fold.
+
+    Raises:
+        UserError: no fold is possible.
+    """
+    present = np.unique(classes)
+    fewest = min(len(np.unique(groups[classes == number])) for number in present)
+    count = min(folds, max(fewest, 2))
+    divisible = max(np.bincount(classes)) >= count and len(np.unique(groups)) >= count
+    usable = []
+    if divisible:
+        random_state = derive_seed(seed, "baseline folds") % 2**32
+        splitter = StratifiedGroupKFold(count, shuffle=True, random_state=random_state)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The least populated class")  # is taken care of
+            pairs = splitter.split(classes, classes, groups)
+            usable = [(a, b) for a, b in pairs if len(b) and len(np.unique(classes[a])) > 1]
+    if not usable:
+        raise UserError(
+            f"baseline.machine: the training part has {len(classes)} images in "
+            f"{len(np.unique(groups))} group(s), too few to choose C and gamma on folds of it; "
+            "give one value of each, or use another split"
+        )
+    return usable
+
+
+def decision_values(classifier: Pipeline, features: Real, classes: int) -> Real:
+    """How much the classifier is for each class, N x classes; the largest is its answer.
+
+    A class that the training part lacks gets minus infinity.
+    """
+    found = classifier.decision_function(features)
+    if found.ndim == 1:  # two classes: the margin of the second
+        found = np.stack([-found, found], axis=1)
+    values = np.full((len(features), classes), -np.inf)
+    values[:, classifier.classes_] = found
+    return values
+
+
+def describe_choice(classifier: Pipeline) -> dict[str, float]:
+    """C, gamma, number of features after the reduction and, where searched, accuracy on folds."""
+    machine = classifier["classify"]
+    chosen = {}
+    if isinstance(machine, GridSearchCV):
+        chosen["fold_accuracy"] = float(machine.best_score_)
+        machine = machine.best_estimator_
+    return {**chosen, "c": machine.C, "gamma": machine.gamma, "components": machine.n_features_in_}

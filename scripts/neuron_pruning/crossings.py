@@ -1,0 +1,183 @@
+"""What lies on both sides of a split: frames of a movie or clip, groups, the same picture."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from neuron_pruning.errors import UserError
+from neuron_pruning.parts import PARTS
+from neuron_pruning.records import column, schema
+from neuron_pruning.twins import DISTANCE, near_identical_sets, unite
+
+TWINS = ("group", "byte-identical", "near-identical")
+PROMISED = {"movie": ("movie", *TWINS), "clip": ("clip", *TWINS), "group": TWINS}
+"""Checks of which no set may lie in two parts, by protocol."""
+
+CROSSINGS_SCHEMA = schema(
+    column("split", pa.string(), "name of the split in the config"),
+    column("protocol", pa.string(), "random, stratified, clip, movie, group or list"),
+    column("seed", pa.int64(), "seed of the split"),
+    column(
+        "check", pa.string(), "what the images of a set share: movie, clip, group, byte-identical, "
+        "near-identical; class: images of the class, no sets"
+    ),
+    column("subject", pa.string(), "the class where the check is class, else empty"),
+    column("sets", pa.int64(), "sets of two or more images; null for a class"),
+    column("crossing", pa.int64(), "sets with images in two or three parts; null for a class"),
+    column("train_images", pa.int64(), "training images of the class; null for sets", "images"),
+    column(
+        "validation_images", pa.int64(), "validation images with another of their set in the "
+        "training part, or of the class", "images"
+    ),
+    column(
+        "test_images", pa.int64(), "test images with another of their set in the training or "
+        "validation part, or of the class", "images"
+    ),
+    column("train_total", pa.int64(), "images of the training part", "images"),
+    column("validation_total", pa.int64(), "images of the validation part", "images"),
+    column("test_total", pa.int64(), "images of the test part", "images"),
+    run=False,
+)  # fmt: skip
+
+SAID = {
+    "clip": "a frame of the same clip",
+    "movie": "a frame of the same movie",
+    "near-identical": "a near-identical image",
+    "byte-identical": "a byte-identical image",
+}  # how the report puts each check
+
+
+def shared_sets(
+    index: Sequence[Mapping[str, Any]], distance: int | None = DISTANCE
+) -> dict[str, dict[str, int]]:
+    """For every check but group and class the set of every image, a number.
+
+    ``distance`` is that of near-identical images; None looks for none.
+    """
+    images = [row["image"] for row in index]
+    numbers = {
+        "movie": _numbers([row["movie"] for row in index]),
+        "clip": _numbers([row["clip"] for row in index]),
+        "byte-identical": _numbers([row["sha256"] for row in index]),
+    }
+    if distance is not None:
+        hashes = [row["perceptual_hash"] for row in index]
+        numbers["near-identical"] = near_identical_sets(hashes, distance)
+    return {
+        check: dict(zip(images, found.tolist(), strict=True)) for check, found in numbers.items()
+    }
+
+
+def _numbers(names: Sequence[str]) -> NDArray[np.int64]:
+    return unite(len(names), [], names)
+
+
+def audit_split(
+    rows: Sequence[Mapping[str, Any]], shared: Mapping[str, Mapping[str, int]]
+) -> list[dict[str, Any]]:
+    """Rows of the audit for one split file.
+
+    A relative in the validation part counts for a test image as one in the training part does:
+    it has a say in what is selected.
+
+    Args:
+        rows: Rows of the split file.
+        shared: What ``shared_sets`` found.
+    """
+    parts = [row["part"] for row in rows]
+    keys = {name: rows[0][name] for name in ("split", "protocol", "seed")}
+    totals = {f"{part}_total": parts.count(part) for part in PARTS}
+    sets = {check: [of[row["image"]] for row in rows] for check, of in shared.items()}
+    sets["group"] = _numbers([row["group"] for row in rows]).tolist()
+    found = [{"check": check, "subject": "", **_cross(s, parts)} for check, s in sets.items()]
+    found += _class_counts(rows)
+    return [{**keys, **row, **totals} for row in found]
+
+
+def _cross(sets: Sequence[int], parts: Sequence[str]) -> dict[str, int | None]:
+    """How many sets, and images of them, are in more than one part."""
+    members: dict[int, Counter[str]] = defaultdict(Counter)
+    for number, part in zip(sets, parts, strict=True):
+        members[number][part] += 1
+    crossing = [count for count in members.values() if len(count) > 1]
+    return {
+        "sets": sum(count.total() > 1 for count in members.values()),
+        "crossing": len(crossing),
+        "train_images": None,
+        "validation_images": sum(count["validation"] for count in crossing if "train" in count),
+        "test_images": sum(count["test"] for count in crossing),
+    }
+
+
+def _class_counts(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    count = Counter((row["label"], row["part"]) for row in rows)
+    return [
+        {
+            "check": "class",
+            "subject": label,
+            "sets": None,
+            "crossing": None,
+            **{f"{part}_images": count[label, part] for part in PARTS},
+        }
+        for label in sorted({row["label"] for row in rows})
+    ]
+
+
+def check_promises(rows: Iterable[Mapping[str, Any]]) -> None:
+    """Nothing crosses that the protocol keeps apart.
+
+    Raises:
+        UserError: a set is in two parts.
+    """
+    for row in rows:
+        if row["check"] in PROMISED.get(row["protocol"], ()) and row["crossing"]:
+            raise UserError(
+                f"split {row['split']}, seed {row['seed']}: {row['crossing']} of {row['sets']} "
+                f"{row['check']} sets lie in two parts, which the protocol {row['protocol']} "
+                "rules out; the split belongs to another index, delete it and run again"
+            )
+
+
+def crossing_sentence(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What the rows of the audit say about the test images, a sentence a split.
+
+    "Under random, 61 of 135 test images (45 %) have a frame of the same clip, 121 (90 %) a frame
+    of the same movie in the training part (mean of 3 seeds). Under movie, none of 135 has ..."
+    """
+    told = [row for row in rows if row["check"] in SAID and row["sets"]]
+    splits = dict.fromkeys(row["split"] for row in told)
+    return " ".join(_split_sentence([r for r in told if r["split"] == split]) for split in splits)
+
+
+def _split_sentence(rows: Sequence[Mapping[str, Any]]) -> str:
+    seeds = len({row["seed"] for row in rows})
+    total = sum(row["test_total"] for row in rows) / len(rows)
+    there = {row["check"] for row in rows}
+    images = {
+        said: sum(row["test_images"] for row in rows if row["check"] == check) / seeds
+        for check, said in SAID.items()
+        if check in there
+    }
+    found = [f"{_figure(n)} ({_figure(100 * n / total)} %) {s}" for s, n in images.items() if n]
+    of_test = f" of {_figure(total)} test images"
+    if found:
+        first = found[0].replace(" (", f"{of_test} (", 1).replace(") ", ") have ", 1)
+        told = _listed([first, *found[1:]], "and")
+    else:
+        told = f"none{of_test} has {_listed(list(images), 'or')}"
+    part = "training or validation" if any(row["validation_total"] for row in rows) else "training"
+    over = f" (mean of {seeds} seeds)" if seeds > 1 else ""
+    return f"Under {rows[0]['split']}, {told} in the {part} part{over}."
+
+
+def _figure(number: float) -> str:
+    """A whole number, with a tenth where it is small and not whole."""
+    return f"{number:.0f}" if number >= 10 or number == round(number) else f"{number:.1f}"
+
+
+def _listed(names: Sequence[str], word: str) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {word} {names[-1]}"

@@ -1,0 +1,131 @@
+"""Pretrained weights of torchvision's networks: downloaded by torchvision, or from a file."""
+
+import pickle
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from neuron_pruning.backbones import AUXILIARY, HEADS, Backbone
+from neuron_pruning.errors import UserError
+from neuron_pruning.networks import Network
+
+KEY = "initialisation.weights"
+FILES = (".pth", ".pt", ".safetensors")
+UNUSED = (*HEADS, "aux1", "aux2", "AuxLogits")  # parts that score ImageNet's classes
+# ASSUME: weights in a file were trained with ImageNet's normalisation, as torchvision's are.
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+Channels = Sequence[float]
+
+
+def load_weights(network: Network, weights: str) -> None:
+    """Put pretrained weights in front of the fully connected layers, in place.
+
+    The images stay in our range: the backbone brings them to that of the weights itself.
+
+    Args:
+        network: of a classifier of torchvision.
+        weights: an entry of torchvision's enum, as ``DEFAULT`` or ``IMAGENET1K_V1``, which
+            torchvision downloads once; or a file with the tensors of torchvision's network by
+            name, ``.pth`` (read without running what a pickle may contain) or ``.safetensors``.
+
+    Raises:
+        UserError: a network of the paper's, no such entry or file, weights of another network,
+            or no way to download them.
+    """
+    name, backbone = network.architecture.backbone, network.features
+    if name is None or not isinstance(backbone, Backbone):
+        raise UserError(
+            f"{KEY}: there are none for {network.architecture.name}; write null, or choose a "
+            "model torchvision/<name>"
+        )
+    mean: Channels
+    std: Channels
+    if weights.endswith(FILES):
+        tensors, mean, std = read_tensors(Path(weights)), IMAGENET_MEAN, IMAGENET_STD
+    else:
+        tensors, mean, std = _from_torchvision(name, weights)
+    _check_fit(name, weights, tensors, backbone.body)
+    backbone.body.load_state_dict(tensors, strict=False)
+    if name not in AUXILIARY:  # those were trained with our range
+        _set_range(backbone, mean, std)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Tensors of a file by name.
+
+    Raises:
+        UserError: it is missing, damaged, or holds anything else.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise UserError(f"{KEY}: {path} does not exist; correct the path") from error
+    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, SafetensorError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"{KEY}: {path} cannot be read as weights ({reason}); write it with "
+            "torch.save(model.state_dict(), path)"
+        ) from error
+    content = content.get("model", content) if isinstance(content, dict) else content
+    if not isinstance(content, dict) or not all(isinstance(t, Tensor) for t in content.values()):
+        raise UserError(f"{KEY}: {path} holds no tensors by name; save model.state_dict()")
+    return content
+
+
+def _from_torchvision(name: str, entry: str) -> tuple[dict[str, Tensor], Channels, Channels]:
+    """Tensors of a whole classifier, and mean and deviation that its images were given."""
+    known: Mapping[str, Any] = torchvision.models.get_model_weights(name).__members__
+    if entry not in known:
+        raise UserError(
+            f"{KEY}: torchvision/{name} has no weights {entry!r}; known: {', '.join(known)}, or "
+            f"a file that ends in {', '.join(FILES)}"
+        )
+    try:
+        whole = torchvision.models.get_model(name, weights=known[entry], progress=False)
+    except (OSError, RuntimeError) as error:
+        place = Path(torch.hub.get_dir()) / "checkpoints" / Path(known[entry].url).name
+        raise UserError(
+            f"{KEY}: {entry} of torchvision/{name} could not be loaded ({error}); download "
+            f"{known[entry].url} elsewhere and put it at {place}"
+        ) from error
+    transforms = known[entry].transforms()
+    return whole.state_dict(), transforms.mean, transforms.std
+
+
+def _check_fit(name: str, weights: str, tensors: Mapping[str, Tensor], body: nn.Module) -> None:
+    """Compare names and shapes of all but what scores classes.
+
+    Raises:
+        UserError: naming the first tensor that is missing, superfluous or of another shape.
+    """
+    wanted = {key: tensor.shape for key, tensor in body.state_dict().items()}
+    found = {key: tensor.shape for key, tensor in tensors.items()}
+    for key in [*wanted, *found]:
+        if key.endswith("num_batches_tracked") or wanted.get(key) == found.get(key):
+            continue  # old files do not count batches
+        if key not in wanted and key.split(".")[0] in UNUSED:
+            continue
+        expected, given = (
+            list(shapes[key]) if key in shapes else "absent" for shapes in (wanted, found)
+        )
+        raise UserError(
+            f"{KEY}: {weights} does not fit torchvision/{name}: {key} is {given}, should be "
+            f"{expected}; choose the weights of that network"
+        )
+
+
+@torch.no_grad()
+def _set_range(backbone: Backbone, mean: Channels, std: Channels) -> None:
+    """Lead [-1, 1] to (x - mean) / std of x in [0, 1]."""
+    centre, spread = (torch.tensor(values).view(3, 1, 1) for values in (mean, std))
+    backbone.scale.copy_(0.5 / spread)
+    backbone.shift.copy_((0.5 - centre) / spread)

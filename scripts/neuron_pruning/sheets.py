@@ -1,0 +1,206 @@
+"""A published spreadsheet of features: what it holds, and what is wrong with it."""
+
+import math
+import warnings
+import zipfile
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+import openpyxl
+import pyarrow as pa
+from numpy.typing import NDArray
+from openpyxl.utils.exceptions import InvalidFileException
+
+from neuron_pruning.errors import UserError
+from neuron_pruning.records import column, schema
+
+COMPONENTS = tuple(f"{kind} {n}" for kind in ("LPQ", "PHOG") for n in range(1, 6))
+COLUMNS = ("name", "label", *COMPONENTS)
+NAMED_AT_MOST = 10  # in a message
+# What openpyxl raises for a file that is missing, of another kind, cut off or garbled.
+UNREADABLE = (
+    OSError,
+    InvalidFileException,
+    zipfile.BadZipFile,
+    KeyError,
+    IndexError,
+    SyntaxError,
+    ValueError,
+)
+
+FAULTS_SCHEMA = schema(
+    column("row", pa.int64(), "row of the spreadsheet, the header being row 1"),
+    column("name", pa.string(), "name in that row"),
+    column("fault", pa.string(), "what is wrong, and what was done"),
+    run=False,
+)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with one row of a spreadsheet, the header being row 1."""
+
+    row: int
+    name: str
+    fault: str
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Rows of a spreadsheet: number in the file, name without suffix, class, ten components."""
+
+    path: Path
+    rows: tuple[int, ...]
+    names: tuple[str, ...]
+    labels: tuple[str, ...]
+    features: NDArray[np.float64]
+    faults: tuple[Fault, ...]
+
+
+def read_sheet(path: Path, labels: Sequence[str]) -> Sheet:
+    """Names, classes and the ten components of every row of the first worksheet.
+
+    ASSUME: classes are numbered from 1 in alphabetical order. Of a row that lacks a number none
+    is used: in SFEW's own sheet, the first of what is left in such a row is a hundred times as
+    large as elsewhere.
+
+    Args:
+        path: xlsx with the columns name, label, five components of LPQ, five of PHOG.
+        labels: the classes.
+
+    Raises:
+        UserError: no such workbook, other columns, a column without numbers, or a row without a
+            name or with another label.
+    """
+    header, *cells = _read_cells(path)
+    _check_columns(path, header[1], [cell for _, cell in cells])
+    classes = sorted(labels)
+    names = [_name(path, row, cell[0]) for row, cell in cells]
+    numbered = [_label(path, row, cell[1], classes) for row, cell in cells]
+    features = np.array([[_number(value) for value in cell[2:]] for _, cell in cells])
+    rows = [row for row, _ in cells]
+    faults = [
+        *_incomplete(rows, names, features),
+        *_repeated(rows, names, numbered, features),
+    ]
+    features[np.isnan(features).any(axis=1)] = np.nan
+    faults.sort(key=lambda fault: fault.row)
+    return Sheet(path, tuple(rows), tuple(names), tuple(numbered), features, tuple(faults))
+
+
+def match_features(sheet: Sheet, index: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
+    """Features of every image of the index, N x 10; not a number where the sheet lacks one.
+
+    A row belongs to the image of its class whose name without suffix is the same.
+
+    ASSUME: of rows with one name in one class the first counts.
+
+    Raises:
+        UserError: a row without an image, or an image without a row.
+    """
+    images = [(image["label"], PurePath(image["image"]).stem) for image in index]
+    keys = list(zip(sheet.labels, sheet.names, strict=True))
+    strangers = sorted(set(keys) - set(images))
+    if strangers:
+        raise UserError(
+            f"{sheet.path}: {len(strangers)} name(s) are no image of their class: "
+            f"{_listed(strangers)}; remove these rows, correct their labels (classes are numbered "
+            "from 1 in alphabetical order), or set dataset.path to the images of this sheet"
+        )
+    missing = sorted(set(images) - set(keys))
+    if missing:
+        raise UserError(
+            f"{sheet.path}: {len(missing)} image(s) have no row: {_listed(missing)}; add their "
+            "rows, or take sheet out of comparison.baselines"
+        )
+    first = {key: row for row, key in reversed(list(enumerate(keys)))}
+    return sheet.features[[first[image] for image in images]]
+
+
+def _read_cells(path: Path) -> list[tuple[int, tuple[Any, ...]]]:
+    """Rows that are not empty, with their numbers; all as wide as the widest."""
+    try:
+        with warnings.catch_warnings():
+            # Formatting that openpyxl does not know does not touch the values.
+            warnings.filterwarnings("ignore", module="openpyxl")
+            book = openpyxl.load_workbook(path, data_only=True)
+            rows = list(enumerate(book.worksheets[0].iter_rows(values_only=True), start=1))
+    except UNREADABLE as error:
+        raise UserError(
+            f"{path} is no readable xlsx workbook ({error}); set baseline.sheet to one"
+        ) from error
+    filled = [(number, cells) for number, cells in rows if any(c is not None for c in cells)]
+    if len(filled) < 2:
+        raise UserError(f"{path}: its first worksheet has no rows below the header")
+    width = max(n for _, cells in filled for n, c in enumerate(cells, start=1) if c is not None)
+    return [(number, cells[:width]) for number, cells in filled]
+
+
+def _check_columns(path: Path, header: tuple[Any, ...], cells: list[tuple[Any, ...]]) -> None:
+    wanted = f"{path} needs the columns {', '.join(COLUMNS)}"
+    if len(header) != len(COLUMNS):
+        raise UserError(f"{wanted}: {len(COLUMNS)}, but has {len(header)}")
+    if str(header[1]).strip().lower() != "label":
+        raise UserError(f"{wanted}; the header of its second column is {header[1]!r}, not 'label'")
+    for n, name in enumerate(COMPONENTS, start=2):
+        if all(math.isnan(_number(cell[n])) for cell in cells):
+            raise UserError(f"{wanted}; column {n + 1}, {name}, holds no number")
+
+
+def _name(path: Path, row: int, value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise UserError(f"{path}, row {row}: the name is {value!r}; give the name of an image")
+    return PurePath(value.strip()).stem
+
+
+def _label(path: Path, row: int, value: Any, classes: Sequence[str]) -> str:
+    if isinstance(value, int | float) and value in range(1, len(classes) + 1):
+        return classes[int(value) - 1]
+    numbers = ", ".join(f"{n} {name}" for n, name in enumerate(classes, start=1))
+    raise UserError(f"{path}, row {row}: the label is {value!r}; it must be one of {numbers}")
+
+
+def _number(value: Any) -> float:
+    finite = isinstance(value, int | float) and math.isfinite(value)
+    return float(value) if finite else math.nan
+
+
+def _incomplete(
+    rows: Sequence[int], names: Sequence[str], features: NDArray[np.float64]
+) -> Iterator[Fault]:
+    for row, name, missing in zip(rows, names, np.isnan(features), strict=True):
+        if missing.any():
+            absent = ", ".join(COMPONENTS[n] for n in np.flatnonzero(missing))
+            text = f"no number for {absent}; none of the row is used"
+            yield Fault(row, name, text)
+
+
+def _repeated(
+    rows: Sequence[int],
+    names: Sequence[str],
+    labels: Sequence[str],
+    features: NDArray[np.float64],
+) -> Iterator[Fault]:
+    """Names that were there before: in another class, or in the same, where the first counts."""
+    seen: dict[str, list[int]] = defaultdict(list)
+    for n, name in enumerate(names):
+        for before in seen[name]:
+            same = np.array_equal(features[before], features[n], equal_nan=True)
+            text = (
+                f"the name of row {rows[before]} again, with {'the same' if same else 'other'} "
+                f"numbers, under {labels[n]} after {labels[before]}; "
+            )
+            one_class = labels[before] == labels[n]
+            text += "the first row counts" if one_class else "each goes to the image of its class"
+            yield Fault(rows[n], name, text)
+        seen[name].append(n)
+
+
+def _listed(keys: Sequence[tuple[str, str]]) -> str:
+    """``Happy/Film_1, Sad/Film_2 and 3 more``."""
+    named = ", ".join("/".join(key) for key in keys[:NAMED_AT_MOST])
+    return named + (f" and {len(keys) - NAMED_AT_MOST} more" if len(keys) > NAMED_AT_MOST else "")

@@ -1,0 +1,322 @@
+"""What a few hundred test images can show: intervals, tests, and the words for them.
+
+Every test of one network takes its images as independent draws. ASSUME: frames of one clip count
+as separate images, as the paper counts them; they are alike, so that true intervals are wider.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import binomtest
+from scipy.stats import t as student
+from statsmodels.stats.proportion import proportion_confint
+
+from neuron_pruning.errors import UserError
+
+SIGNIFICANT = 0.05
+
+
+def wilson(right: float, images: int, level: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval of a share of right answers (Wilson 1927).
+
+    Args:
+        right: right answers; a fraction only where it is a mean over seeds.
+        images: test images.
+        level: coverage.
+
+    Raises:
+        UserError: no images, or more right answers than images.
+    """
+    _check_count(right, images)
+    low, high = proportion_confint(right, images, alpha=1 - level, method="wilson")
+    share = right / images  # the ends 0 and 1 are exact, but for the last bit
+    return float(min(max(low, 0.0), share)), float(max(min(high, 1.0), share))
+
+
+def wilson_of_mean(
+    shares: Sequence[float], images: int, level: float = 0.95
+) -> tuple[float, float]:
+    """Interval of a mean accuracy over seeds, as wide as one test set's.
+
+    ASSUME: ``images`` is the size of one test set, not their sum. The test sets of several seeds
+    are drawn from the same few hundred images and overlap, and the networks share training images,
+    so that pooled counts are not independent and their interval is too narrow. Ours is too wide
+    by at most the square root of the number of seeds: it leaves room for what training adds.
+
+    Raises:
+        UserError: no seeds or no images.
+    """
+    if not len(shares):
+        raise UserError("a mean over no seeds has no interval; give the accuracy of one at least")
+    return wilson(float(np.mean(shares)) * images, images, level)
+
+
+def better_than(right: int, images: int, share: float) -> float:
+    """Exact binomial test, one-sided: p of so many right answers or more if ``share`` were true.
+
+    Raises:
+        UserError: no images, or a count or share out of range.
+    """
+    return _binomial(right, images, share, "greater")
+
+
+def differs_from(right: int, images: int, share: float) -> float:
+    """Exact binomial test, two-sided: p of a count as unlikely as this one if ``share`` were true.
+
+    Raises:
+        UserError: no images, or a count or share out of range.
+    """
+    return _binomial(right, images, share, "two-sided")
+
+
+def _binomial(right: int, images: int, share: float, alternative: str) -> float:
+    _check_count(right, images)
+    if not 0 <= share <= 1:
+        raise UserError(f"an accuracy to test against is a share between 0 and 1, not {share}")
+    return float(binomtest(right, images, share, alternative=alternative).pvalue)
+
+
+def _check_count(right: float, images: int) -> None:
+    if images < 1:
+        raise UserError("there are no test images to judge by; raise split.test_fraction")
+    if not 0 <= right <= images:
+        raise UserError(f"{right} right answers of {images} images cannot be")
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """Two classifiers on the same images: answers that one alone had right, and the test's p."""
+
+    first_only: int
+    second_only: int
+    images: int
+    p: float
+
+    @property
+    def difference(self) -> float:
+        """Accuracy of the first less that of the second."""
+        return (self.first_only - self.second_only) / self.images
+
+
+def mcnemar(first_right: ArrayLike, second_right: ArrayLike) -> McNemar:
+    """McNemar's exact test, two-sided, of two classifiers on the same N images.
+
+    Args:
+        first_right: which images the first had right, N booleans.
+        second_right: which the second had right, in the same order.
+
+    Raises:
+        UserError: no images, or not the same number of them.
+    """
+    first, second = np.asarray(first_right, dtype=bool), np.asarray(second_right, dtype=bool)
+    if first.shape != second.shape or first.ndim != 1:
+        raise UserError(
+            f"{first.shape} and {second.shape} answers cannot be paired; "
+            "compare classifiers on the same test images, one answer an image"
+        )
+    _check_count(0, first.size)
+    alone = int((first & ~second).sum()), int((second & ~first).sum())
+    return McNemar(*alone, first.size, discordant_p(*alone))
+
+
+def discordant_p(first_only: int, second_only: int) -> float:
+    """Two-sided p of McNemar's exact test; 1 where the classifiers never differ."""
+    if first_only + second_only == 0:
+        return 1.0
+    return float(binomtest(first_only, first_only + second_only, 0.5).pvalue)
+
+
+def holm(p_values: ArrayLike) -> NDArray[np.float64]:
+    """P values adjusted for their number (Holm 1979); a missing one (NaN) stays so, uncounted."""
+    raw = np.asarray(p_values, dtype=np.float64)
+    adjusted = np.full(raw.shape, np.nan)
+    order = raw.argsort()[: raw.size - np.isnan(raw).sum()]  # missing ones sort to the end
+    stepped = raw[order] * np.arange(order.size, 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(stepped), 1)
+    return adjusted
+
+
+@dataclass(frozen=True)
+class CorrectedT:
+    """Mean difference over seeds, its interval, and p; NaN where the seeds cannot tell."""
+
+    difference: float
+    low: float
+    high: float
+    p: float
+
+
+def corrected_t(
+    differences: Sequence[float], test_to_train: float, level: float = 0.95
+) -> CorrectedT:
+    """Corrected resampled t-test, two-sided (Nadeau & Bengio 2003).
+
+    The variance of the mean is that of the differences times ``1 / seeds + test_to_train``: the
+    second term stands for the overlap of the training parts. Where all differences are equal their
+    spread says nothing, so p is 1 for a difference of 0 and not a number for any other.
+
+    Args:
+        differences: paired differences of accuracy, one a seed.
+        test_to_train: test images divided by training images, 0.25 for an 80/20 split.
+        level: coverage of the interval.
+    """
+    values = np.asarray(differences, dtype=np.float64)
+    mean = float(values.mean()) if values.size else np.nan
+    if values.size < 2:
+        return CorrectedT(mean, np.nan, np.nan, np.nan)
+    if np.ptp(values) < 1e-12:
+        return CorrectedT(mean, np.nan, np.nan, 1.0 if abs(mean) < 1e-12 else np.nan)
+    error = np.sqrt((1 / values.size + test_to_train) * values.var(ddof=1))
+    half = error * student.ppf((1 + level) / 2, values.size - 1)
+    p = 2 * student.sf(abs(mean) / error, values.size - 1)
+    return CorrectedT(mean, float(mean - half), float(mean + half), float(p))
+
+
+@dataclass(frozen=True)
+class PairedSeeds:
+    """Two classifiers compared on the test images of each seed.
+
+    ``adjusted`` holds the p values of ``tests`` after Holm's correction.
+    """
+
+    tests: tuple[McNemar, ...]
+    adjusted: tuple[float, ...]
+    over_seeds: CorrectedT
+
+    @property
+    def difference(self) -> float:
+        """Mean accuracy of the first less that of the second."""
+        return self.over_seeds.difference
+
+    @property
+    def better(self) -> int:
+        """Seeds whose own test shows the first to be better."""
+        return len(self._shown(1))
+
+    @property
+    def worse(self) -> int:
+        """Seeds whose own test shows the first to be worse."""
+        return len(self._shown(-1))
+
+    @property
+    def p(self) -> float:
+        """Largest adjusted p of the seeds that show a difference; the smallest where none does."""
+        shown = self._shown(1) + self._shown(-1)
+        return max(shown) if shown else min(self.adjusted)
+
+    def _shown(self, direction: int) -> list[float]:
+        return [
+            p
+            for test, p in zip(self.tests, self.adjusted, strict=True)
+            if p < SIGNIFICANT and np.sign(test.difference) == direction
+        ]
+
+
+def paired_over_seeds(
+    first_right: Sequence[ArrayLike],
+    second_right: Sequence[ArrayLike],
+    test_to_train: float,
+) -> PairedSeeds:
+    """Compare two classifiers over seeds, each seed on its own test images.
+
+    ASSUME: counts of several seeds are never pooled, for their test sets overlap. Two statements
+    stand side by side instead:
+
+    * each seed's own exact test, corrected by Holm, which holds however the seeds depend on each
+      other. It is about these networks and new images: right for one network before and after
+      pruning. One significant seed rejects "no pair of these networks differs".
+    * the corrected resampled t-test over the paired differences. It is about the way of making
+      networks (another split, another initialisation): right for AlexNet against VGG or an SVM.
+      With three seeds it has two degrees of freedom and sees large differences only.
+
+    Args:
+        first_right: for each seed, which test images the first had right.
+        second_right: the same of the second, same images in the same order.
+        test_to_train: test images divided by training images.
+
+    Raises:
+        UserError: no seeds, other numbers of them, or images that do not pair.
+    """
+    if len(first_right) != len(second_right) or not len(first_right):
+        raise UserError(
+            f"{len(first_right)} and {len(second_right)} seeds cannot be paired; "
+            "compare classifiers on the same seeds"
+        )
+    tests = [mcnemar(a, b) for a, b in zip(first_right, second_right, strict=True)]
+    return of_tests(tests, test_to_train)
+
+
+def of_counts(first_only: int, second_only: int, images: int) -> McNemar:
+    """McNemar's exact test from the numbers of images that one alone had right."""
+    _check_count(first_only + second_only, images)
+    return McNemar(first_only, second_only, images, discordant_p(first_only, second_only))
+
+
+def of_tests(tests: Sequence[McNemar], test_to_train: float) -> PairedSeeds:
+    """What the tests of several seeds say together; see :func:`paired_over_seeds`."""
+    adjusted = tuple(holm([test.p for test in tests]).tolist())
+    differences = corrected_t([test.difference for test in tests], test_to_train)
+    return PairedSeeds(tuple(tests), adjusted, differences)
+
+
+def holm_together(family: Sequence[PairedSeeds]) -> list[PairedSeeds]:
+    """The comparisons of one table, corrected for all of their seeds' tests together."""
+    adjusted = iter(holm([test.p for paired in family for test in paired.tests]).tolist())
+    return [replace(p, adjusted=tuple(next(adjusted) for _ in p.tests)) for p in family]
+
+
+def majority_accuracy(train_labels: ArrayLike, test_labels: ArrayLike) -> float:
+    """Test accuracy of always naming the largest training class.
+
+    ASSUME: of equally large classes the first in alphabetical (numerical) order.
+
+    Raises:
+        UserError: no training or no test images.
+    """
+    train, test = np.asarray(train_labels), np.asarray(test_labels)
+    _check_count(0, min(train.size, test.size))
+    names, counts = np.unique(train, return_counts=True)
+    return float((test == names[counts.argmax()]).mean())
+
+
+def p_words(p: float) -> str:
+    """``p < 0.001``, ``p = 0.03``; more digits where two would hide the side of 0.05."""
+    if np.isnan(p):
+        return "no test"
+    if p < 0.001:
+        return "p < 0.001"
+    digits = 3 if p < 0.01 else 2
+    while p != SIGNIFICANT and float(f"{p:.{digits}f}") == SIGNIFICANT and digits < 6:
+        digits += 1
+    return f"p = {p:.{digits}f}"
+
+
+def difference_sentence(name_a: str, name_b: str, paired: PairedSeeds) -> str:
+    """What the test images show of two classifiers, without a full stop.
+
+    ``AlexNet after pruning at 15° is worse than before by 12.1 points (3 of 3 seeds, p < 0.001
+    after Holm)``, or ``no difference that these images could show`` and the figures. The verdict
+    is that of the seeds' own tests; the corrected t-test stands beside it from two seeds on.
+    """
+    seeds = "1 seed" if len(paired.tests) == 1 else f"{len(paired.tests)} seeds"
+    shown = max(paired.better, paired.worse)
+    evidence = f"{shown} of {seeds}, {p_words(paired.p)} after Holm"
+    if len(paired.tests) > 1 and not np.isnan(paired.over_seeds.p):
+        evidence += f"; over seeds {p_words(paired.over_seeds.p)}, corrected t-test"
+    points = abs(100 * paired.difference)
+    if not shown:
+        signed = f"{100 * paired.difference:+.1f}".replace("-", "−") if points >= 0.05 else "0.0"
+        return (
+            f"{name_a} and {name_b}: no difference that these images could show "
+            f"({signed} points; {evidence})"
+        )
+    direction = 1 if paired.better else -1
+    if min(paired.better, paired.worse) or np.sign(paired.difference) != direction:
+        return (
+            f"{name_a} and {name_b}: the seeds disagree "
+            f"(better in {paired.better}, worse in {paired.worse} of {seeds})"
+        )
+    word = "better" if direction > 0 else "worse"
+    return f"{name_a} is {word} than {name_b} by {points:.1f} points ({evidence})"

@@ -1,0 +1,28 @@
+"""Read a published spreadsheet of features, and report what is wrong with it."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from adapter import Mirrored, run_job
+from neuron_pruning.descriptors import write_features
+from neuron_pruning.errors import UserError
+from neuron_pruning.records import read_rows, write_rows
+from neuron_pruning.sheets import FAULTS_SCHEMA, match_features, read_sheet
+
+
+def read_published(sheet: Path | list[Path], index: Path, features: Path, faults: Path) -> Mirrored:
+    """Write the features of every image of the index, and the faults."""
+    if isinstance(sheet, list):  # what a rule has for an input that is not configured
+        raise UserError(
+            "baseline.sheet is not set; name the spreadsheet, or take sheet out of "
+            "comparison.baselines"
+        )
+    images = read_rows(index, ["image", "label"])
+    found = read_sheet(sheet, sorted({row["label"] for row in images}))
+    write_features(features, [row["image"] for row in images], match_features(found, images))
+    write_rows(faults, map(asdict, found.faults), FAULTS_SCHEMA)
+    return Mirrored(metrics={"rows": len(found.rows), "faults": len(found.faults)})
+
+
+if "snakemake" in globals():
+    run_job(snakemake, read_published)  # noqa: F821

@@ -1,0 +1,189 @@
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audit_splits import CROSSINGS_SCHEMA, audit_splits
+from neuron_pruning import UserError
+from neuron_pruning.crossings import audit_split, crossing_sentence, shared_sets
+from neuron_pruning.parts import SPLIT_SCHEMA
+from neuron_pruning.records import read_rows, write_rows
+from neuron_pruning.splits import SplitSettings, split_index
+
+FAR = ["0000000000000000", "ffffffff00000000", "00000000ffffffff", "0f0f0f0f0f0f0f0f",
+       "f0f0f0f0f0f0f0f0", "3333cccc3333cccc", "ffffffffffffffff", "5555aaaa5555aaaa"]  # fmt: skip
+MOVIES = "PPPPQQQR"
+CLIPS = ["P1", "P1", "P2", "P2", "Q1", "Q1", "Q2", "R1"]
+KEYS = {"seed": 0, "split": "mine", "protocol": "random"}
+
+
+def make_index(hashes=None, digests=None):
+    """Eight images of three movies and five clips, in two classes by turns."""
+    return [
+        {"position": n, "image": f"{n}.png", "label": "ab"[n % 2], "movie": MOVIES[n],
+         "clip": CLIPS[n], "sha256": (digests or range(8))[n],
+         "perceptual_hash": (hashes or FAR)[n]}
+        for n in range(8)
+    ]  # fmt: skip
+
+
+def make_rows(parts, groups=None, **keys):
+    return [
+        {**KEYS, "position": n, "image": f"{n}.png", "label": "ab"[n % 2],
+         "group": groups[n] if groups else f"{n}.png",
+         "part": {"t": "train", "v": "validation", "T": "test"}[part], **keys}
+        for n, part in enumerate(parts)
+    ]  # fmt: skip
+
+
+def audit(parts, index=None, **more):
+    rows = audit_split(make_rows(parts, **more), shared_sets(index or make_index()))
+    return {row["check"] + row["subject"]: row for row in rows}
+
+
+def figures(row):
+    return row["sets"], row["crossing"], row["validation_images"], row["test_images"]
+
+
+def test_frames_of_a_clip_and_movie_on_both_sides():
+    found = audit("tTttTTtT")
+    assert figures(found["clip"]) == (3, 1, 0, 1)  # P1 alone; Q1 is all test, Q2 and R1 are one
+    assert figures(found["movie"]) == (2, 2, 0, 3)
+    assert figures(found["byte-identical"]) == figures(found["near-identical"]) == (0, 0, 0, 0)
+    assert figures(found["group"]) == (0, 0, 0, 0)
+
+
+def test_validation_counts_on_both_sides():
+    """Validation against training, and test against either."""
+    found = audit("tvvTTvtt")
+    assert figures(found["clip"]) == (3, 3, 1, 2)
+    assert figures(found["movie"]) == (2, 2, 3, 2)
+    assert [found["clip"][f"{part}_total"] for part in ("train", "validation", "test")] == [3, 3, 2]
+
+
+def test_the_same_picture_on_both_sides():
+    hashes = [FAR[0], "00000000000000ff", *FAR[2:7], "00000000000001ff"]
+    found = audit("tTtttttT", make_index(hashes, [0, 1, 2, 3, 2, 5, 6, 7]))
+    assert figures(found["byte-identical"]) == (1, 0, 0, 0)
+    assert figures(found["near-identical"]) == (1, 1, 0, 2)  # 0 - 1 - 7, by steps of 8 and 1
+    found = audit("tttTtttt", make_index(digests=[0, 1, 2, 2, 4, 5, 6, 7]))
+    assert figures(found["byte-identical"]) == (1, 1, 0, 1)
+
+
+def test_groups_are_those_of_the_split():
+    assert figures(audit("tTtttttt", groups="AABBCDEF")["group"]) == (2, 1, 0, 1)
+
+
+def test_classes_of_the_parts():
+    found = audit("tttTvvTT")
+    for name, counts in (("a", (2, 1, 1)), ("b", (1, 1, 2))):
+        row = found[f"class{name}"]
+        assert (row["train_images"], row["validation_images"], row["test_images"]) == counts
+        assert row["sets"] is None and row["crossing"] is None
+
+
+def write_index(path, index):
+    table = pa.Table.from_pylist([{**row, "sha256": str(row["sha256"])} for row in index])
+    pq.write_table(table, path)
+    return path
+
+
+def write_split(path, rows):
+    write_rows(path, rows, SPLIT_SCHEMA)
+    return path
+
+
+def test_the_script_writes_all_splits(tmp_path):
+    index = write_index(tmp_path / "index.parquet", make_index())
+    files = [
+        write_split(tmp_path / f"{n}.parquet", make_rows(parts, seed=n))
+        for n, parts in enumerate(("tTttTTtT", "ttttTTTT"))
+    ]
+    mirrored = audit_splits(index, files, tmp_path / "crossings.parquet")
+    rows = read_rows(tmp_path / "crossings.parquet")
+    assert list(rows[0]) == CROSSINGS_SCHEMA.names and len(rows) == 2 * (5 + 2)
+    clips = [row for row in rows if row["check"] == "clip"]
+    assert [(row["seed"], row["crossing"]) for row in clips] == [(0, 1), (1, 0)]
+    assert mirrored.metrics["mine_0_clip_crossing"] == 1
+    assert len(mirrored.metrics) == 10
+
+
+@pytest.mark.parametrize(
+    ("protocol", "parts", "groups", "broken"),
+    [
+        ("clip", "tTttTTTT", MOVIES, "1 of 3 clip sets"),
+        ("movie", "ttTTTTTT", CLIPS, "1 of 2 movie sets"),
+        ("group", "ttTTTTTT", MOVIES, "1 of 2 group sets"),
+        ("clip", "ttTTTTTT", MOVIES, "1 of 2 group sets"),
+    ],
+)
+def test_a_broken_promise_is_an_error(tmp_path, protocol, parts, groups, broken):
+    index = write_index(tmp_path / "index.parquet", make_index())
+    rows = make_rows(parts, groups, protocol=protocol)
+    file = write_split(tmp_path / "split.parquet", rows)
+    with pytest.raises(UserError, match=f"split mine, seed 0: {broken} lie in two parts"):
+        audit_splits(index, [file], tmp_path / "crossings.parquet")
+    assert not (tmp_path / "crossings.parquet").exists()
+
+
+@pytest.mark.parametrize("protocol", ["clip", "movie", "group"])
+@pytest.mark.parametrize("tie", ["byte", "near"])
+def test_a_picture_in_two_parts_breaks_the_promise(tmp_path, protocol, tie):
+    same = (
+        {"digests": [0, 1, 2, 3, 4, 5, 6, 0]} if tie == "byte" else {"hashes": [*FAR[:7], FAR[0]]}
+    )
+    index = write_index(tmp_path / "index.parquet", make_index(**same))
+    file = write_split(tmp_path / "s.parquet", make_rows("ttttTTTT", MOVIES, protocol=protocol))
+    with pytest.raises(UserError, match=f"1 of 1 {tie}-identical sets"):
+        audit_splits(index, [file], tmp_path / "crossings.parquet")
+
+
+@given(
+    st.sampled_from(["clip", "movie"]),
+    st.integers(0, 50),
+    st.sampled_from([0.0, 0.4]),
+    st.lists(st.integers(0, 59), min_size=60, max_size=60),
+    st.sampled_from([None, 2]),
+)
+def test_splits_by_group_keep_what_they_promise(protocol, seed, validation, twins, folds):
+    """Ten movies of six images in three clips; some images are others' twins."""
+    index = [
+        {"position": n, "image": f"{n}.png", "label": "ab"[n % 2], "movie": f"M{n // 6}",
+         "clip": f"C{n // 2}", "sha256": str(twins[n]) if n % 7 == 0 else f"own{n}",
+         "perceptual_hash": f"{(n * 0x9E3779B97F4A7C15) % 2**64:016x}"}
+        for n in range(60)
+    ]  # fmt: skip
+    settings = SplitSettings(protocol, 0.4, validation, folds)
+    try:
+        rows = split_index(index, settings, seed)
+    except UserError:  # twins may tie all movies together
+        return
+    found = audit_split([{**row, **KEYS} for row in rows], shared_sets(index))
+    kept = {protocol, "group", "byte-identical", "near-identical"}
+    assert [row["crossing"] for row in found if row["check"] in kept] == [0, 0, 0, 0]
+
+
+def test_the_sentence_of_the_report():
+    index = make_index(digests=[0, 0, *range(2, 8)])
+    rows = [
+        row
+        for split, seed, parts in (
+            ("random", 0, "tTttTTtT"), ("random", 1, "tTtttTtT"), ("movie", 0, "ttttTTTt"),
+        )
+        for row in audit_split(make_rows(parts, split=split, seed=seed), shared_sets(index))
+    ]  # fmt: skip
+    assert crossing_sentence(rows) == (
+        "Under random, 1.5 of 3.5 test images (43 %) have a frame of the same clip, "
+        "2.5 (71 %) a frame of the same movie and 1 (29 %) a byte-identical image in the training "
+        "part (mean of 2 seeds). "
+        "Under movie, none of 3 test images has a frame of the same clip, a frame of the same "
+        "movie or a byte-identical image in the training part."
+    )
+
+
+def test_the_sentence_where_images_are_set_aside_and_where_there_are_no_groups():
+    rows = audit_split(make_rows("tvttTTtT"), shared_sets(make_index()))
+    assert "in the training or validation part." in crossing_sentence(rows)
+    alone = [{**row, "movie": row["image"], "clip": row["image"]} for row in make_index()]
+    assert crossing_sentence(audit_split(make_rows("tvttTTtT"), shared_sets(alone))) == ""

@@ -1,0 +1,502 @@
+"""Tests of what the report says in words: evidence, relatives across a split, faces."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from neuron_pruning.report.chart import contender_panels, dots, in_words
+from neuron_pruning.report.contact_sheet import contact_sheet
+from neuron_pruning.report.evidence import (
+    after_pruning,
+    against_guessing,
+    against_machine,
+    between_networks,
+    by_selection,
+    evidence,
+    on_strangers,
+    unbroken,
+)
+from neuron_pruning.report.faces import faces_by_class, faces_found, found_sentence
+from neuron_pruning.report.kinship import NO_RELATIVES, kinship
+from neuron_pruning.report.results import Results
+
+CELL = {"split": "random", "crop": "none", "recipe": "plain", "learning_rate": 0.001,
+        "batch_size": 16}  # fmt: skip
+PROTOCOLS = {"random": "random", "spi": "movie", "movie": "movie", "mine": "group"}
+ALL = ("alexnet", "vgg")
+CLASSES = ("A", "B")
+
+
+def make_results(tables=None, predictions=None, selection=None, models=ALL):
+    """Results with what the sentences read alone."""
+    splits = {name: {"protocol": p, "folds": 2 if name == "spi" else None}
+              for name, p in PROTOCOLS.items()}  # fmt: skip
+    nothing = pd.DataFrame()
+    return Results(
+        config={"split": "random", "splits": splits, "run_models": list(models)},
+        selection=selection if selection is not None else make_selection(),
+        history=nothing,
+        predictions=predictions if predictions is not None else nothing,
+        confusion=nothing,
+        pruned=nothing,
+        tables=tables or {},
+        crossings=nothing,
+        sweeps=nothing,
+        angles={},
+        paper={},
+    )
+
+
+def make_selection(cells=1, on="test", test=(0.5,), best=(0, None), models=ALL):
+    """``best``: which cell is best on the test and on the validation images."""
+    return pd.DataFrame(
+        [
+            {**CELL, "model": model, "batch_size": 16 * (cell + 1), "selected": cell == 0,
+             "selected_on": on, "test_accuracy_mean": test[cell],
+             "best_on_test": cell == best[0], "best_on_validation": cell == best[1]}
+            for model in models for cell in range(cells)
+        ]
+    )  # fmt: skip
+
+
+def make_predictions(right, models=("alexnet",), images=100):
+    """Answers of trained networks; ``right`` by model: for each seed, which test images."""
+    rows = []
+    for model in models:
+        for seed, correct in enumerate(right[model]):
+            for position in range(images + len(correct)):
+                test = position >= images
+                label = CLASSES[position % 2]
+                good = correct[position - images] if test else True
+                rows.append(
+                    {
+                        **CELL,
+                        "model": model,
+                        "seed": seed,
+                        "state": "trained",
+                        "part": "test" if test else "train",
+                        "position": position,
+                        "label": label,
+                        "predicted": label if good else CLASSES[(position + 1) % 2],
+                    }
+                )
+    return pd.DataFrame(rows)  # fmt: skip
+
+
+def first(number, images=60):
+    """The first so many of the images."""
+    return np.arange(images) < number
+
+
+def contender(name, split="random", mean=0.5, kind="network", images=60, **columns):
+    row = {**CELL, "kind": kind, "contender": name, "name": name.upper(), "split": split,
+           "seeds": 3, "test_images": images, "accuracy_mean": mean, "low": mean - 0.1,
+           "high": mean + 0.1, "p_chance": 0.01, "p_majority": 0.01, "reference": None,
+           "difference": 0.0, "seeds_better": 0, "seeds_worse": 0, "p_images": 0.4}  # fmt: skip
+    return {**row, **columns}
+
+
+def against(name, difference, better=0, worse=0, p=0.4, split="random"):
+    """A network of Table 7 that is compared with the machine."""
+    return contender(name, split, reference="images", difference=difference, p_images=p,
+                     seeds_better=better, seeds_worse=worse)  # fmt: skip
+
+
+def table7(*rows, splits=("random",)):
+    every = [
+        contender(name, split, mean, "constant", low=np.nan, high=np.nan)
+        for split in splits
+        for name, mean in (("chance", 0.25), ("majority class", 0.125))
+    ]
+    return pd.DataFrame([*every, *rows])
+
+
+MACHINE = contender("images", kind="svm")
+
+
+def pruning(angle, after, worse=0, better=0, p=0.4, **columns):
+    row = {**CELL, "model": "alexnet", "state": "trained", "technique": "distinctiveness",
+           "angle": angle, "removed_mean": 10.0, "seeds": 3, "fine_tuning": 0,
+           "test_accuracy_before_mean": 0.4, "test_accuracy_after_mean": after,
+           "seeds_better": better, "seeds_worse": worse, "p_images": p}  # fmt: skip
+    return {**row, **columns}
+
+
+def said_of_pruning(*rows):
+    return list(after_pruning(make_results({4: pd.DataFrame(rows)})))
+
+
+@pytest.mark.parametrize(
+    ("chance", "majority", "verdict"),
+    [
+        (0.0004, 0.03, "better than naming a class at random (25.0 %, p < 0.001) and than always "
+         "naming the largest training class (12.5 %, p = 0.03)."),
+        (0.01, 0.2, "better than naming a class at random (25.0 %, p = 0.01), but not shown to be "
+         "better than always naming the largest training class (12.5 %, p = 0.20)."),
+        (0.3, 0.2, "not shown to be better than naming a class at random (25.0 %, p = 0.30) or "
+         "than always naming the largest training class (12.5 %, p = 0.20)."),
+    ],
+)  # fmt: skip
+def test_network_against_guessing(chance, majority, verdict):
+    row = contender("vgg", p_chance=chance, p_majority=majority)
+    said = against_guessing(make_results({7: table7(contender("alexnet"), row)}), "vgg")
+    start = "50.0 % of 60 test images are right, 95 % interval 40 to 60 %: "
+    assert said == ("VGG", start + verdict)
+
+
+def test_own_network_is_told_from_others_of_its_name():
+    rows = [contender("alexnet", mean=m, **c) for m, c in (
+        (0.1, {"recipe": "other"}), (0.2, {"crop": "face"}), (0.3, {"batch_size": 4}), (0.5, {}),
+    )]  # fmt: skip
+    assert make_results({7: table7(*rows)}).standing("alexnet")["accuracy_mean"] == 0.5
+
+
+@pytest.mark.parametrize("splits", [None, ("movie",)])
+def test_guessing_without_a_table_of_the_own_split(splits):
+    tables = {} if splits is None else {7: table7(splits=splits)}
+    right = {"alexnet": [first(60), first(60)], "vgg": [first(20), first(20)]}
+    results = make_results(tables, make_predictions(right, ALL))
+    good, bad = (against_guessing(results, model)[1] for model in ALL)
+    assert good.startswith("100.0 % of 60 test images are right, 95 % interval 94 to 100 %: better")
+    assert "at random (50.0 %, p < 0.001) and than" in good
+    assert "33.3 % of 60" in bad and "not shown to be better than naming a class" in bad
+
+
+def test_pruning_that_costs_is_told_from_what_shows_nothing():
+    said = said_of_pruning(
+        pruning(15.0, 0.279, worse=2, p=0.0002),
+        pruning(10.0, 0.39),
+        pruning(7.5, 0.40),
+        pruning(5.0, 0.4, p=1.0, removed_mean=0.0),
+        pruning(15.0, 0.1, worse=3, state="untrained"),
+    )
+    assert said == [(
+        "AlexNet, pruned",
+        "at 15° it loses 12.1 points (2 of 3 seeds, p < 0.001); at 10° and 7.5° no difference that "
+        "these images could show (−1.0 and 0.0 points); at 5° no unit goes, so that nothing "
+        "changes.",
+    )]  # fmt: skip
+
+
+def test_pruning_that_helps_and_seeds_that_disagree():
+    said = said_of_pruning(
+        pruning(15.0, 0.45, better=1, p=0.04),
+        pruning(10.0, 0.4, better=1, worse=1),
+        pruning(5.0, 0.41, worse=1, p=0.01),
+    )
+    assert said[0][1] == (
+        "at 15° it gains 5.0 points (1 of 3 seeds, p = 0.04); at 10° the seeds disagree (better "
+        "in 1, worse in 1 of 3); at 5° the seeds disagree (better in 0, worse in 1 of 3)."
+    )
+
+
+def test_prunings_by_several_techniques_and_numbers_of_units():
+    said = said_of_pruning(
+        pruning(15.0, 0.41, removed_mean=0.0, fine_tuning=10),
+        pruning(10.0, 0.41, fine_tuning=10),
+        pruning(np.nan, 0.2, worse=1, p=0.01, technique="obd_unit", removed_mean=50.0, seeds=1),
+    )
+    assert said[0] == (
+        "AlexNet, pruned by distinctiveness and 10 epochs of further training",
+        "at 15° and 10° no difference that these images could show (+1.0 points).",
+    )
+    assert said[1] == (
+        "AlexNet, pruned by obd_unit",
+        "with 50 units gone it loses 20.0 points (1 of 1 seed, p = 0.01).",
+    )
+
+
+def test_network_against_network():
+    right = {"alexnet": [first(50), first(48)], "vgg": [first(20), first(48)]}
+    ((subject, sentence),) = between_networks(make_results({}, make_predictions(right, ALL)))
+    assert subject == "Network against network"
+    assert sentence.startswith("AlexNet is better than VGG by 25.0 points (1 of 2 seeds, p < 0.001")
+    assert sentence.endswith(
+        "whether others, trained alike, would differ too, 2 seeds do not show."
+    )
+
+
+def test_networks_that_the_seeds_tell_apart_need_no_word_of_caution():
+    right = {"alexnet": [first(n) for n in (50, 51, 50)], "vgg": [first(10)] * 3}
+    ((_, sentence),) = between_networks(make_results({}, make_predictions(right, ALL)))
+    assert "3 of 3 seeds" in sentence and sentence.endswith("corrected t-test).")
+
+
+def test_answers_are_paired_image_by_image_in_whatever_order_they_lie():
+    answers = make_predictions({"alexnet": [first(30)], "vgg": [first(30)]}, ALL)
+    turned = pd.concat([rows[:: -1 if m == "vgg" else 1] for m, rows in answers.groupby("model")])
+    ((_, sentence),) = between_networks(make_results({}, turned))
+    assert "(0.0 points; 0 of 1 seed, p = 1.00 after Holm)" in sentence
+    results = make_results({}, turned)
+    assert (results.right_answers("alexnet")[0] == results.right_answers("vgg")[0]).all()
+
+
+def test_networks_that_no_image_tells_apart():
+    right = {model: [first(30)] for model in ALL}
+    ((_, sentence),) = between_networks(make_results({}, make_predictions(right, ALL)))
+    assert sentence == (
+        "AlexNet and VGG: no difference that these images could show (0.0 points; 0 of 1 seed, "
+        "p = 1.00 after Holm). One seed cannot say how the next training would end."
+    )
+    alone = make_predictions({"vgg": [first(30)]}, ("vgg",))
+    assert not list(between_networks(make_results({}, alone, models=("vgg",))))
+
+
+def test_networks_against_the_machine_split_by_split():
+    rows = [
+        MACHINE,
+        against("a", 0.152, better=3, p=0.0001),
+        against("b", -0.1, worse=1, p=0.02),
+        against("c", 0.05, better=1, worse=1),
+        *(against(name, d) for name, d in (("d", -0.03), ("e", 0.01), ("f", 0.02))),
+        contender("images", "movie", kind="svm"),
+        against("a", 0.01, split="movie"),
+    ]
+    said = list(against_machine(make_results({7: table7(*rows, splits=("random", "movie"))})))
+    assert said == [
+        ("Networks against the IMAGES, split random",
+         "1 of 6 networks is better: A by 15.2 points (3 of 3 seeds, p < 0.001); 1 of 6 networks "
+         "is worse: B by 10.0 points (1 of 3 seeds, p = 0.02); of C the seeds disagree (better in "
+         "1, worse in 1 of 3); no difference that these images could show for the other 3 "
+         "(−3.0 to +2.0 points)."),
+        ("Networks against the IMAGES, split movie",
+         "no difference that these images could show: A (+1.0 points, 0 of 3 seeds, p = 0.40)."),
+    ]  # fmt: skip
+
+
+def test_no_word_on_a_machine_that_is_not_there():
+    assert not list(against_machine(make_results()))
+    assert not list(against_machine(make_results({7: table7(contender("a"))})))
+
+
+def test_strangers_are_told_apart_by_their_settings():
+    rows = [contender("a", split, mean, batch_size=size, images=135) for split, mean, size in (
+        ("random", 0.9, 4), ("random", 0.5, 16), ("movie", 0.5, 16),
+    )]  # fmt: skip
+    tables = {7: table7(*rows, splits=("random", "movie"))}
+    ((_, sentence),) = on_strangers(make_results(tables))
+    assert "A (0.0 points, 50.0 instead of 50.0 %, p = 1.00)" in sentence
+
+
+def strangers(*pairs, splits=("random", "spi", "movie")):
+    """What is said of contenders with accuracies under random and movie."""
+    rows = [
+        contender(f"n{number}", split, mean, images=135)
+        for number, pair in enumerate(pairs)
+        for split, mean in zip(("random", "movie"), pair, strict=True)
+        if split in splits
+    ]
+    return list(on_strangers(make_results({7: table7(*rows, splits=splits)})))
+
+
+def test_figures_without_the_same_movie_on_both_sides():
+    ((subject, sentence),) = strangers((0.45, 0.2), (0.3, 0.28))
+    assert subject == "Split movie against random"  # not spi, which trains on half
+    assert sentence == (
+        "with no movie, and so hardly anybody, on both sides, 1 of 2 contenders is worse: N0 by "
+        "25.0 points (20.0 instead of 45.0 %, p < 0.001); no difference that these images could "
+        "show: N1 (−2.0 points, 28.0 instead of 30.0 %, p = 0.89). Other images cannot be paired: "
+        "this is Fisher's exact test of one test part each."
+    )
+
+
+def test_strangers_are_corrected_for_their_number():
+    (_, alone), (_, many) = strangers((0.32, 0.2))[0], strangers(*[(0.32, 0.2)] * 3)[0]
+    assert "1 of 1 contenders is worse" in alone
+    assert "for all 3 contenders (−12.0 to −12.0 points)" in many and "worse" not in many
+
+
+@pytest.mark.parametrize("splits", [("random", "mine"), ("movie",)])
+def test_no_word_on_strangers_without_both_splits(splits):
+    assert strangers((0.45, 0.2), splits=splits) == []
+    assert not list(on_strangers(make_results()))
+
+
+def flattery(**selection):
+    found = make_selection(models=("vgg",), **selection)
+    return list(by_selection(make_results(selection=found, models=("vgg",))))
+
+
+def test_selection_on_the_test_images_flatters():
+    said = flattery(cells=2, on="validation", test=(0.42, 0.44), best=(1, 0))
+    assert said == [(
+        "Selection of VGG",
+        "chosen on the validation images; with the setting that the test images prefer, 44.0 % of "
+        "them are right, with the one that the validation images prefer, 42.0 %: choosing on the "
+        "test images flatters by 2.0 points.",
+    )]  # fmt: skip
+    same = flattery(cells=2, on="test", test=(0.42, 0.44), best=(1, 1))
+    assert same[0][1] == (
+        "chosen on the test images; the validation and the test images prefer the same of 2."
+    )
+
+
+def test_selection_without_validation_images_says_that_it_flatters():
+    said = flattery(cells=2, test=(0.42, 0.44), best=(1, None))
+    assert said[0][1].startswith("the best of 2 settings was chosen on the test images themselves")
+    assert "validation_fraction" in said[0][1]
+
+
+def test_nothing_is_said_where_nothing_was_selected():
+    assert flattery() == [] == flattery(cells=2, on="fixed", test=(0.4, 0.5))
+
+
+def test_figures_stay_with_their_units():
+    hard = "\N{NO-BREAK SPACE}"
+    assert unbroken("up 5.0 points, p = 0.03 or p < 0.001: 40 % step = 3") == (
+        f"up 5.0{hard}points, p{hard}={hard}0.03 or p{hard}<{hard}0.001: 40{hard}% step = 3"
+    )
+
+
+def test_evidence_has_all_its_parts_in_order():
+    rows = [MACHINE, against("alexnet", 0.1), against("vgg", 0.1), contender("vgg", "movie")]
+    predictions = make_predictions({model: [first(30)] for model in ALL}, ALL)
+    selection = make_selection(2, test=(0.4, 0.5))
+    tables = {7: table7(*rows, splits=("random", "movie")), 4: pd.DataFrame([pruning(15.0, 0.3)])}
+    statements = evidence(make_results(tables, predictions, selection))
+    assert all("50.0\N{NO-BREAK SPACE}%" in sentence for _, sentence in statements[:2])
+    assert [subject for subject, _ in statements] == [
+        "AlexNet", "VGG", "AlexNet, pruned", "Network against network",
+        "Networks against the IMAGES, split random", "Split movie against random",
+        "Selection of AlexNet", "Selection of VGG",
+    ]  # fmt: skip
+
+
+def crossings(check, images, seed=0, split="random", sets=4, validation=0):
+    return {"split": split, "protocol": split, "seed": seed, "check": check, "subject": "",
+            "sets": sets, "crossing": 1, "test_images": images, "train_total": 60,
+            "validation_total": validation, "test_total": 20}  # fmt: skip
+
+
+def test_relatives_in_words_and_as_a_table():
+    rows = [
+        *(crossings("clip", 8 + 2 * seed, seed) for seed in (0, 1)),
+        *(crossings("near-identical", seed, seed) for seed in (0, 1)),
+        *(crossings("byte-identical", 0, seed, sets=0) for seed in (0, 1)),
+        crossings("clip", 0, split="clip"),
+        crossings("group", 9, split="clip"),
+    ]
+    found = kinship(pd.DataFrame(rows))
+    sentence = found["sentence"].replace("\N{NO-BREAK SPACE}", " ")
+    assert "Under random, 9 of 20 test images (45 %) have a frame of the same clip" in sentence
+    assert found["table"]["head"] == [
+        "Split", "Protocol", "Training", "Test", "Same clip", "Near-identical"
+    ]  # fmt: skip
+    hard = "\N{NO-BREAK SPACE}"
+    assert found["table"]["rows"] == [
+        ["random", "random", "60", "20", f"9 (45{hard}%)", f"0.5 (2{hard}%)"],
+        ["clip", "clip", "60", "20", f"0 (0{hard}%)", "–"],
+    ]
+
+
+def test_relatives_where_there_is_a_validation_part_and_where_there_are_none():
+    found = kinship(pd.DataFrame([crossings("clip", 0, validation=10, sets=0)]))
+    assert found["sentence"] == NO_RELATIVES
+    assert found["table"]["head"] == ["Split", "Protocol", "Training", "Validation", "Test"]
+    assert found["table"]["rows"] == [["random", "random", "60", "10", "20"]]
+
+
+def boxes(**rules):
+    """Rows of boxes.parquet by rule; the classes take turns."""
+    rows = [
+        {"rule": rule.replace("_", " ")} for rule, number in rules.items() for _ in range(number)
+    ]
+    return pd.DataFrame(
+        [
+            {"image": f"{n}.png", "label": CLASSES[n % 2], "x": 8.0, "y": 5.0, "width": 16.0,
+             "height": 16.0, "angle": 0.0, "score": 5.0, "image_width": 40, "image_height": 30,
+             **row}
+            for n, row in enumerate(rows)
+        ]
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rules", "sentence"),
+    [
+        ({"frontal": 5, "mirrored_profile": 2, "centre": 1},
+         "A face was found in 7 of 8 images (87.5 %): 5 by the rule frontal, 2 by the rule "
+         "mirrored profile; in the other one the centre of the image stands in for it."),
+        ({"frontal": 5}, "A face was found in 5 of 5 images (100.0 %): 5 by the rule frontal."),
+        ({"centre": 2}, "A face was found in 0 of 2 images (0.0 %); in the other 2 the centre of "
+         "the image stands in for it."),
+        ({"given": 3, "profile": 1},
+         "3 images came with a face box. A face was found in 1 of 1 image (100.0 %): 1 by the rule "
+         "profile."),
+        ({"given": 1}, "1 image came with a face box."),
+    ],
+)  # fmt: skip
+def test_faces_found_in_words(rules, sentence):
+    assert found_sentence(boxes(**rules)).replace("\N{NO-BREAK SPACE}", " ") == sentence
+
+
+@given(st.dictionaries(st.sampled_from(["frontal", "profile", "centre", "given"]),
+                       st.integers(1, 9), min_size=1))  # fmt: skip
+def test_no_face_is_counted_twice_or_forgotten(rules):
+    table = faces_by_class(boxes(**rules))
+    counts = np.array([[int(cell) for cell in row[1:]] for row in table["rows"]])
+    assert (counts[:, 0] == counts[:, 1:].sum(axis=1)).all()
+    totals = dict(zip(table["head"][2:], counts.sum(axis=0)[1:], strict=True))
+    assert totals == {rule.capitalize(): number for rule, number in rules.items()}
+
+
+def test_contact_sheet_shows_images_only_where_the_page_may(tmp_path: Path):
+    found = boxes(frontal=1, centre=1)
+    assert faces_found(found, None)["sheet"] is None
+    for number in range(2):
+        Image.new("RGB", (40, 30), (90 * number, 60, 60)).save(tmp_path / f"{number}.png")
+    sheet = faces_found(found, tmp_path)["sheet"]
+    assert sheet["data"].startswith("data:image/jpeg;base64,")
+    assert "2 images" in sheet["description"] and "F frontal, C centre" in sheet["caption"]
+
+
+def test_contact_sheet_draws_the_boxes_of_the_rows(tmp_path: Path, monkeypatch):
+    seen = []
+    monkeypatch.setattr("neuron_pruning.report.faces.contact_sheet",
+                        lambda examples, columns: seen.extend(examples) or "data:")  # fmt: skip
+    Image.new("RGB", (40, 30)).save(tmp_path / "0.png")
+    faces_found(boxes(frontal=1), tmp_path)
+    ((image, box, caption),) = seen
+    assert (box.x, box.y, box.width, box.rule, caption) == (8.0, 5.0, 16.0, "frontal", "0.png")
+    assert contact_sheet([(image, box, caption)]).startswith("data:")
+
+
+def test_chart_of_table7_has_every_contender_but_chance_in_words():
+    rows = [
+        contender("alexnet", mean=0.42),
+        contender("zhang", mean=0.23, kind="published"),
+        contender("pretrained", "any", 0.3, "published", low=np.nan, high=np.nan),
+        contender("alexnet", "movie", mean=0.2),
+    ]
+    (panel,) = contender_panels(make_results({7: table7(*rows, splits=("random", "movie"))}))
+    assert panel.description == (
+        "test accuracy in percent with 95 % intervals; chance 25.0; MAJORITY CLASS: random 12.5, "
+        "movie 12.5; ALEXNET: random 42.0 (32 to 52), movie 20.0 (10 to 30); ZHANG: random 23.0 "
+        "(13 to 33); PRETRAINED: 30.0"
+    )
+    assert "<svg" in panel.svg and contender_panels(make_results()) == []
+
+
+def test_guessing_is_the_better_of_chance_and_the_largest_class():
+    rows = table7()
+    assert make_results({7: rows}).guessing == 0.25
+    rows.loc[rows["contender"] == "majority class", "accuracy_mean"] = 0.3
+    assert make_results({7: rows}).guessing == 0.3
+
+
+def test_dots_of_a_contender_lie_together():
+    rows = [
+        contender("a"), contender("b", kind="published"), contender("c", "any"),
+        contender("a", "movie", 0.2),
+    ]  # fmt: skip
+    found = dots(pd.DataFrame(rows))
+    assert [(dot.row, dot.group, dot.hollow) for dot in found] == [
+        ("A", "random", False), ("A", "movie", False), ("B", "random", True), ("C", "", False)
+    ]  # fmt: skip
+    assert (found[1].value, found[1].low, found[1].high) == pytest.approx((20, 10, 30))
+    assert in_words(pd.DataFrame(rows[:1])) == "A: random 50.0 (40 to 60)"

@@ -1,0 +1,117 @@
+"""Intervals and tests in Tables 1, 4 and 8."""
+
+import pandas as pd
+import pytest
+
+import table4
+import table8
+from neuron_pruning.records import CELL, write_rows
+from neuron_pruning.significance import discordant_p, wilson_of_mean
+from table8 import METRICS, display, published_value, summarise
+
+IMAGES = 40
+
+
+def pruning(angle, seed, lost, gained, right=30, state="trained"):
+    """Metrics of one pruning that loses ``lost`` of ``right`` answers and gains ``gained``."""
+    after = right - lost + gained
+    return {
+        **dict.fromkeys(CELL, "x"),
+        "learning_rate": 0.1,
+        "batch_size": 8,
+        "seed": seed,
+        "state": state,
+        "layer": "fc3",
+        "technique": "distinctiveness",
+        "compensation": "add",
+        "fine_tuning": 0,
+        "angle": angle,
+        "count": None,
+        "units_before": 20,
+        "units_after": 10,
+        **{f"removed_{rule}": 2 for rule in table4.RULES},
+        "test_images": IMAGES,
+        "test_accuracy_before": right / IMAGES,
+        "test_accuracy_after": after / IMAGES,
+        "parameters_after": 10,
+        "multiply_adds_after": 10,
+        "lost": lost,
+        "gained": gained,
+    }
+
+
+def judged(*prunings):
+    rows = pd.DataFrame(prunings)
+    return table4.with_tests(table4.summarise(rows), rows, 0.25)
+
+
+def test_pruning_is_tested_on_the_answers_that_changed():
+    table = judged(*(pruning(15, s, 20, 0) for s in (0, 1)), *(pruning(5, s, 2, 1) for s in (0, 1)))
+    wide, narrow = table.iloc[0], table.iloc[1]
+    assert (wide["angle"], wide["seeds_worse"], wide["seeds_better"]) == (15, 2, 0)
+    assert wide["p_images"] == pytest.approx(4 * discordant_p(0, 20))  # Holm over four tests
+    assert (narrow["seeds_worse"], narrow["p_images"]) == (0, 1.0)
+    assert (wide["low"], wide["high"]) == pytest.approx(wilson_of_mean([10 / IMAGES], IMAGES))
+
+
+def test_the_same_change_counts_less_among_more_tests():
+    alone = judged(pruning(15, 0, 6, 0))
+    among = judged(*(pruning(angle, 0, 6, 0) for angle in (15, 10, 5)))
+    assert alone["seeds_worse"].tolist() == [1] and alone["p_images"].iloc[0] == pytest.approx(
+        1 / 32
+    )
+    assert among["seeds_worse"].sum() == 0
+
+
+def test_units_counted_out_pair_with_their_own_rows():
+    counted = {**pruning(None, 0, 12, 0), "count": 10}
+    table = judged(pruning(15, 0, 0, 0), counted)
+    by_count = table[table["count"] == 10].iloc[0]
+    assert by_count["seeds_worse"] == 1 and table[table["angle"] == 15]["seeds_worse"].item() == 0
+
+
+def machine_rows():
+    """Metrics of two seeds of one machine with two classes."""
+    rows = []
+    for seed, shift in ((0, 0.0), (1, 0.1)):
+        figures = {"precision": 0.5, "recall": 0.4, "specificity": 0.8}
+        keys = {"experiment": "e", "baseline": "images", "split": "movie", "seed": seed}
+        for name in ("Angry", "Sad"):
+            rows += [
+                {**keys, "part": "test", "class": name, "metric": metric, "value": value + shift}
+                for metric, value in figures.items()
+            ]
+        rows.append({**keys, "part": "test", "class": "all", "metric": "accuracy", "value": 0.45})
+        rows.append({**keys, "part": "train", "class": "all", "metric": "accuracy", "value": 0.99})
+        rows.append({**keys, "part": "train", "class": "all", "metric": "c", "value": 2.0})
+    return pd.DataFrame(rows).assign(images=IMAGES)
+
+
+def test_table8_stands_class_by_class_beside_the_published_values():
+    table = summarise(machine_rows())
+    recall = table[(table["metric"] == "recall") & (table["class"] == "Sad")].iloc[0]
+    assert recall["mean"] == pytest.approx(0.45) and recall["seeds"] == 2
+    assert set(table["metric"]) == set(METRICS)
+    theirs = {"accuracy": 0.19, "recall": {"Angry": 0.21, "Sad": 0.16}}
+    table["published"] = [
+        published_value(theirs, *row) for row in table[["metric", "class"]].to_numpy()
+    ]
+    shown = display(table)
+    assert shown["Metric"].tolist() == ["Precision", "Recall", "Specificity", "Recall"]
+    assert shown["Accuracy"].iloc[0] == "45.0 ± 0.0 [31, 60]"
+    assert shown.iloc[-1].tolist() == [
+        *("Dhall et al. 2011", "person-independent", "19.0", "Recall", "0.21", "0.16")
+    ]
+
+
+def test_table8_of_other_classes_has_no_published_row(tmp_path):
+    rows = machine_rows().replace({"Angry": "cat", "Sad": "dog"})
+    from classify import METRICS_SCHEMA
+
+    path, published = tmp_path / "m.parquet", tmp_path / "p.yaml"
+    write_rows(path, rows.assign(crop="face").to_dict("records"), METRICS_SCHEMA)
+    published.write_text("{accuracy: 0.19, recall: {Angry: 0.21}}")
+    outputs = tmp_path / "t.parquet", [tmp_path / "t.md"]
+    table8.table8([path], published, *outputs, caption="Made up.")
+    text = outputs[1][0].read_text()
+    assert "Table 8. Made up." in text and "| dog" in text and "Dhall et al. 2011 |" not in text
