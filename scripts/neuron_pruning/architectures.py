@@ -1,7 +1,8 @@
 """Networks as descriptions: sizes, without weights.
 
-The paper's two (sections 2.2.1 and 2.2.2), and the classifiers of torchvision by their names
-there, as ``torchvision/resnet18``, in front of the same fully connected layers.
+The paper's two (sections 2.2.1 and 2.2.2), a small one for faces, and the classifiers of
+torchvision by their names there, as ``torchvision/resnet18``, in front of the same fully connected
+layers.
 """
 
 import difflib
@@ -19,12 +20,14 @@ TORCHVISION = "torchvision/"  # in front of a name of torchvision's
 DEFAULT_CHANNELS = {
     "alexnet": (96, 96, 256, 384, 384, 256),
     "vgg": (8, 16, 32, 64, 128, 256, 512),
+    "vgg8": (32, 32, 64, 64, 128, 128, 128, 128),
 }
 # ASSUME: the paper's 3072 and 10240 neurons are fully connected layers behind a flatten of the
 # same size. The compact reading, flatten only, is widths (1526, 100, 7) and (5120, 1000, 100, 7).
 DEFAULT_WIDTHS = {
     "alexnet": (3072, 1526, 100, 7),
     "vgg": (10240, 5120, 1000, 100, 7),
+    "vgg8": (100, 7),
 }
 
 
@@ -65,6 +68,8 @@ PLANS: dict[str, tuple[ConvolutionPlan, ...]] = {
         ConvolutionPlan(Window(3, 1, 1), POOL),
     ),
     "vgg": (ConvolutionPlan(Window(3, 1, 1), Window(2, 2)),) * 7,
+    # Not the paper's: pairs of convolutions as in Simonyan & Zisserman (2015), for small faces.
+    "vgg8": (ConvolutionPlan(Window(3, 1, 1)), ConvolutionPlan(Window(3, 1, 1), Window(2, 2))) * 4,
 }
 
 
@@ -73,10 +78,9 @@ class Architecture:
     """What a network is made of; stored beside its weights.
 
     ``input_size`` is height, width; ``widths`` the units of the fully connected layers, the
-    last being the classes. ``batch`` normalises before every ReLU of the paper's networks. A
-    classifier of torchvision has its own convolutions and its own batch normalisation:
-    ``channels`` is empty, and ``normalisation`` none, or ``contrast`` for the local contrast of
-    the images.
+    last being the classes. ``batch`` normalises before every ReLU, ``contrast`` also the local
+    contrast of the images. A classifier of torchvision has its own convolutions and its own batch
+    normalisation: ``channels`` is empty, and ``normalisation`` none or ``contrast``.
     """
 
     name: str
@@ -176,11 +180,6 @@ def check_architecture(architecture: Architecture) -> None:
     name, expected = architecture.name, len(PLANS.get(architecture.name, ()))
     if architecture.backbone is not None and architecture.channels:
         raise UserError(f"{name} has its own convolutions; leave out its channels")
-    if architecture.backbone is None and architecture.normalisation == "contrast":
-        raise UserError(
-            f"normalisation: contrast is for models torchvision/<name>, not {name}; choose none or "
-            "batch"
-        )
     if len(architecture.channels) != expected:
         raise UserError(f"{name} has {expected} convolutions, got {len(architecture.channels)}")
     if len(architecture.widths) < 2 or min(*architecture.widths, *architecture.channels) < 1:
@@ -240,7 +239,7 @@ def count_multiply_adds(architecture: Architecture) -> int:
 def count_parameters(architecture: Architecture) -> int:
     """Trainable parameters: weights, biases, and two a kernel where batches are normalised."""
     weights = sum((layer.inputs + 1) * layer.outputs for layer in layer_sizes(architecture))
-    weights += 2 * sum(architecture.channels) * (architecture.normalisation == "batch")
+    weights += 2 * sum(architecture.channels) * (architecture.normalisation != "none")
     return weights + _backbone_size(architecture).parameters
 
 
@@ -274,7 +273,7 @@ def activation_bytes(architecture: Architecture) -> int:
         values = layer.outputs * layer.places
         convolved += values
         pooled += values // (plan.pooling.stride**2 if plan.pooling else 1)
-    normalised = 4.5 * convolved * (architecture.normalisation == "batch")
+    normalised = 4.5 * convolved * (architecture.normalisation != "none")
     return int(4 * (2 * 3 * height * width + 3 * pooled + normalised))
 
 

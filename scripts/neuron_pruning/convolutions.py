@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from neuron_pruning.contrast import LocalContrast
 from neuron_pruning.errors import UserError
 
 CHUNK_BYTES = 64 * 2**20  # of one convolution's output; any size that fits a cache does
@@ -29,11 +30,12 @@ aten = torch.ops.aten
 
 @dataclass(frozen=True)
 class Block:
-    """A convolution and what follows it up to the next one."""
+    """A convolution and what follows it up to the next one; before the first, what is there."""
 
     convolution: nn.Conv2d
     normalisation: nn.BatchNorm2d | None
     pooling: nn.MaxPool2d | None
+    contrast: LocalContrast | None = None
 
 
 def blocks(features: nn.Module) -> Iterator[Block]:
@@ -54,7 +56,9 @@ def blocks(features: nn.Module) -> Iterator[Block]:
         assert isinstance(convolution, nn.Conv2d)
         normalisation = next((m for m in rest if isinstance(m, nn.BatchNorm2d)), None)
         pooling = next((m for m in rest if isinstance(m, nn.MaxPool2d)), None)
-        yield Block(convolution, normalisation, pooling)
+        first = layers[0] if start == starts[0] else None
+        contrast = first if isinstance(first, LocalContrast) else None
+        yield Block(convolution, normalisation, pooling, contrast)
 
 
 def run_features(features: nn.Module, images: Tensor) -> Tensor:
@@ -73,6 +77,8 @@ def run_features(features: nn.Module, images: Tensor) -> Tensor:
 
 def run_block(block: Block, values: Tensor) -> Tensor:
     """Outputs of one block, N x channels x height x width."""
+    if block.contrast is not None:
+        values = block.contrast(values)
     layer = block.convolution
     weight, stride = layer.weight, layer.stride[0]
     if stride > 1 and layer.in_channels * stride**2 <= DENSE_CHANNELS and layer.padding == (0, 0):

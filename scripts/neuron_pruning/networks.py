@@ -26,6 +26,7 @@ from neuron_pruning.checkpoints import (
     save_checkpoint,
     unreadable,
 )
+from neuron_pruning.contrast import LocalContrast
 from neuron_pruning.convolutions import run_features
 
 
@@ -104,13 +105,12 @@ def build_network(
     """New network with PyTorch's default initialisation.
 
     Args:
-        name: ``alexnet``, ``vgg`` or ``torchvision/`` and the name of a classifier there.
+        name: ``alexnet``, ``vgg``, ``vgg8`` or ``torchvision/`` and the name of a classifier there.
         input_size: height and width of the images.
         widths: units of the fully connected layers, the classes last; None: the paper's.
         channels: kernels of the convolutions; None: the paper's, or torchvision's.
-        normalisation: ``batch`` puts batch normalisation before every ReLU; torchvision's
-            networks have their own, and may have ``contrast``, local contrast normalisation of
-            the images, in front.
+        normalisation: ``batch`` puts batch normalisation before every ReLU, as torchvision's
+            networks have it anyway; ``contrast`` also normalises the local contrast of images.
 
     Raises:
         UserError: unknown name, wrong number of widths, or images too small for the layers.
@@ -151,7 +151,8 @@ def _build_features(architecture: Architecture) -> nn.Module:
         contrast = architecture.normalisation == "contrast"
         return build_backbone(architecture.backbone, architecture.input_size, contrast)
     inputs = 3
-    layers: list[nn.Module] = []
+    contrast = architecture.normalisation == "contrast"
+    layers: list[nn.Module] = [LocalContrast(architecture.input_size)] if contrast else []
     plans = PLANS[architecture.name]
     for plan, kernels in zip(plans, architecture.channels, strict=True):
         layers += _convolution(inputs, kernels, plan, architecture.normalisation)
@@ -171,7 +172,7 @@ def _convolution(
     layers: list[nn.Module] = [
         nn.Conv2d(inputs, kernels, window.size, window.stride, window.padding)
     ]
-    if normalisation == "batch":
+    if normalisation != "none":
         layers.append(nn.BatchNorm2d(kernels))
     if pooling is not None:
         layers.append(nn.MaxPool2d(pooling.size, pooling.stride))
