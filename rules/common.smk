@@ -51,7 +51,7 @@ RUNS = Paramspace(
     ).astype(object)
 )
 RUN = RUNS.wildcard_pattern
-NETWORK = "/".join(f"{key}~{{{key}}}" for key in [*MAIN, "model", "seed"])
+NETWORK = str(Path(*(f"{key}~{{{key}}}" for key in [*MAIN, "model", "seed"])))
 FACES = f"{ROOT}/faces"
 FOLDER = {"folder": FACES} if config["dataset"]["path"] is None else {}
 VIEW = f"{ROOT}/dataset/crop~{{crop}}/size~{{size}}"
