@@ -116,7 +116,7 @@ def _cell(
     cell.paste(crop_face(image, box, (crop_height, crop_width)), (FRAME[0] + 2, 0))
     mark = MARKS.get(box.rule, OTHER)
     votes = f", {box.score:.0f} votes" if box.score else ""
-    turned = f", {box.angle:+.0f}°" if box.angle else ""
+    turned = f", {round(box.angle):+d}°" if round(box.angle) else ""
     draw = ImageDraw.Draw(cell)
     for number, text in enumerate((f"{mark.letter}: {box.rule}{votes}{turned}", caption)):
         place = (0, height + 2 + number * (TEXT_SIZE + 2))

@@ -37,6 +37,7 @@ def recipe_text(recipe: Mapping[str, Any]) -> str:
     normalisations = {
         "none": "no normalisation",
         "batch": "batch normalisation in the convolutions",
+        "contrast": "local contrast evened out, batch normalisation in the convolutions",
     }
     schemes = {
         "default": "PyTorch's default weights",
