@@ -64,11 +64,13 @@ def split_settings(wildcards):
 
 
 def view_settings(wildcards):
-    """Height and width of an array, and how whole frames get there."""
-    size = dict(size=[int(side) for side in wildcards.size.split("x")])
-    if wildcards.crop == "none":
-        size["resize"] = config["dataset"]["resize"]
-    return dict(**folder_settings(), **size)
+    """Height and width of an array, and how whole frames or faces get there."""
+    how = "resize" if wildcards.crop == "none" else "margin"
+    return dict(
+        **folder_settings(),
+        size=[int(side) for side in wildcards.size.split("x")],
+        **{how: config["dataset"][how]},
+    )
 
 
 def folder_settings():

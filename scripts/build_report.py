@@ -70,7 +70,11 @@ def build_report(
         git_commit(),
         tables=[table_of(number, rows) for number, rows in results.tables.items()],
         audit=read_rows(audit),
-        faces=faces_found(read_frame(boxes), Path(folder) if shown and folder else None)
+        faces=faces_found(
+            read_frame(boxes),
+            Path(folder) if shown and folder else None,
+            config["dataset"]["margin"],
+        )
         if boxes
         else None,
     )

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from PIL import Image
+
 from adapter import Mirrored, run_job
 from neuron_pruning.boxes import read_boxes
 from neuron_pruning.cropping import crop_face
@@ -16,19 +18,18 @@ def crop_faces(
     array: Path,
     folder: str | Path,
     size: list[int],
+    margin: float,
     threads: int = 1,
 ) -> Mirrored:
     """Write the array."""
     images = [row["image"] for row in read_rows(index, ["image"])]
     faces = read_boxes(boxes)
     height, width = size
-    write_array(
-        array,
-        images,
-        (height, width),
-        lambda image: crop_face(upright_rgb(Path(folder) / image), faces[image], (height, width)),
-        threads,
-    )
+
+    def crop(image: str) -> Image.Image:
+        return crop_face(upright_rgb(Path(folder) / image), faces[image], (height, width), margin)
+
+    write_array(array, images, (height, width), crop, threads)
     return Mirrored(metrics={"images": len(images)})
 
 

@@ -6,32 +6,35 @@ from PIL import Image
 
 from neuron_pruning.boxes import FaceBox
 
-MARGIN = 0.15  # ASSUME: on every side, of the box's side: forehead, chin and ears stay inside
 PADDING = (128, 128, 128)  # mid-grey: 0 after normalisation
 
 
-def crop_region(box: FaceBox, size: tuple[int, int]) -> tuple[float, float]:
+def crop_region(box: FaceBox, size: tuple[int, int], margin: float = 0.0) -> tuple[float, float]:
     """Width and height, in pixels of the image, of what a crop of ``size`` shows.
 
-    That is the box with its margin, widened or heightened to the aspect ratio of ``size``, which
-    is height x width.
+    That is the box and ``margin`` of its sides all around, widened or heightened to the aspect
+    ratio of ``size``, which is height x width.
     """
     height, width = size
-    scale = (1 + 2 * MARGIN) * max(box.width / width, box.height / height)
+    scale = (1 + 2 * margin) * max(box.width / width, box.height / height)
     return scale * width, scale * height
 
 
-def crop_face(image: Image.Image, box: FaceBox, size: tuple[int, int]) -> Image.Image:
+def crop_face(
+    image: Image.Image, box: FaceBox, size: tuple[int, int], margin: float = 0.0
+) -> Image.Image:
     """The face about the middle, its eyes level, nothing distorted; mid-grey beyond the image.
 
     Args:
         image: RGB, upright.
         box: in pixels of ``image``.
         size: height x width of the crop.
+        margin: of the box's sides, shown beyond each of them.
     """
     height, width = size
-    step = crop_region(box, size)[0] / width  # pixels of the image for one of the crop
-    image, left, top = _neighbourhood(image, box, math.hypot(*crop_region(box, size)) / 2)
+    region = crop_region(box, size, margin)
+    step = region[0] / width  # pixels of the image for one of the crop
+    image, left, top = _neighbourhood(image, box, math.hypot(*region) / 2)
     middle_x, middle_y = box.x + box.width / 2 - left, box.y + box.height / 2 - top
     shrink_x = shrink_y = 1.0
     if step > 1:  # the rotation looks at 4 x 4 pixels only, so it must find them small already

@@ -66,8 +66,8 @@ def test_the_crop_stands_beside_the_frame():
     image, box, caption = example()
     noise = np.random.default_rng(0).integers(0, 2, (8, 10, 3), dtype=np.uint8) * 255
     image = Image.fromarray(noise).resize(image.size, Image.Resampling.NEAREST)
-    sheet = opened(contact_sheet([(image, box, caption)]))
-    crop = np.asarray(crop_face(image, box, (FRAME[1], FRAME[1]))).astype(int)
+    sheet = opened(contact_sheet([(image, box, caption)], margin=0.2))
+    crop = np.asarray(crop_face(image, box, (FRAME[1], FRAME[1]), 0.2)).astype(int)
     shown = sheet[: FRAME[1], FRAME[0] + 2 : FRAME[0] + 2 + FRAME[1]]
     assert abs(shown - crop).mean() < 25  # JPEG's own loss on hard edges
 

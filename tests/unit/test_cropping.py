@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from neuron_pruning.boxes import FaceBox
-from neuron_pruning.cropping import MARGIN, PADDING, crop_face, crop_region
+from neuron_pruning.cropping import PADDING, crop_face, crop_region
 
 
 def face_box(x, y, width, height, angle=0.0):
@@ -27,26 +27,32 @@ def extent(mask):
 
 @pytest.mark.parametrize(("side", "zoom"), [(104, 1), (52, 0.5), (26, 0.25), (208, 2)])
 def test_the_box_lies_in_the_middle_with_its_margin(side, zoom):
-    crop = np.asarray(crop_face(white_square(), face_box(100, 50, 80, 80), (side, side)))
+    crop = np.asarray(crop_face(white_square(), face_box(100, 50, 80, 80), (side, side), 0.15))
     assert crop.shape == (side, side, 3)
-    margin = MARGIN * 80 * zoom
+    margin = 0.15 * 80 * zoom
     first, last = round(margin), round(margin + 80 * zoom) - 1
     assert extent(crop[..., 0] > 127) == (first, last, first, last)
 
 
+def test_without_a_margin_the_crop_is_the_box():
+    crop = np.asarray(crop_face(white_square(), face_box(100, 50, 80, 80), (80, 80)))
+    assert (crop == 255).all()
+
+
 def test_another_aspect_ratio_widens_and_does_not_distort():
-    crop = np.asarray(crop_face(white_square(), face_box(100, 50, 80, 80), (52, 104)))
+    crop = np.asarray(crop_face(white_square(), face_box(100, 50, 80, 80), (52, 104), 0.15))
     left, right, top, bottom = extent(crop[..., 0] > 127)
     assert (right - left, bottom - top) == (39, 39)  # half the size on both sides
     assert (left + right, top + bottom) == (103, 51)  # in the middle
 
 
-@given(st.floats(1, 500), st.floats(1, 500), st.integers(1, 300), st.integers(1, 300))
-def test_region_has_the_crops_aspect_ratio_and_holds_box_and_margin(width, height, rows, columns):
+@given(st.floats(1, 500), st.floats(1, 500), st.integers(1, 300), st.integers(1, 300),
+       st.floats(-0.4, 2))  # fmt: skip
+def test_region_holds_box_and_margin(width, height, rows, columns, margin):
     box = face_box(0, 0, width, height)
-    region_width, region_height = crop_region(box, (rows, columns))
+    region_width, region_height = crop_region(box, (rows, columns), margin)
     assert region_width * rows == pytest.approx(region_height * columns)
-    needed = (1 + 2 * MARGIN) * width, (1 + 2 * MARGIN) * height
+    needed = (1 + 2 * margin) * width, (1 + 2 * margin) * height
     assert region_width >= needed[0] * 0.999 and region_height >= needed[1] * 0.999
     assert region_width == pytest.approx(needed[0]) or region_height == pytest.approx(needed[1])
 
@@ -61,7 +67,7 @@ def test_tilted_eyes_come_out_level(angle, side):
     for sign, colour in ((-1, (255, 0, 0)), (1, (0, 0, 255))):
         x, y = 300 + sign * across, 220 + sign * down
         draw.ellipse((x - 8, y - 8, x + 8, y + 8), fill=colour)
-    crop = np.asarray(crop_face(image, face_box(200, 120, 200, 200, angle), (side, side)))
+    crop = np.asarray(crop_face(image, face_box(200, 120, 200, 200, angle), (side, side), 0.15))
     centres = [np.argwhere(crop[..., channel] > 127).mean(axis=0) for channel in (0, 2)]
     zoom = side / 260
     for centre, sign in zip(centres, (-1, 1), strict=True):
@@ -71,9 +77,9 @@ def test_tilted_eyes_come_out_level(angle, side):
 
 def test_beyond_the_border_is_mid_grey():
     image = Image.new("RGB", (100, 100), (255, 0, 0))
-    crop = np.asarray(crop_face(image, face_box(0, 0, 50, 50), (65, 65)))
+    crop = np.asarray(crop_face(image, face_box(0, 0, 50, 50), (65, 65), 0.15))
     grey = (crop == PADDING).all(axis=2)
-    edge = round(MARGIN * 50)
+    edge = round(0.15 * 50)
     assert grey[: edge - 1].all() and grey[:, : edge - 1].all()
     assert (crop[edge + 1 :, edge + 1 :] == (255, 0, 0)).all()
 

@@ -76,7 +76,10 @@ def _spaced(rows: Sequence[Mapping[str, Any]], number: int) -> list[Mapping[str,
 
 
 def contact_sheet(
-    images: Iterable[Example], columns: int = 4, crop_size: tuple[int, int] = (1, 1)
+    images: Iterable[Example],
+    columns: int = 4,
+    crop_size: tuple[int, int] = (1, 1),
+    margin: float = 0.0,
 ) -> str:
     """One JPEG of all examples, as a data URI.
 
@@ -84,11 +87,12 @@ def contact_sheet(
         images: upright RGB image, its box in pixels of that image, caption.
         columns: examples beside one another; two suit a narrow screen.
         crop_size: height x width whose aspect ratio the crops have.
+        margin: of the crops, as of :func:`neuron_pruning.cropping.crop_face`.
 
     Raises:
         ValueError: there are no examples.
     """
-    cells = [_cell(*example, crop_size) for example in images]
+    cells = [_cell(*example, crop_size, margin) for example in images]
     if not cells:
         raise ValueError("a contact sheet needs one image at least")
     columns = min(columns, len(cells))
@@ -104,7 +108,7 @@ def contact_sheet(
 
 
 def _cell(
-    image: Image.Image, box: FaceBox, caption: str, crop_size: tuple[int, int]
+    image: Image.Image, box: FaceBox, caption: str, crop_size: tuple[int, int], margin: float
 ) -> Image.Image:
     """Frame with its box, crop, and two lines of text."""
     height = FRAME[1]
@@ -113,7 +117,7 @@ def _cell(
     width = FRAME[0] + 2 + crop_width
     cell = Image.new("RGB", (width, height + 2 * TEXT_SIZE + 8), BACKGROUND)
     cell.paste(_marked_frame(image, box), (0, 0))
-    cell.paste(crop_face(image, box, (crop_height, crop_width)), (FRAME[0] + 2, 0))
+    cell.paste(crop_face(image, box, (crop_height, crop_width), margin), (FRAME[0] + 2, 0))
     mark = MARKS.get(box.rule, OTHER)
     votes = f", {box.score:.0f} votes" if box.score else ""
     turned = f", {round(box.angle):+d}°" if round(box.angle) else ""
