@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator, ValidationError, validators
 
+from neuron_pruning.architectures import PLANS, TORCHVISION
 from neuron_pruning.errors import UserError
 from neuron_pruning.methods import find_technique, techniques
 
@@ -21,8 +22,7 @@ def _is_number(checker: object, value: object) -> bool:
     return _is_integer(checker, value) or (isinstance(value, float) and math.isfinite(value))
 
 
-CONVOLUTIONS = {"alexnet": 6, "vgg": 7}
-TORCHVISION = "torchvision/"
+CONVOLUTIONS = {name: len(plan) for name, plan in PLANS.items()}
 
 # JSON Schema takes 64.0 for an integer, which would end up in paths; YAML knows .nan and .inf.
 STRICT = Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer).redefine(
@@ -181,10 +181,10 @@ def _check_model(config: Mapping[str, Any], name: str) -> Iterator[str]:
     layers = convolutions_of(model, name)
     if architecture not in CONVOLUTIONS and not architecture.startswith(TORCHVISION):
         yield (
-            f"models.{name}.architecture: {architecture!r} is neither alexnet nor vgg nor "
+            f"models.{name}.architecture: {architecture!r} is none of {', '.join(PLANS)} or "
             f"{TORCHVISION}<name>"
         )
-    elif len(model["channels"]) != layers:
+    elif model["channels"] and len(model["channels"]) != layers:
         yield (
             f"models.{name}.channels: {architecture} takes {layers} numbers of kernels, not "
             f"{len(model['channels'])}"

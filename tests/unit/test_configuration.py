@@ -112,7 +112,7 @@ def changed(path, value):
         (
             "models/vgg/architecture",
             "resnet18",
-            "'resnet18' is neither alexnet nor vgg nor torchvision/<name>",
+            "'resnet18' is none of alexnet, vgg, vgg8 or torchvision/<name>",
         ),
         ("recipe", "magic", "recipe: 'magic' is none of recipes: as_written"),
         ("selection/fixed", {"vgg": {**RUN, "batch_size": 5}}, "not in the grid of models.vgg"),
