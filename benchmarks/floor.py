@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from benchmarks.common import Row, write_results
 from neuron_pruning.architectures import (
+    PAPER,
     PLANS,
     Architecture,
     LayerSize,
@@ -85,7 +86,7 @@ def main() -> None:
     rows: list[Row] = []
     lines = []
     total = {"ms_floor": 0.0, "ms_kernels": 0.0}
-    for model in PLANS:
+    for model in PAPER:
         architecture = describe(model)
         found = list(layer_rows(architecture, batch, card))
         rows += [{"model": model, "batch_size": batch, "card": card.name, **row} for row in found]

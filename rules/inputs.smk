@@ -110,7 +110,7 @@ def compared_runs(pattern):
             for recipe in network["recipes"]
             for crop in network["crops"]
             for split in COMPARISON["splits"]
-            if split in network.get("splits", COMPARISON["splits"])
+            if split in (network.get("splits") or COMPARISON["splits"])
             for seed in SEEDS
         ],
         columns=RUN_KEYS,

@@ -1,6 +1,7 @@
 """One page that shows an experiment: what ran, the tables, the charts, the data."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,7 @@ def build_report(
         faces=faces_found(
             read_frame(boxes),
             Path(folder) if shown and folder else None,
+            shown_size(config),
             config["dataset"]["margin"],
         )
         if boxes
@@ -80,6 +82,13 @@ def build_report(
     )
     write_text(page, render(template, context))
     return Mirrored()
+
+
+def shown_size(config: Mapping[str, Any]) -> tuple[int, int]:
+    """Height and width of what the experiment's first network sees."""
+    first = config["models"][config["run_models"][0]]
+    height, width = first["input_size"] or config["dataset"]["input_size"]
+    return height, width
 
 
 def number_of(path: Path) -> int:

@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 from adapter import Mirrored, run_job
+from neuron_pruning.errors import UserError
 from neuron_pruning.parts import PARTS, SPLIT_SCHEMA
 from neuron_pruning.records import read_rows, write_rows
 from neuron_pruning.splits import Protocol, SplitSettings, split_index
@@ -28,7 +29,11 @@ def split_dataset(
     listed = None if file is None else str(file)
     fractions = test_fraction, validation_fraction
     settings = SplitSettings(protocol, *fractions, folds, listed, column, near_identical)
-    rows = split_index(read_rows(index), settings, seed)
+    try:
+        rows = split_index(read_rows(index), settings, seed)
+    except UserError as error:
+        said = str(error).removeprefix("split: ")
+        raise UserError(f"splits.{label}, seed {seed}: {said}") from error
     write_rows(split, rows, SPLIT_SCHEMA, {"seed": seed, "split": label, "protocol": protocol})
     images = Counter(row["part"] for row in rows)
     present = [part for part in PARTS if images[part]]

@@ -133,7 +133,7 @@ def name_of(row: dict[str, Any]) -> str:
         suffix = "" if row["kind"] == CONSTANT else " (published)"
         return f"{row['contender']}{suffix}"
     model = DISPLAY_NAMES.get(row["contender"], row["contender"])
-    seen = "faces" if row["crop"] == "face" else "whole frames"
+    seen = "face crops" if row["crop"] == "face" else "whole frames"
     return f"{model}, {row['recipe']}, {seen}"
 
 

@@ -17,6 +17,7 @@ Normalisation = Literal["none", "batch", "contrast"]
 
 TORCHVISION = "torchvision/"  # in front of a name of torchvision's
 
+PAPER = ("alexnet", "vgg")
 DEFAULT_CHANNELS = {
     "alexnet": (96, 96, 256, 384, 384, 256),
     "vgg": (8, 16, 32, 64, 128, 256, 512),
@@ -226,14 +227,17 @@ def layer_sizes(architecture: Architecture) -> Iterator[LayerSize]:
 
 
 def count_multiply_adds(architecture: Architecture) -> int:
-    """Multiply-adds of one forward pass of one image, convolutions and linear layers.
+    """Multiply-adds of one forward pass of one image: convolutions, linear layers, local contrast.
 
     ASSUME: those of a classifier of torchvision grow with the image's area, from what
     torchvision's own size takes; borders make the true number differ by some percent.
     """
     layers = sum(layer.inputs * layer.outputs * layer.places for layer in layer_sizes(architecture))
     size = _backbone_size(architecture)
-    return layers + round(size.multiply_adds * _area_share(architecture))
+    height, width = architecture.input_size
+    contrast = architecture.normalisation == "contrast"
+    means = 2 * height * width * (height + width) * contrast  # two, along rows and columns
+    return layers + means + round(size.multiply_adds * _area_share(architecture))
 
 
 def count_parameters(architecture: Architecture) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator, ValidationError, validators
 
-from neuron_pruning.architectures import PLANS, TORCHVISION
+from neuron_pruning.architectures import PLANS, check_name, describe
 from neuron_pruning.errors import UserError
 from neuron_pruning.methods import find_technique, techniques
 
@@ -126,7 +126,10 @@ def _unknown_names(config: Mapping[str, Any]) -> Iterator[str]:
         place = f"comparison.networks.{number}"
         places.append((f"{place}.model", "models", [network["model"]]))
         places.append((f"{place}.recipes", "recipes", network["recipes"]))
-        places.append((f"{place}.splits", "splits", network.get("splits", [])))
+        for split in network.get("splits", []):
+            if split not in compared["splits"]:
+                known = ", ".join(compared["splits"])
+                yield f"{place}.splits: {split!r} is none of comparison.splits: {known}"
     for place, section, names in places:
         for name in names:
             if name not in config[section]:
@@ -177,18 +180,7 @@ def _check_convolutions(
 
 def _check_model(config: Mapping[str, Any], name: str) -> Iterator[str]:
     model = config["models"][name]
-    architecture = model["architecture"] or name
-    layers = convolutions_of(model, name)
-    if architecture not in CONVOLUTIONS and not architecture.startswith(TORCHVISION):
-        yield (
-            f"models.{name}.architecture: {architecture!r} is none of {', '.join(PLANS)} or "
-            f"{TORCHVISION}<name>"
-        )
-    elif model["channels"] and len(model["channels"]) != layers:
-        yield (
-            f"models.{name}.channels: {architecture} takes {layers} numbers of kernels, not "
-            f"{len(model['channels'])}"
-        )
+    yield from _check_convolutional_part(config, name)
     hidden = [f"fc{number}" for number in range(1, len(model["widths"]) + 1)]
     for layer in pruned_layers(model):
         if layer not in hidden:
@@ -196,6 +188,30 @@ def _check_model(config: Mapping[str, Any], name: str) -> Iterator[str]:
                 f"models.{name}.pruned_layer: no hidden layer {layer!r}; "
                 f"there are {', '.join(hidden)}"
             )
+
+
+def _check_convolutional_part(config: Mapping[str, Any], name: str) -> Iterator[str]:
+    model = config["models"][name]
+    architecture, layers = model["architecture"] or name, convolutions_of(model, name)
+    used = {*config["run_models"], *(n["model"] for n in config["comparison"]["networks"])}
+    size = model["input_size"] or config["dataset"]["input_size"]
+    try:
+        check_name(architecture)
+    except UserError as error:
+        yield f"models.{name}.architecture: {error}"
+        return
+    if model["channels"] and not layers:
+        yield f"models.{name}.channels: {architecture} has its own convolutions; write channels: []"
+    elif model["channels"] and len(model["channels"]) != layers:
+        yield (
+            f"models.{name}.channels: {architecture} takes {layers} numbers of kernels, not "
+            f"{len(model['channels'])}"
+        )
+    elif name in used:
+        try:
+            describe(architecture, size, [*model["widths"], 2], model["channels"])
+        except UserError as error:
+            yield f"models.{name}: {error}"
 
 
 def convolutions_of(model: Mapping[str, Any], name: str) -> int:

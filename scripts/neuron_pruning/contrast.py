@@ -34,7 +34,7 @@ class LocalContrast(nn.Module):
         with torch.autocast(images.device.type, enabled=False):
             grey = (images.float() * self.luma).sum(dim=1, keepdim=True)
             centred = grey - self.mean(grey)
-            deviation = self.mean(centred.square()).clamp_min(0.0).sqrt()
+            deviation = self.mean(centred.square()).sqrt()
             even = centred / (deviation + LEAST_DEVIATION) / WIDEST
             return even.clamp(-1.0, 1.0).expand(-1, 3, -1, -1)
 

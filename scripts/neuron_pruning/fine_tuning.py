@@ -34,6 +34,8 @@ def fine_tune_behind(
 ) -> Checkpoint:
     """Train the layers behind ``layer`` on what it says, with the run's own recipe.
 
+    But for the augmentation: what the layer says is recorded, of the images as they are.
+
     Args:
         checkpoint: the pruned network; left as it is.
         layer: the pruned layer, whose weights and all in front stay.
@@ -105,7 +107,9 @@ def _train(
         for rows in batches(shuffle.permutation(len(truth)), settings.batch_size):
             picked = torch.from_numpy(rows)
             optimiser.zero_grad()
-            loss = nn.functional.cross_entropy(tail(inputs[picked]), classes[picked])
+            loss = nn.functional.cross_entropy(
+                tail(inputs[picked]), classes[picked], label_smoothing=settings.label_smoothing
+            )
             loss.backward()
             if settings.optimiser.centred_gradients:
                 centre_gradients(tail)

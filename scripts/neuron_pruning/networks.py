@@ -107,8 +107,9 @@ def build_network(
     Args:
         name: ``alexnet``, ``vgg``, ``vgg8`` or ``torchvision/`` and the name of a classifier there.
         input_size: height and width of the images.
-        widths: units of the fully connected layers, the classes last; None: the paper's.
-        channels: kernels of the convolutions; None: the paper's, or torchvision's.
+        widths: units of the fully connected layers, the classes last; None: the paper's, or those
+            of ``vgg8``. Torchvision's need some.
+        channels: kernels of the convolutions; None: the architecture's own.
         normalisation: ``batch`` puts batch normalisation before every ReLU, as torchvision's
             networks have it anyway; ``contrast`` also normalises the local contrast of images.
 

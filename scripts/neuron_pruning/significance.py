@@ -59,28 +59,21 @@ def better_than(right: int, images: int, share: float) -> float:
     Raises:
         UserError: no images, or a count or share out of range.
     """
-    return _binomial(right, images, share, "greater")
+    return _binomial(right, images, share)
 
 
-def differs_from(right: int, images: int, share: float) -> float:
-    """Exact binomial test, two-sided: p of a count as unlikely as this one if ``share`` were true.
-
-    Raises:
-        UserError: no images, or a count or share out of range.
-    """
-    return _binomial(right, images, share, "two-sided")
-
-
-def _binomial(right: int, images: int, share: float, alternative: str) -> float:
+def _binomial(right: int, images: int, share: float) -> float:
     _check_count(right, images)
     if not 0 <= share <= 1:
         raise UserError(f"an accuracy to test against is a share between 0 and 1, not {share}")
-    return float(binomtest(right, images, share, alternative=alternative).pvalue)
+    return float(binomtest(right, images, share, alternative="greater").pvalue)
 
 
 def _check_count(right: float, images: int) -> None:
     if images < 1:
-        raise UserError("there are no test images to judge by; raise split.test_fraction")
+        raise UserError(
+            "there are no test images to judge by; raise the test_fraction of the split"
+        )
     if not 0 <= right <= images:
         raise UserError(f"{right} right answers of {images} images cannot be")
 

@@ -63,9 +63,9 @@ def write_array(
 
 def _reserve(path: Path, shape: tuple[int, ...]) -> None:
     """Claim the space at once: a memory map on a full disk would die without a word."""
-    with path.open("wb") as handle:
-        os.posix_fallocate(handle.fileno(), 0, int(np.prod(shape)) + 4096)
     np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape).flush()
+    with path.open("r+b") as handle:  # until here the file is but a length
+        os.posix_fallocate(handle.fileno(), 0, path.stat().st_size)
 
 
 def _fill(path: Path, shape: tuple[int, ...], pixels: Iterable[Pixels]) -> None:

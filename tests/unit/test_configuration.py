@@ -105,6 +105,32 @@ def changed(path, value):
             [{"model": "x", "recipes": ["y"], "crops": ["none"], **RUN}],
             "comparison.networks.0.recipes: 'y' is none of recipes: as_written",
         ),
+        (
+            "comparison",
+            {
+                "splits": ["random"],
+                "networks": [
+                    {"model": "vgg", "recipes": ["as_written"], "crops": ["none"], **RUN}
+                    | {"splits": ["spi"]}
+                ],
+            },
+            "comparison.networks.0.splits: 'spi' is none of comparison.splits: random",
+        ),
+        (
+            "models/vgg8/architecture",
+            "torchvision/resnet99",
+            "models.vgg8.architecture: unknown model 'torchvision/resnet99'; did you mean",
+        ),
+        (
+            "models/alexnet/architecture",
+            "torchvision/alexnet",
+            "torchvision/alexnet has its own convolutions; write channels: []",
+        ),
+        (
+            "dataset/input_size",
+            [224, 300],
+            "models.alexnet: images of 224 x 300 (height x width) are too small for alexnet: it",
+        ),
         ("comparison/baselines", ["sheet"], "comparison.baselines: sheet needs baseline.sheet"),
         ("splits/random", {"protocol": "list"}, "splits.random.file: the protocol list needs one"),
         ("splits/random", {"protocol": "group", "file": "g.csv"}, "splits.random.column: the prot"),
@@ -112,7 +138,7 @@ def changed(path, value):
         (
             "models/vgg/architecture",
             "resnet18",
-            "'resnet18' is none of alexnet, vgg, vgg8 or torchvision/<name>",
+            "models.vgg.architecture: unknown model 'resnet18'; did you mean torchvision/resnet18",
         ),
         ("recipe", "magic", "recipe: 'magic' is none of recipes: as_written"),
         ("selection/fixed", {"vgg": {**RUN, "batch_size": 5}}, "not in the grid of models.vgg"),

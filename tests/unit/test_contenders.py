@@ -159,5 +159,5 @@ def test_figures_from_elsewhere_need_the_same_classes_and_a_split_that_is_shown(
 
 def test_names_say_recipe_and_crop():
     keys = {"kind": "network", "contender": "alexnet", "recipe": "r", "crop": "face"}
-    assert name_of(keys) == "AlexNet, r, faces"
+    assert name_of(keys) == "AlexNet, r, face crops"
     assert name_of({"kind": "constant", "contender": "chance", "recipe": np.nan}) == "chance"

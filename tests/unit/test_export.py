@@ -16,7 +16,7 @@ def some_images(network, count):
     return torch.randn(count, 3, *network.architecture.input_size, generator=generator)
 
 
-@pytest.mark.parametrize("normalisation", ["none", "batch"])
+@pytest.mark.parametrize("normalisation", ["none", "batch", "contrast"])
 def test_an_exported_network_answers_alike(small_network, normalisation, tmp_path, capfd):
     network = build_architecture(replace(small_network.architecture, normalisation=normalisation))
     network.train().to(memory_format=torch.channels_last)

@@ -56,6 +56,16 @@ def test_the_recipe_is_followed(pruned):
     np.testing.assert_allclose(step.mean(axis=1), 0, atol=1e-6)
 
 
+def test_the_recipes_label_smoothing_changes_the_loss(pruned):
+    checkpoint, said, truth = pruned
+    sharp, smooth = (
+        fine_tune_behind(checkpoint, "fc1", said, truth, settings(epochs=1, label_smoothing=share))
+        for share in (0.0, 0.5)
+    )
+    name = "classifier.fc2.weight"
+    assert not np.array_equal(sharp.tensors[name], smooth.tensors[name])
+
+
 def test_the_recipes_warm_up_shortens_the_first_steps(pruned):
     checkpoint, said, truth = pruned
 

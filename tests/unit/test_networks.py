@@ -4,7 +4,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neuron_pruning import build_network
-from neuron_pruning.architectures import count_multiply_adds, count_parameters, smallest_input
+from neuron_pruning.architectures import (
+    count_multiply_adds,
+    count_parameters,
+    describe,
+    smallest_input,
+)
 
 
 @pytest.mark.parametrize(
@@ -67,6 +72,11 @@ def test_smallest_input_is_exact(name, least):
     build_network(name, (least, least), widths=[4, 3])
     with pytest.raises(ValueError, match=rf"too small.*{least} x {least} at least"):
         build_network(name, (least - 1, 720), widths=[4, 3])
+
+
+def test_local_contrast_counts_as_work():
+    plain, even = (describe("vgg8", (48, 64), normalisation=how) for how in ("batch", "contrast"))
+    assert count_multiply_adds(even) - count_multiply_adds(plain) == 2 * 48 * 64 * (48 + 64)
 
 
 def test_multiply_adds_of_a_countable_network():

@@ -459,7 +459,7 @@ def test_contact_sheet_draws_the_boxes_of_the_rows(tmp_path: Path, monkeypatch):
     seen = []
     monkeypatch.setattr(
         "neuron_pruning.report.faces.contact_sheet",
-        lambda examples, columns, margin: seen.extend(examples) or "data:",
+        lambda examples, columns, size, margin: seen.extend(examples) or "data:",
     )
     Image.new("RGB", (40, 30)).save(tmp_path / "0.png")
     faces_found(boxes(frontal=1), tmp_path)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -14,6 +15,7 @@ from neuron_pruning import UserError, load_network, save_network
 from neuron_pruning.checkpoints import check_belongs
 from neuron_pruning.files import atomic_path, read_json, write_text
 from neuron_pruning.records import column, read_rows, schema, write_rows
+from neuron_pruning.views import _reserve
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 TABLE = schema(column("loss", pa.float64(), "mean loss", "nats"), run=False)
@@ -67,6 +69,13 @@ def test_a_full_disk_is_said_and_leaves_no_half_file(tmp_path):
     assert [line.split(":")[0] for line in lines] == names
     assert all("the disk is full" in line and "free some space" in line for line in lines)
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_the_space_of_an_array_is_claimed_before_it_is_filled(tmp_path):
+    path = tmp_path / "a.npy"
+    _reserve(path, (30, 100, 100, 3))
+    assert path.stat().st_blocks * 512 >= path.stat().st_size > 900_000
+    assert np.load(path, mmap_mode="r").shape == (30, 100, 100, 3)
 
 
 def test_records_carry_keys_types_units(tmp_path):

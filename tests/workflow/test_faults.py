@@ -29,6 +29,7 @@ def prepare(project, overlay):
         ({"models": {"vgg": {"learning_rates": ["5e-4"]}}}, "'5e-4' is no number"),
         ({"pruning": {"angles": [100]}}, "pruning.angles.0: 100 is greater than the maximum of 90"),
         ({"models": {"vgg": {"pruned_layer": "fc8"}}}, "no hidden layer 'fc8'"),
+        ({"dataset": {"input_size": [100, 300]}}, "100 x 300 (height x width) are too small for"),
     ],
 )
 def test_config_faults_stop_before_any_job(fresh, overlay, message):
@@ -69,19 +70,6 @@ def test_a_broken_image_is_named_then_skipped_and_a_new_one_reruns(fresh):
     assert array.shape == (11, 300, 300, 3)
     Image.new("RGB", (30, 30)).save(folder / "Cat" / "Film_99_0.png")
     assert fresh.dry_run({**QUIET, **overlay}, ARRAY) == {"index_images": 1, "prepare_frames": 1}
-
-
-def test_images_too_small_for_the_network_keep_the_dataset(fresh):
-    data_folder(fresh.folder / "data")
-    overlay = {**QUIET, "dataset": {"path": "data", "input_size": [100, 300]}}
-    ran = fresh.run(
-        "results/tiny/networks/split~random/crop~none/recipe~initialised/model~alexnet/seed~0/"
-        "initial.safetensors",
-        overlay=overlay,
-    )
-    assert ran.returncode != 0
-    assert "images of 100 x 300 (height x width) are too small for alexnet" in ran.stderr
-    assert (fresh.folder / ARRAY.replace("300x300", "100x300")).exists()
 
 
 def test_tracking_that_is_down_costs_nothing_but_a_warning(fresh):

@@ -22,18 +22,24 @@ GIVEN = "given"  # the rule of boxes that a CSV states
 COLUMNS = 3  # of the contact sheet: its text is legible at the width of the page
 
 
-def faces_found(boxes: pd.DataFrame, folder: Path | None, margin: float = 0.0) -> dict[str, Any]:
+def faces_found(
+    boxes: pd.DataFrame,
+    folder: Path | None,
+    size: tuple[int, int] = (1, 1),
+    margin: float = 0.0,
+) -> dict[str, Any]:
     """All that the page shows of the detection.
 
     Args:
         boxes: rows of boxes.parquet.
         folder: which the images lie in; None shows none of them.
+        size: height x width that the networks see.
         margin: around the boxes, of their sides.
     """
     return {
         "sentence": found_sentence(boxes),
         "table": faces_by_class(boxes),
-        "sheet": None if folder is None else sheet(boxes, folder, margin),
+        "sheet": None if folder is None else sheet(boxes, folder, size, margin),
     }
 
 
@@ -84,7 +90,9 @@ def faces_by_class(boxes: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def sheet(boxes: pd.DataFrame, folder: Path, margin: float) -> dict[str, str]:
+def sheet(
+    boxes: pd.DataFrame, folder: Path, size: tuple[int, int], margin: float
+) -> dict[str, str]:
     """Frames with their boxes, and what is cut out of them, of some images of every rule."""
     picked = pick_examples(as_dicts(boxes))
     rules = list(dict.fromkeys(str(row["rule"]) for row in picked))
@@ -93,7 +101,7 @@ def sheet(boxes: pd.DataFrame, folder: Path, margin: float) -> dict[str, str]:
         (upright_rgb(folder / row["image"]), box_of(row), str(row["image"])) for row in picked
     )
     return {
-        "data": contact_sheet(examples, COLUMNS, margin=margin),
+        "data": contact_sheet(examples, COLUMNS, size, margin),
         "description": f"Contact sheet: {_images(len(picked))} with the box of the face and the "
         f"face as it is cut out, by rule: {named}",
         "caption": "Frames with the box of the face, and beside each the face as it is cut out: "
