@@ -400,6 +400,12 @@ def test_the_script_takes_a_file(tmp_path):
     assert Counter(read_split(split).parts.tolist()) == {"train": 48, "test": 12}
 
 
+def test_the_script_says_which_split_cannot_be_made(tmp_path):
+    written = write_index(tmp_path / "index.parquet", make_index())
+    with pytest.raises(UserError, match=r"^splits\.tiny, seed 3: 0 of 60 images would be drawn"):
+        split_dataset(written, tmp_path / "split.parquet", 3, "tiny", "movie", 0.001)
+
+
 def test_a_class_that_random_leaves_out_is_in_the_log(tmp_path, caplog):
     index = make_index("a") + [
         {**row, "position": 30 + n} for n, row in enumerate(make_index("b", 1, 1, 2))

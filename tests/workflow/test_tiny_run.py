@@ -277,7 +277,7 @@ def test_a_checkpoint_of_another_config(finished, tmp_path):
     assert ran.returncode != 0
     assert "does not belong to this config (recipe: other instead of" in ran.stderr
     others = folder.glob("results/tiny/evaluations/**/seed~1/**/metrics.parquet")
-    assert len(list(others)) == 8
+    assert len(list(others)) == 9
 
 
 def test_a_changed_technique_reruns_its_own_sweeps(finished, tmp_path):
