@@ -14,6 +14,7 @@ from neuron_pruning.configuration import (
     compared_labels,
     cut_layers,
     hyper_parameters,
+    input_size_of,
     pruned_layers,
     technique_choices,
 )

@@ -60,7 +60,7 @@ def imported_files(path):
 
 def array_of(wildcards):
     """Images as the network of a run sees them."""
-    return view_of(wildcards.crop, config["models"][wildcards.model]["input_size"])
+    return view_of(wildcards.crop, input_size_of(config, wildcards.model))
 
 
 def file_of_split(wildcards):
@@ -74,9 +74,9 @@ def all_splits():
     return expand(SPLIT, split=names, seed=SEEDS)
 
 
-def view_of(crop, size=None):
-    """Array of whole frames or faces at one size, else that of the config."""
-    height, width = size or config["dataset"]["input_size"]
+def view_of(crop, size):
+    """Array of whole frames or faces at one size."""
+    height, width = size
     return f"{VIEW}/images.npy".format(crop=crop, size=f"{height}x{width}")
 
 

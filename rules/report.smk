@@ -12,7 +12,7 @@ FACES_USED = (
 rule build_report:
     input:
         **(FOLDER if FACES_USED else {}),
-        array=view_of(MAIN["crop"], config["models"][MODELS[0]]["input_size"]),
+        array=view_of(MAIN["crop"], input_size_of(config, MODELS[0])),
         crossings=f"{ROOT}/dataset/crossings.parquet",
         boxes=[f"{ROOT}/dataset/boxes.parquet"] if FACES_USED else [],
         audit=f"{ROOT}/dataset/audit.parquet",

@@ -36,7 +36,7 @@ def architecture_of(wildcards):
     model = config["models"][wildcards.model]
     return {
         "name": model["architecture"] or wildcards.model,
-        "input_size": model["input_size"] or config["dataset"]["input_size"],
+        "input_size": input_size_of(config, wildcards.model),
         "channels": model["channels"],
         "widths": model["widths"],
         "normalisation": recipe_of(wildcards)["normalisation"],

@@ -1,7 +1,6 @@
 """One page that shows an experiment: what ran, the tables, the charts, the data."""
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import pandas as pd
 import yaml
 
 from adapter import Mirrored, git_commit, run_job
+from neuron_pruning.configuration import input_size_of
 from neuron_pruning.files import write_text
 from neuron_pruning.records import read_frame, read_many, read_rows
 from neuron_pruning.report.faces import faces_found
@@ -74,7 +74,7 @@ def build_report(
         faces=faces_found(
             read_frame(boxes),
             Path(folder) if shown and folder else None,
-            shown_size(config),
+            input_size_of(config, config["run_models"][0]),
             config["dataset"]["margin"],
         )
         if boxes
@@ -82,13 +82,6 @@ def build_report(
     )
     write_text(page, render(template, context))
     return Mirrored()
-
-
-def shown_size(config: Mapping[str, Any]) -> tuple[int, int]:
-    """Height and width of what the experiment's first network sees."""
-    first = config["models"][config["run_models"][0]]
-    height, width = first["input_size"] or config["dataset"]["input_size"]
-    return height, width
 
 
 def number_of(path: Path) -> int:

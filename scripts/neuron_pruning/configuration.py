@@ -194,7 +194,6 @@ def _check_convolutional_part(config: Mapping[str, Any], name: str) -> Iterator[
     model = config["models"][name]
     architecture, layers = model["architecture"] or name, convolutions_of(model, name)
     used = {*config["run_models"], *(n["model"] for n in config["comparison"]["networks"])}
-    size = model["input_size"] or config["dataset"]["input_size"]
     try:
         check_name(architecture)
     except UserError as error:
@@ -209,9 +208,16 @@ def _check_convolutional_part(config: Mapping[str, Any], name: str) -> Iterator[
         )
     elif name in used:
         try:
+            size = input_size_of(config, name)
             describe(architecture, size, [*model["widths"], 2], model["channels"])
         except UserError as error:
             yield f"models.{name}: {error}"
+
+
+def input_size_of(config: Mapping[str, Any], name: str) -> list[int]:
+    """Height and width in pixels that a model sees: its own, or those of the experiment."""
+    size: list[int] = config["models"][name]["input_size"] or config["dataset"]["input_size"]
+    return size
 
 
 def convolutions_of(model: Mapping[str, Any], name: str) -> int:

@@ -145,14 +145,13 @@ def build_architecture(architecture: Architecture) -> Network:
 
 def _build_features(architecture: Architecture) -> nn.Module:
     """What is in front of the fully connected layers."""
+    contrast = architecture.normalisation == "contrast"
     if architecture.backbone is not None:
         # Only here: the paper's networks do not wait for torchvision.
         from neuron_pruning.backbones import build_backbone
 
-        contrast = architecture.normalisation == "contrast"
         return build_backbone(architecture.backbone, architecture.input_size, contrast)
     inputs = 3
-    contrast = architecture.normalisation == "contrast"
     layers: list[nn.Module] = [LocalContrast(architecture.input_size)] if contrast else []
     plans = PLANS[architecture.name]
     for plan, kernels in zip(plans, architecture.channels, strict=True):

@@ -59,10 +59,6 @@ def better_than(right: int, images: int, share: float) -> float:
     Raises:
         UserError: no images, or a count or share out of range.
     """
-    return _binomial(right, images, share)
-
-
-def _binomial(right: int, images: int, share: float) -> float:
     _check_count(right, images)
     if not 0 <= share <= 1:
         raise UserError(f"an accuracy to test against is a share between 0 and 1, not {share}")

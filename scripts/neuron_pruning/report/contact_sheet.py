@@ -78,7 +78,7 @@ def _spaced(rows: Sequence[Mapping[str, Any]], number: int) -> list[Mapping[str,
 def contact_sheet(
     images: Iterable[Example],
     columns: int = 4,
-    crop_size: tuple[int, int] = (1, 1),
+    crop_size: Sequence[int] = (1, 1),
     margin: float = 0.0,
 ) -> str:
     """One JPEG of all examples, as a data URI.
@@ -108,7 +108,7 @@ def contact_sheet(
 
 
 def _cell(
-    image: Image.Image, box: FaceBox, caption: str, crop_size: tuple[int, int], margin: float
+    image: Image.Image, box: FaceBox, caption: str, crop_size: Sequence[int], margin: float
 ) -> Image.Image:
     """Frame with its box, crop, and two lines of text."""
     height = FRAME[1]

@@ -1,6 +1,6 @@
 """What the face detection found, in words and pictures."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ COLUMNS = 3  # of the contact sheet: its text is legible at the width of the pag
 def faces_found(
     boxes: pd.DataFrame,
     folder: Path | None,
-    size: tuple[int, int] = (1, 1),
+    size: Sequence[int] = (1, 1),
     margin: float = 0.0,
 ) -> dict[str, Any]:
     """All that the page shows of the detection.
@@ -90,9 +90,7 @@ def faces_by_class(boxes: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def sheet(
-    boxes: pd.DataFrame, folder: Path, size: tuple[int, int], margin: float
-) -> dict[str, str]:
+def sheet(boxes: pd.DataFrame, folder: Path, size: Sequence[int], margin: float) -> dict[str, str]:
     """Frames with their boxes, and what is cut out of them, of some images of every rule."""
     picked = pick_examples(as_dicts(boxes))
     rules = list(dict.fromkeys(str(row["rule"]) for row in picked))
