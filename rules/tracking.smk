@@ -25,9 +25,9 @@ onerror:
 
 
 # Sends what the store did not take while the jobs ran.
-rule resend_tracking:
+rule sync_tracking:
     log:
-        f"{ROOT}/logs/resend_tracking.log",
+        f"{ROOT}/logs/sync_tracking.log",
     conda:
         ENVIRONMENT
     resources:
@@ -42,4 +42,4 @@ rule resend_tracking:
     message:
         "Send records that the tracking store did not take"
     script:
-        "../scripts/resend_tracking.py"
+        "../scripts/sync_tracking.py"

@@ -69,7 +69,7 @@ def _warning(folder: Path, problem: str) -> str:
     left = len(list((folder / PENDING).glob("*.json")))
     return (
         f"warning: {left} records were not mirrored to MLflow ({problem}); all files are "
-        "complete. Send them later: snakemake resend_tracking"
+        "complete. Send them later: snakemake sync_tracking"
     )
 
 

@@ -103,7 +103,7 @@ TORCHLESS = [
     "select_hyperparameters",
     "prune",
 ]
-TORCHLESS += ["table1", "table_classes", "table4", "build_report", "resend_tracking", "courier"]
+TORCHLESS += ["table1", "table_classes", "table4", "build_report", "sync_tracking", "courier"]
 
 
 @pytest.mark.parametrize("script", TORCHLESS)

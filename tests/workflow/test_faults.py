@@ -81,10 +81,10 @@ def test_tracking_that_is_down_costs_nothing_but_a_warning(fresh):
     assert "2 records were not mirrored to MLflow" in ran.stderr
     pending = fresh.folder / "results/tiny/tracking/pending"
     assert len(list(pending.iterdir())) == 2
-    ran = fresh.run("resend_tracking", overlay=overlay)
+    ran = fresh.run("sync_tracking", overlay=overlay)
     assert ran.returncode != 0 and "does not answer" in ran.stderr
     overlay["tracking"]["uri"] = "sqlite:///results/mlflow.db"
-    ran = fresh.run("resend_tracking", overlay=overlay)
+    ran = fresh.run("sync_tracking", overlay=overlay)
     assert ran.returncode == 0, ran.stderr
     assert list(pending.iterdir()) == []
     assert (fresh.folder / "results/mlflow.db").exists()

@@ -7,7 +7,7 @@ from neuron_pruning.errors import UserError
 from neuron_pruning.tracking import PENDING, Store, resend_pending
 
 
-def resend_tracking(folder: str, uri: str | None, experiment: str, artifacts: str | None) -> None:
+def sync_tracking(folder: str, uri: str | None, experiment: str, artifacts: str | None) -> None:
     """Mirror every pending record, or say what keeps them."""
     store, place = Store(uri, experiment, None, artifacts), Path(folder)
     try:
@@ -21,4 +21,4 @@ def resend_tracking(folder: str, uri: str | None, experiment: str, artifacts: st
 
 
 if "snakemake" in globals():
-    run_job(snakemake, resend_tracking)  # noqa: F821
+    run_job(snakemake, sync_tracking)  # noqa: F821
