@@ -13,7 +13,7 @@ rule audit_paper:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=500,
+        mem_mb=memory(500),
     message:
         "Audit the paper's figures"
     script:

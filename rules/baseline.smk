@@ -17,7 +17,7 @@ rule describe_images:
         ENVIRONMENT
     threads: 4
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
     params:
         settings=config["baseline"]["descriptors"],
     message:
@@ -45,7 +45,7 @@ rule read_features:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=500,
+        mem_mb=memory(500),
     message:
         "Read the sheet of features"
     script:
@@ -67,7 +67,7 @@ rule classify:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
     params:
         settings=machine_settings,
     message:

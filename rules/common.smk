@@ -8,6 +8,7 @@ from snakemake.utils import Paramspace
 SCRIPTS = Path(workflow.basedir) / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
+from guards import RunLock
 from neuron_pruning.configuration import (
     check_config,
     convolutions_of,
@@ -37,6 +38,17 @@ MAIN = {
 }  # what the grid and all that is pruned share; Table 7 varies it
 STATES = ["trained", "untrained"] if config["controls"]["untrained"] else ["trained"]
 ENVIRONMENT = "../envs/workflow.yaml"
+
+LOCK = RunLock(Path(ROOT))
+
+
+def take_lock():
+    """One run at a time in the results of an experiment."""
+    try:
+        LOCK.take()
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+
 
 RUN_KEYS = [*MAIN, "model", "learning_rate", "batch_size", "seed"]
 # As objects: 0.0005 stays Python's own number in paths, never np.float64(0.0005).

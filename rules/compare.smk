@@ -43,7 +43,7 @@ rule sweep_technique:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=memory_of_layer,
+        mem_mb=memory(layer_megabytes),
     params:
         settings=sweep_settings,
     message:
@@ -70,7 +70,7 @@ rule compare_compensations:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=memory_of_layer,
+        mem_mb=memory(layer_megabytes),
     params:
         settings=compensation_settings,
     message:

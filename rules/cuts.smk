@@ -74,7 +74,7 @@ rule table_sizes:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=500,
+        mem_mb=memory(500),
     params:
         settings=dict(caption="Size and speed before and after cuts."),
     message:

@@ -11,7 +11,7 @@ rule make_faces:
         ENVIRONMENT
     threads: 4
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
     params:
         settings=config["faces"],
     message:
@@ -39,7 +39,7 @@ rule index_images:
         ENVIRONMENT
     threads: 4
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
     params:
         settings=index_settings(),
     message:
@@ -65,7 +65,7 @@ rule prepare_frames:
         ENVIRONMENT
     threads: 4
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
     params:
         settings=view_settings,
     message:
@@ -90,7 +90,7 @@ rule find_faces:
         ENVIRONMENT
     threads: 4
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
     params:
         settings=dict(**folder_settings(), given=config["dataset"]["boxes"]),
     message:
@@ -117,7 +117,7 @@ rule crop_faces:
         ENVIRONMENT
     threads: 4
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
     params:
         settings=view_settings,
     message:
@@ -140,7 +140,7 @@ rule split_dataset:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=500,
+        mem_mb=memory(500),
     params:
         settings=split_settings,
     message:
@@ -163,7 +163,7 @@ rule audit_splits:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=500,
+        mem_mb=memory(500),
     params:
         settings=dict(near_identical=config["dataset"]["near_identical"]),
     message:

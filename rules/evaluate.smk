@@ -41,7 +41,7 @@ checkpoint select_hyperparameters:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=500,
+        mem_mb=memory(500),
     params:
         settings=config["selection"],
     message:

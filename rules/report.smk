@@ -18,6 +18,7 @@ rule build_report:
         audit=f"{ROOT}/dataset/audit.parquet",
         selection=f"{ROOT}/selection.parquet",
         histories=run_paths(f"{ROOT}/runs/{RUN}/history.parquet"),
+        speeds=run_paths(f"{ROOT}/runs/{RUN}/speed.parquet"),
         predictions=selected_evaluations("predictions.parquet"),
         activations=selected_evaluations("activations.safetensors"),
         confusion=selected_confusions,
@@ -39,11 +40,15 @@ rule build_report:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
     params:
         settings=dict(
             # The address of the mirror is no part of the result, and may hold a password.
-            config={key: value for key, value in config.items() if key != "tracking"},
+            config={
+                key: value
+                for key, value in config.items()
+                if key not in ("tracking", "resume")
+            },
             benchmarks=f"{ROOT}/benchmarks",
             **(
                 {"folder": config["dataset"]["path"]}

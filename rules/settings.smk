@@ -242,22 +242,32 @@ def compensation_settings(wildcards):
     )
 
 
+def memory(megabytes):
+    """Memory of a job in MB; a job that a cluster killed for it gets twice, then thrice as much."""
+
+    def growing(wildcards, attempt):
+        first = megabytes(wildcards) if callable(megabytes) else megabytes
+        return attempt * first
+
+    return growing
+
+
 def memory_of(copies, images=None):
-    """Memory of a job in MB, from what it holds; see docs/PERFORMANCE.md.
+    """Memory of a job, from what it holds; see docs/PERFORMANCE.md.
 
     ``images`` at once: a number, a function of the wildcards, or else those of a step.
     """
 
-    def memory(wildcards):
+    def megabytes(wildcards):
         # Seven classes stand for any number: the output layer is small.
         architecture = with_classes(architecture_of(wildcards), 7)
         at_once = images(wildcards) if callable(images) else images
         return memory_mb(architecture, at_once or step_images(wildcards), copies)
 
-    return memory
+    return memory(megabytes)
 
 
-def memory_of_layer(wildcards):
+def layer_megabytes(wildcards):
     """Memory of a job that looks at one layer and what lies behind it: float64, a few copies."""
     architecture = with_classes(architecture_of(wildcards), 7)
     names = architecture.layer_names

@@ -18,7 +18,7 @@ rule table1:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=500,
+        mem_mb=memory(500),
     params:
         settings=dict(caption="Different hyperparameters: train and test accuracy."),
     message:
@@ -48,7 +48,7 @@ rule table_classes:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=500,
+        mem_mb=memory(500),
     params:
         settings=class_settings,
     message:
@@ -75,7 +75,7 @@ rule table4:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=500,
+        mem_mb=memory(500),
     params:
         settings=dict(
             caption="Accuracy after pruning and the number of neurons removed."
@@ -103,7 +103,7 @@ rule table5:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=1500,
+        mem_mb=memory(1500),
     params:
         settings=dict(
             caption="Techniques at equal numbers of removed units.",
@@ -133,7 +133,7 @@ rule table6:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
     params:
         settings=dict(caption="Compensations of distinctiveness."),
     message:
@@ -161,7 +161,7 @@ rule table7:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
     params:
         settings=dict(
             experiment=EXPERIMENT,
@@ -190,7 +190,7 @@ rule table8:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=500,
+        mem_mb=memory(500),
     params:
         settings=dict(caption="Support vector machines, class by class."),
     message:

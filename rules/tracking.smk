@@ -13,6 +13,7 @@ COURIER = Courier(
 
 
 onstart:
+    take_lock()
     COURIER.start()
 
 
@@ -31,7 +32,7 @@ rule sync_tracking:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=500,
+        mem_mb=memory(500),
     params:
         settings=dict(
             folder=TRACKING,

@@ -34,6 +34,7 @@ rule train:
         network=f"{ROOT}/runs/{RUN}/network.safetensors",
         description=f"{ROOT}/runs/{RUN}/network.json",
         history=f"{ROOT}/runs/{RUN}/history.parquet",
+        speed=f"{ROOT}/runs/{RUN}/speed.parquet",
         sensitivity=f"{ROOT}/runs/{RUN}/sensitivity.safetensors",
     log:
         f"{ROOT}/logs/train/{RUN}.log",

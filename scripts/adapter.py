@@ -1,4 +1,4 @@
-"""Between Snakemake and the scripts: arguments, log, errors, threads, and the mirror."""
+"""Between Snakemake and the scripts: arguments, log, errors, threads, checks, and the mirror."""
 
 import inspect
 import logging
@@ -11,7 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from guards import end_with_run
+from neuron_pruning.checksums import check_files, digest_of, note_checksums
 from neuron_pruning.errors import UserError
+from neuron_pruning.files import remove_leftovers
+from neuron_pruning.resuming import Resume
 from neuron_pruning.tracking import JobRecord, milliseconds, queue_record
 
 NOT_ARGUMENTS = {"code", "random_code", "about"}  # inputs that only say when to run again
@@ -30,11 +34,16 @@ def run_job(snakemake: Any, function: Callable[..., Mirrored | None]) -> None:
 
     What it returns is mirrored to the tracking store; None is not.
     """
+    end_with_run()
     _limit_threads(snakemake.threads)
     _open_log(Path(snakemake.log[0]))
     started = milliseconds()
     try:
+        check_files(_paths(snakemake.input), _results(snakemake))
+        for output in _paths(snakemake.output):
+            remove_leftovers(output)
         mirrored = function(**_arguments(snakemake, function))
+        _finish_outputs(snakemake)
     except Exception as error:  # noqa: BLE001 - explained, then exit 1
         _explain(snakemake, error)
         if snakemake.output:
@@ -62,9 +71,45 @@ def _arguments(snakemake: Any, function: Callable[..., Any]) -> dict[str, Any]:
     files = {**_named(snakemake.input), **_named(snakemake.output)}
     arguments = {name: paths for name, paths in files.items() if name not in NOT_ARGUMENTS}
     arguments.update(snakemake.params.get("settings", {}))
-    if "threads" in inspect.signature(function).parameters:
+    takes = inspect.signature(function).parameters
+    if "threads" in takes:
         arguments["threads"] = snakemake.threads
+    if "resume" in takes:
+        arguments["resume"] = _resume(snakemake)
     return arguments
+
+
+def _resume(snakemake: Any) -> Resume | None:
+    """Where a long job keeps its state beside its first output, if the config wants that."""
+    minutes = snakemake.config["resume"]["minutes"]
+    if minutes is None:
+        return None
+    place = _paths(snakemake.output)[0].with_name(".state.safetensors")
+    decides = {"settings": snakemake.params["settings"], "threads": snakemake.threads}
+    return Resume(place, minutes, lambda: digest_of(_paths(snakemake.input), decides))
+
+
+def _finish_outputs(snakemake: Any) -> None:
+    """Note what the outputs hold, and see that none is older than what it was made from.
+
+    Where a clock has jumped back, Snakemake would make such outputs again for ever.
+    """
+    outputs = [path for path in _paths(snakemake.output) if path.is_file()]
+    made_from = [path for path in _paths(snakemake.input) if path.is_file()]
+    newest = max((path.stat().st_mtime_ns for path in made_from), default=0)
+    for path in outputs:
+        if path.stat().st_mtime_ns < newest:
+            os.utime(path, ns=(newest, newest))
+    note_checksums(outputs, _results(snakemake))
+
+
+def _results(snakemake: Any) -> Path:
+    """Folder of the experiment."""
+    return Path("results") / snakemake.config["experiment"]
+
+
+def _paths(files: Any) -> list[Path]:
+    return [Path(file) for file in files]
 
 
 def _named(files: Any) -> dict[str, Path | list[Path]]:
@@ -105,7 +150,7 @@ def _mirror(snakemake: Any, mirrored: Mirrored, started: int, status: str) -> No
         ended=milliseconds(),
         status=status,
     )
-    folder = Path("results") / snakemake.config["experiment"] / "tracking"
+    folder = _results(snakemake) / "tracking"
     try:
         queue_record(record, folder)
     except Exception as error:  # noqa: BLE001 - the mirror must never cost finished work

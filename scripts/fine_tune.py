@@ -1,5 +1,6 @@
 """Train a pruned network further, with the recipe of its run."""
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from neuron_pruning.measured import read_outputs
 from neuron_pruning.networks import Network
 from neuron_pruning.parts import Split, read_split
 from neuron_pruning.records import read_rows, write_rows
-from neuron_pruning.training import TrainingSettings
+from neuron_pruning.training import TrainingSettings, within_memory
 from prune import METRICS_SCHEMA, PRUNING_KEYS, compared, pruned_answers
 from train import training_settings
 
@@ -87,8 +88,13 @@ def whole_network(
 ) -> tuple[Checkpoint, np.ndarray]:
     """Trained from the images, and its logits of all of them."""
     device, images = choose_device(threads), open_array(array)
-    network = Network.from_checkpoint(before)
-    fine_tune_network(network, images, parts, settings, device)
+
+    def attempt(settings: TrainingSettings) -> Network:
+        network = Network.from_checkpoint(copy.deepcopy(before))
+        fine_tune_network(network, images, parts, settings, device)
+        return network
+
+    network = within_memory(attempt, settings)
     logits = compute_activations(network, images, batch_size, device)
     return network.cpu().to_checkpoint(), logits[before.architecture.layer_names[-1]]
 

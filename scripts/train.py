@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,10 @@ from neuron_pruning.checkpoints import check_belongs, load_checkpoint
 from neuron_pruning.devices import choose_device, device_name
 from neuron_pruning.images import Patterns, open_array
 from neuron_pruning.measured import write_scores
-from neuron_pruning.networks import load_network, save_network
+from neuron_pruning.networks import Network, load_network, save_network
 from neuron_pruning.parts import read_split
 from neuron_pruning.records import column, schema, write_rows
+from neuron_pruning.resuming import Resume, StateKeeper
 from neuron_pruning.sensitivity import Sensitivity
 from neuron_pruning.training import (
     Epoch,
@@ -26,6 +27,7 @@ from neuron_pruning.training import (
     Progress,
     TrainingSettings,
     train_network,
+    within_memory,
 )
 
 HISTORY_SCHEMA = schema(
@@ -34,10 +36,14 @@ HISTORY_SCHEMA = schema(
     column("train_accuracy", pa.float64(), "share right over the epoch's batches"),
     column("test_loss", pa.float64(), "mean cross-entropy after the epoch", "nats"),
     column("test_accuracy", pa.float64(), "share right after the epoch"),
+)
+SPEED_SCHEMA = schema(
+    column("epoch", pa.int64(), "passes through the training images, from 1"),
     column("seconds", pa.float64(), "time of the training pass", "s"),
     column("images_per_second", pa.float64(), "training speed", "1/s"),
     column("device", pa.string(), "where the training ran"),
-)
+    column("micro_batch", pa.int64(), "images at once", "images"),
+)  # in a file of its own: two runs of one training differ in nothing else
 
 
 def train(
@@ -47,37 +53,69 @@ def train(
     network: Path,
     description: Path,
     history: Path,
+    speed: Path,
     sensitivity: Path,
     keys: dict[str, Any],
     belongs: dict[str, Any],
     architecture: dict[str, Any],
     training: dict[str, Any],
     threads: int = 1,
+    resume: Resume | None = None,
 ) -> Mirrored:
-    """Train the initial network; write it, its history and the sensitivity of its units."""
+    """Train the initial network; write it, its history and speed, and its units' sensitivity."""
     device = choose_device(threads)
     images, parts = open_array(array), read_split(split)
     check_belongs(initial, with_classes(architecture, len(parts.classes)), belongs)
-    settings = training_settings(training, keys)
-    trained = load_network(initial)
-    gathered = Sensitivity(trained)
     patterns = {
         part: Patterns(images, parts.positions(part), parts.truth[parts.positions(part)])
         for part in ("train", "test")
     }
-    title, total = f"{keys['model']} seed {keys['seed']}", len(parts.positions("train"))
-    with progress_bar(title, total * settings.epochs) as progress:
-        epochs = train_network(
-            trained, patterns["train"], patterns["test"], settings, device, progress, gathered
-        )
-    for epoch in epochs:
-        logging.info("%s", epoch)
-    write_scores(sensitivity, {"karnin": gathered.scores(load_checkpoint(initial).tensors)})
-    save_network(trained.cpu(), network, keys)
+
+    def attempt(settings: TrainingSettings) -> Trained:
+        network = load_network(initial)
+        gathered = Sensitivity(network)
+        title, total = f"{keys['model']} seed {keys['seed']}", len(parts.positions("train"))
+        with progress_bar(title, total * settings.epochs) as progress:
+            epochs = train_network(
+                network, *patterns.values(), settings, device, progress, gathered, resume
+            )
+        return Trained(network, gathered, epochs, settings)
+
+    trained = within_memory(attempt, training_settings(training, keys))
+    scores = trained.gathered.scores(load_checkpoint(initial).tensors)
+    write_scores(sensitivity, {"karnin": scores})
+    save_network(trained.network.cpu(), network, keys)
     every = {**keys, "device": device_name(device, threads)}
-    write_rows(history, map(asdict, epochs), HISTORY_SCHEMA, every)
+    write_epochs(trained, history, speed, every)
+    if resume is not None:
+        StateKeeper(resume).clear()
     series = [f.name for f in fields(Epoch) if f.name != "epoch"]
-    return Mirrored(series={name: [getattr(e, name) for e in epochs] for name in series})
+    return Mirrored(series={name: [getattr(e, name) for e in trained.epochs] for name in series})
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained network and what came with it; ``settings`` are those that fitted the card."""
+
+    network: Network
+    gathered: Sensitivity
+    epochs: list[Epoch]
+    settings: TrainingSettings
+
+
+def write_epochs(trained: Trained, history: Path, speed: Path, keys: dict[str, Any]) -> None:
+    """Write what the epochs reached, and beside it how fast; ``keys`` name run and device."""
+    rows = [asdict(epoch) for epoch in trained.epochs]
+    for row in rows:
+        logging.info("%s", row)
+    timed = ("seconds", "images_per_second")
+    run = {name: value for name, value in keys.items() if name != "device"}
+    write_rows(
+        history, [{k: v for k, v in r.items() if k not in timed} for r in rows], HISTORY_SCHEMA, run
+    )
+    at_once = trained.settings.micro_batch or trained.settings.batch_size
+    fast = [{"epoch": row["epoch"]} | {name: row[name] for name in timed} for row in rows]
+    write_rows(speed, fast, SPEED_SCHEMA, {**keys, "micro_batch": at_once})
 
 
 def training_settings(training: dict[str, Any], keys: dict[str, Any]) -> TrainingSettings:

@@ -1,6 +1,7 @@
 """Files that are whole or absent: temporary name, fsync, rename."""
 
 import errno
+import glob
 import json
 import os
 import re
@@ -12,22 +13,26 @@ from typing import Any
 from neuron_pruning.errors import UserError
 
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+PARTIAL = ".partial."  # between the number of the process and the name it writes
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, durable: bool = True) -> Iterator[Path]:
     """Temporary path beside ``path`` that takes its name once the block has succeeded.
+
+    ``durable`` waits until the disk has it: a loss of power then costs nothing either.
 
     Raises:
         UserError: the disk is full; no partial file stays behind.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}.partial.{path.name}")
+    temporary = path.with_name(f".{os.getpid()}{PARTIAL}{path.name}")
     try:
         yield temporary
-        with temporary.open("rb+") as handle:
-            os.fsync(handle.fileno())
+        if durable:
+            with temporary.open("rb+") as handle:
+                os.fsync(handle.fileno())
         temporary.replace(path)
     except Exception as error:
         if _error_number(error) in DISK_FULL:
@@ -38,6 +43,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Delete what killed processes left of ``path``; nobody else may be writing it."""
+    for left in path.parent.glob(f".*{PARTIAL}{glob.escape(path.name)}"):
+        left.unlink(missing_ok=True)
 
 
 def _error_number(error: Exception) -> int | None:

@@ -23,8 +23,15 @@ class Sensitivity:
 
     def __init__(self, network: Network) -> None:
         self._network = network
-        self._sums: dict[str, Tensor] = {}
+        self.sums: dict[str, Tensor] = {}  # by name of the parameter, of its shape
         self._before: dict[str, Tensor] = {}
+
+    def put_back(self, sums: Mapping[str, Tensor]) -> None:
+        """Continue from the ``sums`` of an earlier process."""
+        for name, parameter in self._parameters().items():
+            if name in sums:
+                self._before[name] = parameter.detach().clone()
+                self.sums[name] = torch.empty_like(self._before[name]).copy_(sums[name])
 
     @torch.no_grad()
     def before_step(self) -> None:
@@ -34,7 +41,7 @@ class Sensitivity:
                 self._before[name].copy_(parameter)
             else:
                 self._before[name] = parameter.detach().clone()
-                self._sums[name] = torch.zeros_like(parameter)
+                self.sums[name] = torch.zeros_like(parameter)
 
     @torch.no_grad()
     def after_step(self) -> None:
@@ -42,7 +49,7 @@ class Sensitivity:
         for name, parameter in self._parameters().items():
             moved = self._before[name].neg_().add_(parameter)
             if parameter.grad is not None:
-                self._sums[name].addcmul_(parameter.grad, moved, value=-1.0)
+                self.sums[name].addcmul_(parameter.grad, moved, value=-1.0)
 
     @torch.no_grad()
     def scores(self, initial: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float64]]:
@@ -72,7 +79,7 @@ class Sensitivity:
         moved = final - torch.from_numpy(np.asarray(initial[name])).to(final.device)
         still = moved.abs() <= STILL * final.abs()
         factor = torch.where(still, 0.0, final / torch.where(still, 1.0, moved))
-        return (self._sums[name] * factor).abs()
+        return (self.sums[name] * factor).abs()
 
     def _parameters(self) -> dict[str, nn.Parameter]:
         return {f"classifier.{n}": p for n, p in self._network.classifier.named_parameters()}

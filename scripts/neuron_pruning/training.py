@@ -1,11 +1,14 @@
 """Training of one network (the paper, section 2.2.3)."""
 
+import itertools
+import logging
 import math
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import asdict, dataclass, field, replace
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -15,8 +18,10 @@ from neuron_pruning.augmentation import AugmentationSettings, augment
 from neuron_pruning.errors import UserError
 from neuron_pruning.images import ImageReader, Patterns, Rows, batches, rows_on
 from neuron_pruning.networks import Network
+from neuron_pruning.resuming import Arrays, Resume, StateKeeper
 from neuron_pruning.seeds import derive_seed
 from neuron_pruning.sensitivity import Sensitivity
+from neuron_pruning.training_state import Moving
 
 Precision = Literal["float32", "tf32", "bfloat16"]
 OptimiserName = Literal["adam", "adamw", "sgd"]
@@ -81,6 +86,7 @@ class Epoch:
 
 
 Progress = Callable[[int], None]  # images of a step
+Trained = TypeVar("Trained")
 
 
 @contextmanager
@@ -123,31 +129,44 @@ class _Part:
 class _Run:
     """What the steps of one training share."""
 
-    network: Network
+    moving: Moving
     settings: TrainingSettings
-    device: torch.device
-    optimiser: torch.optim.Optimizer
-    schedule: torch.optim.lr_scheduler.LambdaLR
     progress: Progress | None
-    sensitivity: Sensitivity | None
-    chance: torch.Generator
+    keeper: StateKeeper | None
 
     def augment(self, images: Tensor) -> Tensor:
         """Training images as the network sees them."""
-        return augment(images, self.settings.augmentation, self.chance)
+        return augment(images, self.settings.augmentation, self.moving.chance)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits in float32, computed in the precision of the settings."""
         settings = self.settings
-        with precision_context(settings.precision, self.device, settings.autotune):
-            return self.network(images).float()
+        with precision_context(settings.precision, self.moving.device, settings.autotune):
+            return self.moving.network(images).float()
 
-    def totals(self) -> Tensor:
-        """Room for a summed loss and a number of right answers, on the device.
 
-        Nothing asks for their values inside an epoch, so that a card never waits for the host.
-        """
-        return torch.zeros(2, dtype=torch.float64, device=self.device)
+@dataclass
+class _Position:
+    """How far a training has come: finished epochs, and steps of the next."""
+
+    history: list[Epoch] = field(default_factory=list)
+    step: int = 0
+    seconds: float = 0.0  # of those steps, up to ``since``
+    since: float = 0.0
+    arrays: Arrays | None = None  # of an earlier process, until they are put back
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that is under way, from 1."""
+        return len(self.history) + 1
+
+
+def _totals(device: torch.device) -> Tensor:
+    """Room for a summed loss and a number of right answers, on the device.
+
+    Nothing asks for their values inside an epoch, so that a card never waits for the host.
+    """
+    return torch.zeros(2, dtype=torch.float64, device=device)
 
 
 def train_network(
@@ -158,10 +177,12 @@ def train_network(
     device: torch.device,
     progress: Progress | None = None,
     sensitivity: Sensitivity | None = None,
+    resume: Resume | None = None,
 ) -> list[Epoch]:
     """Train ``network`` in place and return the history, a row an epoch.
 
-    ``sensitivity`` is told of every step.
+    ``sensitivity`` is told of every step. With ``resume`` the whole state is written every so
+    many minutes, and a training that was killed goes on from it.
 
     Raises:
         UserError: the loss is no longer a number.
@@ -170,23 +191,77 @@ def train_network(
     optimiser = build_optimiser(network, settings.learning_rate, settings.optimiser)
     schedule = build_schedule(optimiser, settings, len(train.positions))
     chance = torch.Generator().manual_seed(derive_seed(settings.seed, "augment"))
-    run = _Run(network, settings, device, optimiser, schedule, progress, sensitivity, chance)
+    moving = Moving(network, optimiser, schedule, sensitivity, chance, _totals(device), device)
+    run = _Run(moving, settings, progress, None if resume is None else StateKeeper(resume))
+    at = _put_back(run, len(train.positions))
     training, testing = _Part(train, device), _Part(test, device)
-    shuffle = np.random.default_rng(derive_seed(settings.seed, "shuffle"))
-    history = []
-    for epoch in range(1, settings.epochs + 1):
-        started = time.perf_counter()
-        with _dropout_from(derive_seed(settings.seed, f"dropout/{epoch}"), device):
-            loss, accuracy = _train_epoch(run, training, shuffle.permutation(training.count))
-        seconds = time.perf_counter() - started
+    orders = _orders(settings.seed, training.count, at.epoch)
+    while at.epoch <= settings.epochs:
+        loss, accuracy = _train_epoch(run, training, next(orders), at)
         if not math.isfinite(loss):
             raise UserError(
-                f"training diverged: the loss of epoch {epoch} is {loss}; "
+                f"training diverged: the loss of epoch {at.epoch} is {loss}; "
                 f"try a learning rate below {settings.learning_rate} or another recipe"
             )
         tested = _loss_and_accuracy(run, testing)
-        history.append(Epoch(epoch, loss, accuracy, *tested, seconds, training.count / seconds))
-    return history
+        speed = at.seconds, training.count / at.seconds
+        at.history.append(Epoch(at.epoch, loss, accuracy, *tested, *speed))
+        at.step, at.seconds = 0, 0.0
+        moving.totals.zero_()
+    return at.history
+
+
+def within_memory(
+    attempt: Callable[[TrainingSettings], Trained], settings: TrainingSettings
+) -> Trained:
+    """What ``attempt`` returns, with half as many images at once each time a card has no room.
+
+    Raises:
+        UserError: not even one image fits.
+    """
+    while True:
+        try:
+            return attempt(settings)
+        except torch.cuda.OutOfMemoryError as error:
+            at_once = settings.micro_batch or settings.batch_size
+            if at_once == 1:
+                raise UserError(
+                    "the card has no memory for a single image; take a smaller network or input "
+                    "size, or run fewer jobs a card (resources: gpu)"
+                ) from error
+            settings = replace(settings, micro_batch=at_once // 2)
+        _say(f"the card's memory is full: going on with {at_once // 2} images at once")
+        torch.cuda.empty_cache()
+
+
+def _say(warning: str) -> None:
+    """To the log and to whoever watches."""
+    logging.warning(warning)
+    print(f"warning: {warning}", file=sys.stderr, flush=True)
+
+
+def _orders(seed: int, images: int, first: int) -> Iterator[Rows]:
+    """Order of the training images in every epoch from the ``first`` on."""
+    shuffle = np.random.default_rng(derive_seed(seed, "shuffle"))
+    for epoch in itertools.count(1):
+        order = shuffle.permutation(images)
+        if epoch >= first:
+            yield order
+
+
+def _put_back(run: _Run, images: int) -> _Position:
+    """Where the training begins: at the state of an earlier process, if there is one."""
+    found = None if run.keeper is None else run.keeper.load()
+    if found is None:
+        return _Position()
+    arrays, about = found
+    run.moving.put_back(arrays, about["numbers"])
+    at = _Position([Epoch(**row) for row in about["history"]], about["step"], about["seconds"])
+    at.arrays = arrays
+    logging.info("going on in epoch %d after step %d of it", at.epoch, at.step)
+    if run.progress is not None:
+        run.progress(len(at.history) * images + at.step * run.settings.batch_size)
+    return at
 
 
 @contextmanager
@@ -254,37 +329,55 @@ def build_schedule(
     return torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
 
 
-def _train_epoch(run: _Run, train: _Part, order: Rows) -> tuple[float, float]:
+def _train_epoch(run: _Run, train: _Part, order: Rows, at: _Position) -> tuple[float, float]:
     """Mean loss and accuracy over one pass through the training images in ``order``."""
-    run.network.train()
-    settings, totals = run.settings, run.totals()
+    settings, moving = run.settings, run.moving
+    moving.network.train()
     steps = [
         list(batches(rows, settings.micro_batch or len(rows)))
         for rows in batches(order, settings.batch_size)
-    ]
+    ][at.step :]
     patterns = train.read(piece for pieces in steps for piece in pieces)
-    for pieces in steps:
-        images = sum(map(len, pieces))
-        run.optimiser.zero_grad()
-        for _ in pieces:
-            totals += _add_gradients(run, *next(patterns), images)
-        _step(run)
-        if run.progress is not None:
-            run.progress(images)
-    loss, accuracy = (totals / len(order)).tolist()
+    with _dropout_from(derive_seed(settings.seed, f"dropout/{at.epoch}"), moving.device):
+        if at.arrays is not None:
+            moving.put_back_random(at.arrays)
+            at.arrays = None
+        at.since = time.perf_counter()
+        for pieces in steps:
+            _take_step(run, patterns, pieces)
+            at.step += 1
+            _save_if_due(run, at)
+    loss, accuracy = (moving.totals / len(order)).tolist()
+    at.seconds += time.perf_counter() - at.since
     return loss, accuracy
 
 
-def _step(run: _Run) -> None:
-    """Move the weights by the gradients of a whole batch."""
+def _save_if_due(run: _Run, at: _Position) -> None:
+    """Write the state if the last one is old enough."""
+    if run.keeper is not None and run.keeper.due:
+        at.seconds += time.perf_counter() - at.since
+        history = [asdict(epoch) for epoch in at.history]
+        about = {"history": history, "step": at.step, "seconds": at.seconds}
+        run.keeper.save(run.moving.arrays(), {**about, "numbers": run.moving.numbers()})
+        at.since = time.perf_counter()
+
+
+def _take_step(run: _Run, patterns: Iterator[tuple[Tensor, Tensor]], pieces: list[Rows]) -> None:
+    """Move the weights by the gradients of a whole batch, which comes in ``pieces``."""
+    images, moving = sum(map(len, pieces)), run.moving
+    moving.optimiser.zero_grad()
+    for _ in pieces:
+        moving.totals.add_(_add_gradients(run, *next(patterns), images))
     if run.settings.optimiser.centred_gradients:
-        centre_gradients(run.network)
-    if run.sensitivity is not None:
-        run.sensitivity.before_step()
-    run.optimiser.step()
-    if run.sensitivity is not None:
-        run.sensitivity.after_step()
-    run.schedule.step()
+        centre_gradients(moving.network)
+    if moving.sensitivity is not None:
+        moving.sensitivity.before_step()
+    moving.optimiser.step()
+    if moving.sensitivity is not None:
+        moving.sensitivity.after_step()
+    moving.schedule.step()
+    if run.progress is not None:
+        run.progress(images)
 
 
 def _add_gradients(run: _Run, images: Tensor, classes: Tensor, batch: int) -> Tensor:
@@ -308,8 +401,8 @@ def _add_gradients(run: _Run, images: Tensor, classes: Tensor, batch: int) -> Te
 @torch.inference_mode()
 def _loss_and_accuracy(run: _Run, part: _Part) -> tuple[float, float]:
     """Mean cross-entropy and share of right answers in evaluation mode."""
-    run.network.eval()
-    totals = run.totals()
+    run.moving.network.eval()
+    totals = _totals(run.moving.device)
     size = run.settings.micro_batch or run.settings.batch_size
     for images, classes in part.read(batches(np.arange(part.count), size)):
         logits = run.forward(images)

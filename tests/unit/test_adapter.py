@@ -14,7 +14,8 @@ class Named(dict):
     """Named files as Snakemake hands them over: by name, iterated as paths."""
 
     def __iter__(self):
-        return iter(self.values())
+        for files in self.values():
+            yield from [files] if isinstance(files, str) else files
 
 
 @pytest.fixture
@@ -29,7 +30,11 @@ def job(tmp_path, monkeypatch):
         params={"settings": {"epochs": 2}},
         log=["logs/train.log"],
         threads=1,
-        config={"experiment": "e", "tracking": {"uri": None, "artifacts": None}},
+        config={
+            "experiment": "e",
+            "tracking": {"uri": None, "artifacts": None},
+            "resume": {"minutes": 5},
+        },
     )
 
 

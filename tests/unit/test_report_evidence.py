@@ -41,6 +41,7 @@ def make_results(tables=None, predictions=None, selection=None, models=ALL):
         config={"split": "random", "splits": splits, "run_models": list(models)},
         selection=selection if selection is not None else make_selection(),
         history=nothing,
+        speed=nothing,
         predictions=predictions if predictions is not None else nothing,
         confusion=nothing,
         pruned=nothing,

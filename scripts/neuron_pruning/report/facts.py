@@ -3,6 +3,7 @@
 import json
 import platform
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -127,14 +128,14 @@ def data_facts(results: Results) -> dict[str, Any]:
     }
 
 
-def run_facts(history: pd.DataFrame, benchmarks: Path, commit: str) -> Iterator[tuple[str, str]]:
+def run_facts(speed: pd.DataFrame, benchmarks: Path, commit: str) -> Iterator[tuple[str, str]]:
     """What a reader needs to run the same again, as names and values."""
-    runs = history.drop_duplicates(RUN)
+    runs = speed.drop_duplicates(RUN)
     yield "Commit of the workflow", commit.replace("+", ", with changes since")
     yield "Python", platform.python_version()
     yield "Packages", ", ".join(installed_packages())
-    yield "Device of the trainings", ", ".join(sorted(set(history["device"])))
-    seconds = history["seconds"].sum()
+    yield "Device of the trainings", ", ".join(sorted(set(speed["device"])))
+    seconds = speed["seconds"].sum()
     yield "Training", f"{len(runs)} runs, {duration(seconds)} in training passes"
     stages = job_seconds(benchmarks)
     if stages:
@@ -163,9 +164,17 @@ def job_seconds(benchmarks: Path) -> dict[str, tuple[int, float]]:
         if stage == "build_report":  # this job: an earlier page would change the next one
             continue
         jobs, seconds = stages.get(stage, (0, 0.0))
-        lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-        stages[stage] = (jobs + 1, seconds + sum(float(line["s"]) for line in lines))
+        stages[stage] = (jobs + 1, seconds + measured_seconds(file))
     return dict(sorted(stages.items(), key=lambda item: -item[1][1]))
+
+
+def measured_seconds(file: Path) -> float:
+    """Seconds of one job; what a killed Snakemake left half-written counts nothing."""
+    total = 0.0
+    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+        with suppress(ValueError, KeyError, TypeError):
+            total += float(json.loads(line)["s"])
+    return total
 
 
 def duration(seconds: float) -> str:

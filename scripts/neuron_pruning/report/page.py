@@ -34,7 +34,7 @@ def page_context(
         "recipe_text": recipe_text(config["recipes"][config["recipe"]]),
         "data": data_facts(results),
         "models": [model_summary(results, model) for model in results.models],
-        "facts": list(run_facts(results.history, benchmarks, commit)),
+        "facts": list(run_facts(results.speed, benchmarks, commit)),
         "tables": tables,
         "evidence": evidence(results),
         "kinship": kinship(results.crossings),

@@ -39,6 +39,7 @@ class Results:
     config: Mapping[str, Any]
     selection: pd.DataFrame
     history: pd.DataFrame
+    speed: pd.DataFrame
     predictions: pd.DataFrame
     confusion: pd.DataFrame
     pruned: pd.DataFrame
