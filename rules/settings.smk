@@ -1,5 +1,6 @@
 # The config keys that jobs get, as one dictionary: Snakemake compares params by value.
 import hashlib
+import os
 
 from neuron_pruning.architectures import layer_sizes, memory_mb, with_classes
 
@@ -83,8 +84,9 @@ def dataset_fingerprint(folder):
     """Names, sizes and times of the images of ``dataset.path``: a change reruns the data stage."""
     digest = hashlib.sha256()
     for path in sorted(Path(folder).glob("*/*")):
-        status = path.lstat()
-        digest.update(f"{path}/{status.st_size}/{status.st_mtime_ns}".encode())
+        status = path.stat() if path.exists() else path.lstat()  # of what a link leads to
+        digest.update(os.fsencode(path))
+        digest.update(f"/{status.st_size}/{status.st_mtime_ns}".encode())
     return digest.hexdigest()
 
 

@@ -3,11 +3,13 @@
 import inspect
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from neuron_pruning.files import remove_leftovers
 from neuron_pruning.resuming import Resume
 from neuron_pruning.tracking import JobRecord, milliseconds, queue_record
 
+DECODERS = ("pillow", "numpy", "imagehash", "opencv-python-headless")  # what pixels depend on
 NOT_ARGUMENTS = {"code", "random_code", "about"}  # inputs that only say when to run again
 
 
@@ -74,9 +77,22 @@ def _arguments(snakemake: Any, function: Callable[..., Any]) -> dict[str, Any]:
     takes = inspect.signature(function).parameters
     if "threads" in takes:
         arguments["threads"] = snakemake.threads
+    if "kept" in takes:
+        arguments["kept"] = _kept(snakemake)
     if "resume" in takes:
         arguments["resume"] = _resume(snakemake)
     return arguments
+
+
+def _kept(snakemake: Any) -> Path:
+    """Folder where a job finds what earlier ones of its kind found out, by the same code."""
+    code = [Path(file) for file in snakemake.input.get("code", [])]
+    rule = _results(snakemake) / ".kept" / Path(snakemake.rule, *map(str, snakemake.wildcards))
+    folder = rule / digest_of(code, {name: version(name) for name in DECODERS})
+    for old in rule.iterdir() if rule.is_dir() else ():
+        if old != folder:
+            shutil.rmtree(old)
+    return folder
 
 
 def _resume(snakemake: Any) -> Resume | None:

@@ -19,18 +19,21 @@ def crop_faces(
     folder: str | Path,
     size: list[int],
     margin: float,
+    kept: Path,
     threads: int = 1,
 ) -> Mirrored:
-    """Write the array."""
-    images = [row["image"] for row in read_rows(index, ["image"])]
+    """Write the array; faces of an earlier one, in ``kept``, are not cut out again."""
+    hashes = {row["image"]: row["sha256"] for row in read_rows(index, ["image", "sha256"])}
     faces = read_boxes(boxes)
     height, width = size
 
     def crop(image: str) -> Image.Image:
-        return crop_face(upright_rgb(Path(folder) / image), faces[image], (height, width), margin)
+        upright = upright_rgb(Path(folder) / image, hashes[image])
+        return crop_face(upright, faces[image], (height, width), margin)
 
-    write_array(array, images, (height, width), crop, threads)
-    return Mirrored(metrics={"images": len(images)})
+    keys = [f"{sha256} {faces[image]} {margin}" for image, sha256 in hashes.items()]
+    decoded = write_array(array, list(hashes), (height, width), crop, threads, kept, keys)
+    return Mirrored(metrics={"images": len(hashes), "decoded": decoded})
 
 
 if "snakemake" in globals():

@@ -2,9 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +18,31 @@ from neuron_pruning.detection import (
     roll_angle,
 )
 from neuron_pruning.records import read_rows, write_rows
+from neuron_pruning.reuse import rows_by_key
 
 
 def find_faces(
-    index: Path, boxes: Path, folder: str | Path, given: str | None, threads: int = 1
+    index: Path, boxes: Path, folder: str | Path, given: str | None, kept: Path, threads: int = 1
 ) -> Mirrored:
-    """Write one box an image; those of the file ``given`` are taken as they are."""
+    """Write one box an image; those of the file ``given`` are taken as they are.
+
+    In images of an earlier run, in ``kept``, no face is looked for again.
+    """
     from tqdm import tqdm
 
     cv2.setNumThreads(1)  # whole images are shared out, which keeps more cores busy
-    images = read_rows(index, ["image", "label", "width", "height"])
+    images = read_rows(index, ["image", "label", "sha256", "width", "height"])
     sizes = {image["image"]: (image["width"], image["height"]) for image in images}
     known = read_given_boxes(Path(given), sizes) if given else {}
-    with ThreadPoolExecutor(threads) as pool:
-        found = pool.map(partial(_row, folder=Path(folder), known=known), images)
-        rows = list(tqdm(found, total=len(images), desc="faces", disable=None, leave=False))
+    items = {f"{i['image']} {i['sha256']} {known.get(i['image'])}": i for i in images}
+    with tqdm(total=len(images), desc="faces", disable=None, leave=False) as progress:
+
+        def look(image: Mapping[str, Any]) -> dict[str, str | int | float]:
+            row = _row(image, Path(folder), known)
+            progress.update()
+            return row
+
+        rows = [row for _, row in rows_by_key(items, look, kept, threads)]
     write_rows(boxes, rows, BOXES_SCHEMA)
     rules = Counter(row["rule"].replace(" ", "_") for row in rows)
     return Mirrored(metrics={f"faces_{rule}": count for rule, count in sorted(rules.items())})
@@ -43,7 +51,7 @@ def find_faces(
 def _row(
     image: Mapping[str, Any], folder: Path, known: Mapping[str, FaceBox]
 ) -> dict[str, str | int | float]:
-    pixels = np.asarray(upright_rgb(folder / image["image"]))
+    pixels = np.asarray(upright_rgb(folder / image["image"], image["sha256"]))
     box = known.get(image["image"])
     box = find_face(pixels) if box is None else replace(box, angle=roll_angle(pixels, box))
     height, width = pixels.shape[:2]

@@ -20,11 +20,12 @@ def index_dataset(
     audit: Path,
     folder: str | Path,
     on_bad_image: str,
+    kept: Path,
     fingerprint: str = "",
     threads: int = 1,
 ) -> Mirrored:
     """Write index and audit; ``fingerprint`` is there to rerun when the folder changes."""
-    records, bad = index_images(Path(folder), on_bad_image, threads)
+    records, bad = index_images(Path(folder), on_bad_image, threads, kept)
     for image in bad:
         logging.warning("skipped %s: %s", image.image, image.reason)
     write_rows(index, map(asdict, records), INDEX_SCHEMA)

@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
+from PIL import Image
+
 from adapter import Mirrored, run_job
 from neuron_pruning.dataset import upright_rgb
 from neuron_pruning.records import read_rows
 from neuron_pruning.views import resize_image, write_array
+
+INDEX_COLUMNS = ["image", "sha256", "width", "height"]
 
 
 def prepare_frames(
@@ -14,20 +18,21 @@ def prepare_frames(
     folder: str | Path,
     size: list[int],
     resize: str,
+    kept: Path,
     threads: int = 1,
 ) -> Mirrored:
-    """Write the array."""
-    rows = read_rows(index, ["image", "width", "height"])
+    """Write the array; images of an earlier one, in ``kept``, are not decoded again."""
+    rows = {row["image"]: row for row in read_rows(index, INDEX_COLUMNS)}
     height, width = size
-    write_array(
-        array,
-        [row["image"] for row in rows],
-        (height, width),
-        lambda image: resize_image(upright_rgb(Path(folder) / image), (height, width), resize),
-        threads,
-    )
-    resized = sum((row["width"], row["height"]) != (width, height) for row in rows)
-    return Mirrored(metrics={"images": len(rows), "resized": resized})
+
+    def look(image: str) -> Image.Image:
+        upright = upright_rgb(Path(folder) / image, rows[image]["sha256"])
+        return resize_image(upright, (height, width), resize)
+
+    keys = [f"{row['sha256']} {resize}" for row in rows.values()]
+    decoded = write_array(array, list(rows), (height, width), look, threads, kept, keys)
+    resized = sum((row["width"], row["height"]) != (width, height) for row in rows.values())
+    return Mirrored(metrics={"images": len(rows), "decoded": decoded, "resized": resized})
 
 
 if "snakemake" in globals():

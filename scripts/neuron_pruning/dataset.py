@@ -1,13 +1,18 @@
 """A folder of class folders as an index and an audit."""
 
 import hashlib
+import io
+import json
 import re
+import struct
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from tempfile import TemporaryDirectory
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -15,12 +20,15 @@ from PIL import Image, ImageOps
 
 from neuron_pruning.errors import UserError
 from neuron_pruning.records import column, schema
+from neuron_pruning.reuse import rows_by_key
 from neuron_pruning.twins import perceptual_hash
 
 OnBadImage = Literal["fail", "skip"]
 
 SUFFIXES = {".png", ".jpg", ".jpeg"}
 SMALLEST_CLASS = 5
+LARGEST_IMAGE = 80_000_000  # pixels: 240 MB decoded; more is taken for a decompression bomb
+LARGEST_FILE = 500_000_000  # bytes
 # Three names of SFEW have a hyphen or a second underscore.
 NAME = re.compile(r"(?P<movie>.+)[_-](?P<timestamp>\d+)_+\d+$")
 
@@ -94,7 +102,8 @@ def list_images(folder: Path) -> list[Path]:
 def list_ignored(folder: Path) -> list[str]:
     """Other files in the class folders, relative to ``folder``: the audit names them."""
     files = (f for f in folder.glob("*/*") if f.is_file() and f.suffix.lower() not in SUFFIXES)
-    return sorted(str(f.relative_to(folder)) for f in files)
+    names = (str(f.relative_to(folder)) for f in files)
+    return sorted(name.encode(errors="backslashreplace").decode() for name in names)
 
 
 def _check_good(index: Sequence[ImageRecord], files: Sequence[Path]) -> None:
@@ -112,17 +121,22 @@ def _check_class(name: str, count: int) -> None:
         )
 
 
-def read_upright(path: Path) -> tuple[Image.Image, str]:
-    """Upright RGB image of a file, and its colour mode as stored.
+def read_upright(data: bytes) -> tuple[Image.Image, str]:
+    """Upright RGB image of the bytes of a file, and its colour mode as stored.
 
-    EXIF orientation is honoured; grey, palette and RGBA become RGB.
+    EXIF orientation is honoured; grey, palette and RGBA become RGB. Only PNG and JPEG are decoded,
+    whatever the name says, and no more than ``LARGEST_IMAGE`` pixels.
 
     Raises:
         OSError, SyntaxError, ValueError, Image.DecompressionBombError: the file is truncated,
-            damaged or no image (see ``UNREADABLE``).
+            damaged, too large or no image (see ``UNREADABLE``).
     """
-    with Image.open(path) as stored:
+    with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as stored:
         mode = stored.mode
+        if stored.width * stored.height > LARGEST_IMAGE:
+            raise ValueError(
+                f"{stored.width} x {stored.height} pixels; {LARGEST_IMAGE:,} at most are decoded"
+            )
         stored.load()
         upright = ImageOps.exif_transpose(stored)
         if upright.mode.startswith("I"):  # 16-bit grey: the upper eight bits
@@ -130,18 +144,44 @@ def read_upright(path: Path) -> tuple[Image.Image, str]:
         return upright.convert("RGB"), mode  # ASSUME: transparency is dropped, not blended
 
 
-# Pillow's SyntaxError: a damaged PNG chunk.
-UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+def read_file(path: Path) -> bytes:
+    """Bytes of a file of at most ``LARGEST_FILE``.
+
+    Raises:
+        OSError, ValueError: it is no regular file, cannot be read, or is larger.
+    """
+    if not path.is_file():  # a pipe would be waited for; a link may lead nowhere or in a circle
+        raise ValueError("no file, or a link that leads to none")
+    if path.stat().st_size > LARGEST_FILE:
+        raise ValueError(f"{path.stat().st_size:,} bytes; {LARGEST_FILE:,} at most are read")
+    return path.read_bytes()
 
 
-def upright_rgb(path: Path) -> Image.Image:
-    """Upright RGB image of a file that was readable when it was indexed.
+# Pillow's SyntaxError: a damaged PNG chunk; the others: fields that point nowhere.
+UNREADABLE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    struct.error,
+    zlib.error,
+    MemoryError,
+    OverflowError,
+    Image.DecompressionBombError,
+)
+
+
+def upright_rgb(path: Path, sha256: str | None = None) -> Image.Image:
+    """Upright RGB image of a file that was readable, with that hash, when it was indexed.
 
     Raises:
         UserError: it no longer is.
     """
     try:
-        return read_upright(path)[0]
+        data = read_file(path)
+        if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
+            raise UserError(f"{path} has changed since it was indexed; run again")
+        return read_upright(data)[0]
     except UNREADABLE as error:
         raise UserError(
             f"{path} is no readable image any more ({error}); mend it, run again"
@@ -157,9 +197,15 @@ def group_names(image: str) -> tuple[str, str]:
 
 
 def index_images(
-    folder: Path, on_bad_image: OnBadImage = "fail", threads: int = 1
+    folder: Path,
+    on_bad_image: OnBadImage = "fail",
+    threads: int = 1,
+    kept: Path | None = None,
 ) -> tuple[list[ImageRecord], list[BadImage]]:
     """Decode every image of ``folder`` once to see that it can be, and hash it.
+
+    ``kept`` is a folder for what was found out: files of the same name, size and time as in an
+    earlier run are not decoded again.
 
     Returns:
         The index and, if ``on_bad_image`` is ``skip``, the files left out.
@@ -170,27 +216,48 @@ def index_images(
     if on_bad_image not in get_args(OnBadImage):
         raise UserError(f"dataset.on_bad_image must be fail or skip, not {on_bad_image!r}")
     files = list_images(folder)
-    with ThreadPoolExecutor(threads) as pool:
-        looked_at = list(pool.map(_look_at, files))
-    bad = [image for image in looked_at if isinstance(image, BadImage)]
-    if bad and on_bad_image == "fail":
-        raise UserError(_bad_message(folder, bad))
-    good = [image for image in looked_at if isinstance(image, ImageRecord)]
-    index = [replace(record, position=position) for position, record in enumerate(good)]
+    bad: dict[Path, BadImage] = {}
+
+    def look(path: Path) -> dict[str, Any] | None:
+        found = _look_at(path)
+        if isinstance(found, ImageRecord):
+            return asdict(found)
+        bad[path] = found
+        return None
+
+    items = {_state_of(path): path for path in files}
+    with nullcontext(kept) if kept else TemporaryDirectory() as place:
+        rows = [row for _, row in rows_by_key(items, look, Path(place), threads) if row]
+    left_out = [bad[path] for path in files if path in bad]
+    if left_out and on_bad_image == "fail":
+        raise UserError(_bad_message(folder, left_out))
+    index = [ImageRecord(**{**row, "position": place}) for place, row in enumerate(rows)]
     _check_good(index, files)
-    return index, bad
+    return index, left_out
+
+
+def _state_of(path: Path) -> str:
+    """Name, size and time of a file: which image it was when it was looked at."""
+    try:
+        status = path.stat()
+    except OSError:  # a link that leads nowhere
+        return json.dumps([str(path)])
+    return json.dumps([str(path), status.st_size, status.st_mtime_ns])
 
 
 def _look_at(path: Path) -> ImageRecord | BadImage:
     """What the index says of a file; its position is not known yet."""
     label, image = path.parent.name, f"{path.parent.name}/{path.name}"
     try:
-        upright, mode = read_upright(path)
+        image.encode()
+        data = read_file(path)
+        upright, mode = read_upright(data)
+    except UnicodeEncodeError:
+        return BadImage(ascii(image), "its name is not valid UTF-8; rename it")
     except UNREADABLE as error:
-        return BadImage(image, str(error))
+        return BadImage(image, str(error) or type(error).__name__)
     movie, clip = group_names(f"{label}/{path.stem}")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    looks = perceptual_hash(upright)
+    digest, looks = hashlib.sha256(data).hexdigest(), perceptual_hash(upright)
     return ImageRecord(-1, image, label, movie, clip, digest, looks, *upright.size, mode)
 
 

@@ -35,14 +35,23 @@ def atomic_path(path: Path, durable: bool = True) -> Iterator[Path]:
                 os.fsync(handle.fileno())
         temporary.replace(path)
     except Exception as error:
-        if _error_number(error) in DISK_FULL:
-            raise UserError(
-                f"{path}: the disk is full ({error}); free some space and run again: "
-                "what is finished is kept"
-            ) from error
+        explain_full_disk(path, error)
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def explain_full_disk(path: Path, error: Exception) -> None:
+    """Do nothing, unless ``error`` says that the disk is full.
+
+    Raises:
+        UserError: it does.
+    """
+    if _error_number(error) in DISK_FULL:
+        raise UserError(
+            f"{path}: the disk is full ({error}); free some space and run again: "
+            "what is finished is kept"
+        ) from error
 
 
 def remove_leftovers(path: Path) -> None:

@@ -1,20 +1,17 @@
 """The images as the networks see them: one array at one size."""
 
-import os
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from neuron_pruning.array_store import Pixels, write_rows_of
 from neuron_pruning.errors import UserError
-from neuron_pruning.files import atomic_path
 
 Resize = Literal["fit", "stretch"]
-Pixels = NDArray[np.uint8]
 
 PADDING = (128, 128, 128)  # mid-grey: 0 after normalisation
 
@@ -44,7 +41,9 @@ def write_array(
     size: tuple[int, int],
     look: Callable[[str], Image.Image],
     threads: int = 1,
-) -> None:
+    kept: Path | None = None,
+    keys: Sequence[str] | None = None,
+) -> int:
     """Write what ``look`` sees of every image: N x height x width x 3, uint8, .npy.
 
     Args:
@@ -53,23 +52,18 @@ def write_array(
         size: height and width of what ``look`` returns.
         look: RGB picture of an image.
         threads: pictures made at once.
+        kept: folder for what a later job reuses; None: nothing is kept.
+        keys: of every image: what decides its pixels; None: its name.
+
+    Returns:
+        How many images were looked at; the others were known from an earlier array.
     """
-    shape = (len(images), *size, 3)
-    with atomic_path(array) as temporary:
-        _reserve(temporary, shape)
-        with ThreadPoolExecutor(threads) as pool:
-            _fill(temporary, shape, pool.map(lambda image: np.asarray(look(image)), images))
 
+    def pixels(row: int) -> Pixels:
+        return np.asarray(look(images[row]))
 
-def _reserve(path: Path, shape: tuple[int, ...]) -> None:
-    """Claim the space at once: a memory map on a full disk would die without a word."""
-    np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape).flush()
-    with path.open("r+b") as handle:  # until here the file is but a length
-        os.posix_fallocate(handle.fileno(), 0, path.stat().st_size)
-
-
-def _fill(path: Path, shape: tuple[int, ...], pixels: Iterable[Pixels]) -> None:
-    rows = np.lib.format.open_memmap(path, mode="r+", dtype=np.uint8, shape=shape)
-    for position, values in enumerate(pixels):
-        rows[position] = values
-    rows.flush()
+    if kept is not None:
+        return write_rows_of(array, keys or images, size, pixels, kept, threads)
+    array.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=array.parent) as nothing_kept:
+        return write_rows_of(array, keys or images, size, pixels, Path(nothing_kept), threads)

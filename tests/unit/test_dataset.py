@@ -86,7 +86,7 @@ def test_grey_palette_alpha_and_sixteen_bits_become_rgb(tmp_path):
     }
     for mode, image in variants.items():
         image.save(tmp_path / "x.png")
-        upright, found = read_upright(tmp_path / "x.png")
+        upright, found = read_upright((tmp_path / "x.png").read_bytes())
         assert (found, upright.mode, upright.size) == (mode, "RGB", (10, 12))
         np.testing.assert_array_equal(np.asarray(upright), np.repeat(grey[..., None], 3, axis=2))
 

@@ -1,4 +1,5 @@
 import dataclasses
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -316,11 +317,14 @@ def test_the_rule_writes_one_box_an_image_and_counts_the_rules(tmp_path, photogr
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(folder / name)
         height, width = pixels.shape[:2]
-        rows.append({"image": name, "label": name[0], "width": width, "height": height})
+        row = {"image": name, "label": name[0], "width": width, "height": height}
+        rows.append({**row, "sha256": hashlib.sha256((folder / name).read_bytes()).hexdigest()})
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "index.parquet")
     csv = given_file(tmp_path, f"{HEADER}B/given.png,{FACE[0]},{FACE[1]},{FACE[2]},{FACE[2]}\n")
     boxes = tmp_path / "boxes.parquet"
-    mirrored = find_faces(tmp_path / "index.parquet", boxes, str(folder), str(csv), threads=2)
+    mirrored = find_faces(
+        tmp_path / "index.parquet", boxes, str(folder), str(csv), tmp_path / "kept", threads=2
+    )
     read = read_rows(boxes)
     assert [row["image"] for row in read] == list(images)
     assert [row["rule"] for row in read] == ["frontal", "centre", "given"]
