@@ -57,7 +57,7 @@ def _note(path: Path, root: Path) -> Path | None:
     """Where the checksum of a file is kept; None: it is none of the results."""
     if not path.is_relative_to(root):
         return None
-    return root / FOLDER / path.relative_to(root)
+    return root / FOLDER / path.relative_to(root).with_name(path.name + ".xxh3")
 
 
 def _is_whole(path: Path, root: Path) -> bool:

@@ -66,9 +66,12 @@ class Split:
         return np.flatnonzero(self.parts == part)
 
 
+SPLIT_COLUMNS = ("position", "image", "label", "part", "group")
+
+
 def read_split(path: Path) -> Split:
     """Read what ``split_dataset`` wrote; classes are numbered in alphabetical order."""
-    rows = sorted(read_rows(path), key=lambda row: row["position"])
+    rows = sorted(read_rows(path, SPLIT_COLUMNS), key=lambda row: row["position"])
     classes = tuple(sorted({row["label"] for row in rows}))
     numbers = {name: number for number, name in enumerate(classes)}
     return Split(

@@ -11,6 +11,10 @@ import pyarrow.parquet as pq
 from neuron_pruning.errors import UserError
 from neuron_pruning.files import atomic_path
 
+# What pyarrow raises for a file that is missing, of another kind, cut off or garbled.
+ANEW = "delete it and run again"
+UNREADABLE = (OSError, pa.ArrowException, ValueError, KeyError, OverflowError, MemoryError)
+
 
 def column(name: str, kind: pa.DataType, description: str, unit: str = "") -> pa.Field:
     """Field of a schema that carries its description and unit."""
@@ -66,10 +70,14 @@ def read_rows(path: Path, columns: Sequence[str] | None = None) -> list[dict[str
     Raises:
         UserError: the file is missing or damaged.
     """
+    table = _read_table(path, columns)
+    missing = set(columns or ()) - set(table.column_names)
+    if missing:
+        raise UserError(f"{path} has no column {', '.join(sorted(missing))}; {ANEW}")
     try:
-        return pq.read_table(path, columns=columns).to_pylist()
-    except (OSError, pa.ArrowInvalid) as error:
-        raise UserError(f"{path} cannot be read ({error}); delete it and run again") from error
+        return table.to_pylist()
+    except UNREADABLE as error:
+        raise UserError(f"{path} cannot be read ({error}); {ANEW}") from error
 
 
 def read_frame(paths: Iterable[Path]) -> pd.DataFrame:
@@ -78,13 +86,20 @@ def read_frame(paths: Iterable[Path]) -> pd.DataFrame:
     Raises:
         UserError: a file is missing or damaged.
     """
-    tables = []
-    for path in paths:
-        try:
-            tables.append(pq.read_table(path))
-        except (OSError, pa.ArrowInvalid) as error:
-            raise UserError(f"{path} cannot be read ({error}); delete it and run again") from error
-    return pa.concat_tables(tables).to_pandas()
+    paths = list(paths)
+    tables = [_read_table(path) for path in paths]
+    try:
+        return pa.concat_tables(tables).to_pandas()
+    except UNREADABLE as error:
+        listed = ", ".join(map(str, paths[:3])) + (", ..." if len(paths) > 3 else "")
+        raise UserError(f"{listed} cannot be read together ({error}); {ANEW}") from error
+
+
+def _read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    try:
+        return pq.read_table(path, columns=columns)
+    except UNREADABLE as error:
+        raise UserError(f"{path} cannot be read ({error}); {ANEW}") from error
 
 
 def read_many(paths: Iterable[Path]) -> list[dict[str, Any]]:

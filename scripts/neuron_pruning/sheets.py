@@ -1,8 +1,10 @@
 """A published spreadsheet of features: what it holds, and what is wrong with it."""
 
 import math
+import struct
 import warnings
 import zipfile
+import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ from neuron_pruning.records import column, schema
 
 COMPONENTS = tuple(f"{kind} {n}" for kind in ("LPQ", "PHOG") for n in range(1, 6))
 COLUMNS = ("name", "label", *COMPONENTS)
+LARGEST_UNPACKED = 200_000_000  # bytes
 NAMED_AT_MOST = 10  # in a message
 # What openpyxl raises for a file that is missing, of another kind, cut off or garbled.
 UNREADABLE = (
@@ -30,6 +33,14 @@ UNREADABLE = (
     IndexError,
     SyntaxError,
     ValueError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    OverflowError,
+    zlib.error,
+    struct.error,
 )
 
 FAULTS_SCHEMA = schema(
@@ -123,6 +134,7 @@ def match_features(sheet: Sheet, index: Sequence[Mapping[str, Any]]) -> NDArray[
 
 def _read_cells(path: Path) -> list[tuple[int, tuple[Any, ...]]]:
     """Rows that are not empty, with their numbers; all as wide as the widest."""
+    _check_unpacked(path)
     try:
         with warnings.catch_warnings():
             # Formatting that openpyxl does not know does not touch the values.
@@ -138,6 +150,23 @@ def _read_cells(path: Path) -> list[tuple[int, tuple[Any, ...]]]:
         raise UserError(f"{path}: its first worksheet has no rows below the header")
     width = max(n for _, cells in filled for n, c in enumerate(cells, start=1) if c is not None)
     return [(number, cells[:width]) for number, cells in filled]
+
+
+def _check_unpacked(path: Path) -> None:
+    """A workbook is a ZIP archive: a small one may hold gigabytes of zeros.
+
+    Raises:
+        UserError: it holds more than ``LARGEST_UNPACKED``, or is no archive.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+    except UNREADABLE as error:
+        raise UserError(
+            f"{path} is no readable xlsx workbook ({error}); set baseline.sheet to one"
+        ) from error
+    if size > LARGEST_UNPACKED:
+        raise UserError(f"{path} unpacks to {size:,} bytes; {LARGEST_UNPACKED:,} at most are read")
 
 
 def _check_columns(path: Path, header: tuple[Any, ...], cells: list[tuple[Any, ...]]) -> None:

@@ -70,7 +70,7 @@ def write_digits(folder, per_class=12):
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory):
     """Tables of the finished experiment by number, and its report."""
-    from conftest import copy_project
+    from tests.project import copy_project
 
     project = copy_project(tmp_path_factory.mktemp("digits"))
     write_digits(project.folder / "digits")

@@ -1,0 +1,191 @@
+"""What reads files from outside, as functions of bytes: each returns, or says what is wrong.
+
+``TARGETS`` are fed by hypothesis in tests/unit/test_hostile.py, and for longer by
+``python -m tests.fuzz NAME`` with atheris.
+"""
+
+import io
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import openpyxl
+import yaml
+from PIL import Image
+
+from neuron_pruning import UserError, build_network, load_network, save_network
+from neuron_pruning.configuration import check_config
+from neuron_pruning.dataset import INDEX_SCHEMA, UNREADABLE, read_upright
+from neuron_pruning.detection import GIVEN_COLUMNS, read_given_boxes
+from neuron_pruning.parts import read_split
+from neuron_pruning.records import read_frame, read_rows, write_rows
+from neuron_pruning.sheets import COLUMNS, read_sheet
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = ROOT / "schemas" / "config.schema.yaml"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A reader, and files that it accepts."""
+
+    read: Callable[[bytes], None]
+    seeds: Callable[[], list[bytes]]
+
+
+@contextmanager
+def a_file(name: str, data: bytes) -> Iterator[Path]:
+    """A file of these bytes; the block may leave no other beside it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        path.write_bytes(data)
+        yield path
+        assert {p.name for p in path.parent.iterdir()} == {name}
+
+
+def read_config(data: bytes) -> None:
+    """A config as Snakemake hands it over."""
+    try:
+        config = yaml.safe_load(data)
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError):
+        return  # Snakemake's own matter
+    if not isinstance(config, dict):
+        return
+    try:
+        check_config(config, SCHEMA)
+    except UserError:
+        return
+
+
+def config_seeds() -> list[bytes]:
+    """The shipped configs."""
+    return [p.read_bytes() for p in [ROOT / "config.yaml", *sorted((ROOT / "configs").iterdir())]]
+
+
+def read_index(data: bytes) -> None:
+    """The index, and a split, which both are Parquet files."""
+    with a_file("index.parquet", data) as path:
+        for reader in (
+            lambda p: read_rows(p, ["image", "sha256", "width", "height"]),
+            lambda p: read_frame([p]),
+            read_split,
+        ):
+            try:
+                reader(path)
+            except UserError:
+                continue
+
+
+def index_seeds() -> list[bytes]:
+    """An index of two images."""
+    numbers = {"position": 0, "width": 3, "height": 4}
+    texts = [field.name for field in INDEX_SCHEMA if field.name not in numbers]
+    row = {**numbers, **dict.fromkeys(texts, "Happy/Film_1_2.png")}
+    with tempfile.TemporaryDirectory() as folder:
+        write_rows(Path(folder) / "i.parquet", [row, {**row, "position": 1}], INDEX_SCHEMA)
+        return [(Path(folder) / "i.parquet").read_bytes()]
+
+
+def read_xlsx(data: bytes) -> None:
+    """The spreadsheet of published features."""
+    with a_file("s.xlsx", data) as path:
+        try:
+            read_sheet(path, ["Angry", "Happy"])
+        except UserError:
+            return
+
+
+def xlsx_seeds() -> list[bytes]:
+    """A sheet of two rows."""
+    book = openpyxl.Workbook()
+    book.active.append(list(COLUMNS))
+    for label in (1, 2):
+        book.active.append([f"Film_{label}", label, *range(10)])
+    stream = io.BytesIO()
+    book.save(stream)
+    return [stream.getvalue()]
+
+
+def read_boxes(data: bytes) -> None:
+    """A list of face boxes."""
+    with a_file("b.csv", data) as path:
+        try:
+            read_given_boxes(path, {"A/x.png": (100, 80)})
+        except UserError:
+            return
+
+
+def boxes_seeds() -> list[bytes]:
+    """A list of one box."""
+    return [f"{','.join(GIVEN_COLUMNS)}\nA/x.png,1,2,30,40.5\n".encode()]
+
+
+def read_image(data: bytes) -> None:
+    """An image of the folder."""
+    try:
+        upright, _ = read_upright(data)
+    except UNREADABLE:
+        return
+    assert upright.mode == "RGB"
+
+
+def image_seeds() -> list[bytes]:
+    """Small images of every kind that is decoded."""
+    seeds = []
+    pixels = Image.fromarray(np.arange(5 * 6 * 3, dtype=np.uint8).reshape(5, 6, 3))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned
+    for mode, kind in [("RGB", "PNG"), ("P", "PNG"), ("LA", "PNG"), ("I;16", "PNG"), ("1", "PNG"),
+                       ("RGB", "JPEG"), ("L", "JPEG"), ("CMYK", "JPEG")]:  # fmt: skip
+        stream = io.BytesIO()
+        grey = Image.fromarray(np.arange(30, dtype=np.uint16).reshape(5, 6))
+        (grey if mode == "I;16" else pixels.convert(mode)).save(stream, kind, exif=exif)
+        seeds.append(stream.getvalue())
+    return seeds
+
+
+@cache
+def checkpoint_files() -> tuple[bytes, bytes]:
+    """Weights and description of a small network."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "n.safetensors"
+        save_network(build_network("vgg8", (48, 48), [2], [1] * 8), path, {"seed": 0})
+        return path.read_bytes(), path.with_suffix(".json").read_bytes()
+
+
+def read_checkpoint(data: bytes) -> None:
+    """A network: the first byte says whether weights or description are replaced."""
+    weights, description = checkpoint_files()
+    if data[:1] == b"{":
+        description = data
+    else:
+        weights = data
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "n.safetensors"
+        path.write_bytes(weights)
+        path.with_suffix(".json").write_bytes(description)
+        try:
+            load_network(path)
+        except UserError:
+            return
+
+
+def checkpoint_seeds() -> list[bytes]:
+    """Weights, and a description."""
+    weights, description = checkpoint_files()
+    return [weights, json.dumps(json.loads(description)).encode()]
+
+
+TARGETS = {
+    "config": Target(read_config, config_seeds),
+    "index": Target(read_index, index_seeds),
+    "xlsx": Target(read_xlsx, xlsx_seeds),
+    "boxes": Target(read_boxes, boxes_seeds),
+    "image": Target(read_image, image_seeds),
+    "checkpoint": Target(read_checkpoint, checkpoint_seeds),
+}

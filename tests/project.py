@@ -1,0 +1,72 @@
+"""A copy of the project, in which people type snakemake."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+PARTS = ["Snakefile", "config.yaml", "configs", "schemas", "rules", "scripts", "envs", "profiles"]
+PARTS += ["resources", "report"]
+
+
+@dataclass(frozen=True)
+class Project:
+    """A working directory in which people type snakemake."""
+
+    folder: Path
+
+    def command(self, *arguments: str, overlay: dict | None = None, cores: int = 2) -> list[str]:
+        """What is typed to run the tiny config, with ``overlay`` on top."""
+        configs = ["configs/tiny.yaml"]
+        if overlay is not None:
+            (self.folder / "overlay.yaml").write_text(yaml.safe_dump(overlay))
+            configs.append("overlay.yaml")
+        command = [sys.executable, "-m", "snakemake", *arguments]
+        return [*command, "--cores", str(cores), "--configfile", *configs]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Environment in which the jobs find the same Python."""
+        return {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+
+    def run(
+        self, *arguments: str, overlay: dict | None = None, cores: int = 2, **environment: str
+    ) -> subprocess.CompletedProcess:
+        """Run snakemake to its end."""
+        return subprocess.run(
+            self.command(*arguments, overlay=overlay, cores=cores),
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**self.environment, **environment},
+        )
+
+    def dry_run(self, overlay: dict | None = None, *arguments: str) -> dict[str, int]:
+        """Jobs that a run would start, by rule."""
+        ran = self.run("-n", *arguments, overlay=overlay)
+        assert ran.returncode == 0, ran.stderr
+        table = re.search(r"Job stats:\njob +count\n[- ]+\n(.*?)\n\n", ran.stdout, re.DOTALL)
+        if table is None:
+            assert "Nothing to be done" in ran.stdout + ran.stderr
+            return {}
+        counts = {line.split()[0]: int(line.split()[1]) for line in table[1].splitlines()}
+        return {rule: n for rule, n in counts.items() if rule not in ("total", "all")}
+
+
+def copy_project(folder: Path) -> Project:
+    """A copy of what people check out, in ``folder``."""
+    for name in PARTS:
+        source = ROOT / name
+        if source.is_dir():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(source, folder / name, ignore=ignored, dirs_exist_ok=True)
+        else:
+            shutil.copy2(source, folder / name)
+    return Project(folder)

@@ -1,0 +1,74 @@
+"""A damaged file is found before it is used, named, and set aside."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neuron_pruning import UserError
+from neuron_pruning.checksums import check_files, digest_of, note_checksums
+
+
+@pytest.fixture
+def noted(tmp_path):
+    files = [tmp_path / "runs" / name for name in ("a.parquet", "b.parquet")]
+    for file in files:
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(file.name.encode() * 100)
+    note_checksums(files, tmp_path)
+    return files
+
+
+def test_whole_files_pass(noted, tmp_path):
+    check_files(noted, tmp_path)
+
+
+@given(place=st.integers(0, 899), bit=st.integers(0, 7))
+def test_every_flipped_bit_is_found(tmp_path_factory, place, bit):
+    root = tmp_path_factory.mktemp("results")
+    file = root / "a"
+    file.write_bytes(bytes(900))
+    note_checksums([file], root)
+    content = bytearray(900)
+    content[place] ^= 1 << bit
+    file.write_bytes(content)
+    with pytest.raises(UserError, match="damaged"):
+        check_files([file], root)
+
+
+@pytest.mark.parametrize("content", [b"", b"a.parquet"])
+def test_a_truncated_file_is_named_and_set_aside(noted, tmp_path, content):
+    noted[0].write_bytes(content)
+    with pytest.raises(UserError, match=r"a\.parquet \(now a\.parquet\.damaged\)"):
+        check_files(noted, tmp_path)
+    assert not noted[0].exists() and noted[1].exists()
+    assert noted[0].with_name("a.parquet.damaged").read_bytes() == content
+
+
+def test_all_damaged_files_are_named_at_once(noted, tmp_path):
+    for file in noted:
+        file.write_bytes(b"x")
+    with pytest.raises(UserError, match=r"a\.parquet .*b\.parquet"):
+        check_files(noted, tmp_path)
+
+
+def test_files_of_which_nothing_is_known_pass(noted, tmp_path):
+    (tmp_path / "new").write_text("new")
+    (tmp_path / ".checksums" / "runs" / "a.parquet.xxh3").write_text("")  # a loss of power
+    noted[0].write_bytes(b"x")
+    check_files([tmp_path / "new", noted[0], tmp_path / "gone"], tmp_path)
+    check_files([noted[0]], tmp_path / "elsewhere")
+
+
+def test_a_file_that_is_made_anew_is_whole_again(noted, tmp_path):
+    noted[0].write_bytes(b"other")
+    note_checksums([noted[0]], tmp_path)
+    check_files(noted, tmp_path)
+
+
+def test_what_decides_an_outcome(noted):
+    known = digest_of(noted, {"a": 1})
+    assert digest_of(noted, {"a": 1}) == known
+    assert digest_of(noted, {"a": 2}) != known
+    assert digest_of(noted[:1], {"a": 1}) != known
+    noted[1].write_bytes(b"x")
+    assert digest_of(noted, {"a": 1}) != known

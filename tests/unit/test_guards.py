@@ -1,0 +1,79 @@
+"""One run at a time, and no job without its run."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from guards import RunLock
+from neuron_pruning import UserError
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+HOLD = """
+import sys, time
+sys.path.insert(0, {scripts!r})
+from pathlib import Path
+from guards import RunLock
+lock = RunLock(Path({folder!r}))
+lock.take()
+print("taken", flush=True)
+time.sleep(60)
+"""
+JOB = """
+import sys, time
+sys.path.insert(0, {scripts!r})
+from guards import end_with_run
+end_with_run()
+print("working", flush=True)
+time.sleep(60)
+"""
+
+
+def start(*command):
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process.first = process.stdout.readline().strip()
+    return process
+
+
+def test_the_lock_is_held_by_one_and_ends_with_it(tmp_path):
+    code = HOLD.format(scripts=str(SCRIPTS), folder=str(tmp_path / "results"))
+    holder = start(sys.executable, "-c", code)
+    assert holder.first == "taken"
+    with pytest.raises(UserError, match=rf"another snakemake .*\(process {holder.pid} on"):
+        RunLock(tmp_path / "results").take()
+    RunLock(tmp_path / "another").take()
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    RunLock(tmp_path / "results").take()
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "results").write_text("a file")
+    with pytest.raises(UserError, match="cannot be written"):
+        RunLock(tmp_path / "results" / "tiny").take()
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_job_ends_with_the_run_above_it(tmp_path, wrapped):
+    """Between the two there may be a shell."""
+    job = tmp_path / "job.py"
+    job.write_text(JOB.format(scripts=str(SCRIPTS)))
+    command = [sys.executable, str(job)]
+    command = ["sh", "-c", f"{' '.join(command)}; true"] if wrapped else command
+    run = tmp_path / "snakemake"
+    run.write_text(f"import subprocess; subprocess.run({command!r})")
+    above = start(sys.executable, str(run))
+    assert above.first == "working"
+    jobs = [p for p in psutil.Process(above.pid).children(recursive=True) if p.name() != "sh"]
+    above.kill()
+    above.wait()
+    _, alive = psutil.wait_procs(jobs, timeout=10)
+    assert jobs and not alive
+
+
+def test_a_script_that_nobody_runs_goes_on(tmp_path):
+    code = JOB.format(scripts=str(SCRIPTS)).replace("60", "0.2")
+    assert start(sys.executable, "-c", code).wait(timeout=20) == 0
