@@ -17,6 +17,7 @@ from neuron_pruning.architectures import Architecture, layer_sizes
 from neuron_pruning.errors import UserError
 from neuron_pruning.files import atomic_path, read_json, write_json
 
+LARGEST_NUMBER = 10_000_000  # of units, kernels or pixels that a description may name
 FEATURES = "features"  # name of what the convolutions give to the first fully connected layer
 
 
@@ -128,18 +129,27 @@ def read_description(path: Path) -> tuple[Architecture, dict[str, Any]]:
     description = read_json(description_path(path))
     try:
         fields = description["architecture"]
+        height, width = _numbers(fields["input_size"])
         architecture = Architecture(
-            fields["name"],
-            (fields["input_size"][0], fields["input_size"][1]),
-            tuple(fields["channels"]),
-            tuple(fields["widths"]),
+            str(fields["name"]),
+            (height, width),
+            _numbers(fields["channels"]),
+            _numbers(fields["widths"]),
             fields["normalisation"],
         )
-        return architecture, description["provenance"]
-    except (KeyError, TypeError, IndexError) as error:
+        return architecture, dict(description["provenance"])
+    except (KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{description_path(path)} describes no network ({error!r}); delete it and run again"
         ) from error
+
+
+def _numbers(values: Iterable[Any]) -> tuple[int, ...]:
+    """``values`` as they are, if they are positive whole numbers of a size that networks have."""
+    numbers = tuple(values)
+    if not all(type(value) is int and 0 < value < LARGEST_NUMBER for value in numbers):
+        raise ValueError(f"{numbers} are no numbers of units, kernels or pixels")
+    return numbers
 
 
 def check_belongs(path: Path, architecture: Architecture | None, keys: dict[str, Any]) -> None:

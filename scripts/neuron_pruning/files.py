@@ -89,5 +89,5 @@ def read_json(path: Path) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist; run the rule that makes it again") from error
-    except json.JSONDecodeError as error:
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: neither JSON nor UTF-8
         raise UserError(f"{path} is not valid JSON ({error}); delete it and run again") from error

@@ -97,7 +97,7 @@ def read_frame(paths: Iterable[Path]) -> pd.DataFrame:
 
 def _read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     try:
-        return pq.read_table(path, columns=columns)
+        return pq.read_table(path, columns=None if columns is None else list(columns))
     except UNREADABLE as error:
         raise UserError(f"{path} cannot be read ({error}); {ANEW}") from error
 

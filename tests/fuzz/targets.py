@@ -154,7 +154,7 @@ def checkpoint_files() -> tuple[bytes, bytes]:
     """Weights and description of a small network."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "n.safetensors"
-        save_network(build_network("vgg8", (48, 48), [2], [1] * 8), path, {"seed": 0})
+        save_network(build_network("vgg8", (48, 48), [2, 2], [1] * 8), path, {"seed": 0})
         return path.read_bytes(), path.with_suffix(".json").read_bytes()
 
 
