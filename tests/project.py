@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,11 +37,16 @@ class Project:
         return {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
     def run(
-        self, *arguments: str, overlay: dict | None = None, cores: int = 2, **environment: str
+        self,
+        *arguments: str,
+        overlay: dict | None = None,
+        cores: int = 2,
+        prefix: Sequence[str] = (),
+        **environment: str,
     ) -> subprocess.CompletedProcess:
-        """Run snakemake to its end."""
+        """Run snakemake to its end; ``prefix`` is a command that starts it."""
         return subprocess.run(
-            self.command(*arguments, overlay=overlay, cores=cores),
+            [*prefix, *self.command(*arguments, overlay=overlay, cores=cores)],
             cwd=self.folder,
             capture_output=True,
             text=True,

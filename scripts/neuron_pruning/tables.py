@@ -1,8 +1,10 @@
 """Tables as a reader wants them: one set of figures, five formats."""
 
 import math
+import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -75,9 +77,10 @@ def write_table(
 ) -> None:
     """Write the figures as Parquet and, by suffix, as CSV; the display as md, tex or html."""
     write_rows(parquet, _none_for_nan(rows), table_schema)
+    display = display.map(one_line)
     writers = {
         ".csv": lambda: rows.to_csv(index=False),
-        ".md": lambda: f"{caption}\n\n{display.to_markdown(index=False, disable_numparse=True)}\n",
+        ".md": lambda: _markdown(display, caption),
         ".tex": lambda: _latex(display, caption),
         ".html": lambda: _html(display, caption),
     }
@@ -92,8 +95,22 @@ def _none_for_nan(rows: pd.DataFrame) -> list[dict[str, object]]:
     ]
 
 
+def one_line(value: Any) -> Any:
+    """Texts, which may be names of folders, without line breaks and control characters."""
+    return re.sub(r"[\x00-\x1f\x7f]+", " ", value) if isinstance(value, str) else value
+
+
+def _markdown(display: pd.DataFrame, caption: str) -> str:
+    """A pipe table; signs that would end a cell or begin a tag are escaped."""
+    escaped = display.map(
+        lambda v: v.replace("|", r"\|").replace("<", "&lt;") if isinstance(v, str) else v
+    )
+    return f"{caption}\n\n{escaped.to_markdown(index=False, disable_numparse=True)}\n"
+
+
 def _html(display: pd.DataFrame, caption: str) -> str:
     styled = display.style.hide(axis="index").set_caption(caption)
+    styled = styled.format(escape="html").format_index(escape="html", axis=1)
     return styled.to_html(table_attributes='class="table"', cell_ids=False) + "\n"
 
 

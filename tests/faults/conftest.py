@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 import psutil
 import pytest
+
 from tests.project import Project, copy_project
 
 TRIALS = int(os.environ.get("FAULT_TRIALS", "2"))

@@ -5,6 +5,7 @@ import subprocess
 from contextlib import contextmanager
 
 import pytest
+
 from tests.faults.conftest import TABLES, jobs_of, wait_for
 
 

@@ -5,6 +5,7 @@ import time
 
 import psutil
 import pytest
+
 from tests.faults.conftest import jobs_of, kill_group, wait_for
 
 

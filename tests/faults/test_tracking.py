@@ -13,6 +13,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
+
 from tests.faults.conftest import jobs_of, wait_for
 
 JOBS = 26  # of the small experiment, without the target itself

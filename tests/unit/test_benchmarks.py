@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from benchmarks import floor, growth, training
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks import floor, growth, training
 from neuron_pruning.architectures import count_multiply_adds, describe, memory_mb
 
 

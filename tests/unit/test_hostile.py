@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from tests.fuzz.targets import TARGETS
 
 from neuron_pruning import UserError
 from neuron_pruning.dataset import LARGEST_IMAGE, index_images
 from neuron_pruning.sheets import read_sheet
+from tests.fuzz.targets import TARGETS
 
 CASES = int(os.environ.get("HOSTILE_CASES", "150"))
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from benchmarks.plain_loop import PLAIN, train_plain
 from PIL import Image
 
+from benchmarks.plain_loop import PLAIN, train_plain
 from neuron_pruning import build_network
 from neuron_pruning.images import Patterns
 from neuron_pruning.seeds import derive_seed

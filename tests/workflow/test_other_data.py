@@ -1,4 +1,7 @@
-"""The same command on other images: ten handwritten digits, another size, another model."""
+"""The same command on other images: ten handwritten digits, another size, another model.
+
+Folders have names that no shell, table or page may take for anything else.
+"""
 
 import numpy as np
 import pandas as pd
@@ -6,9 +9,14 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
+FOLDER = "my 'digits' $(touch gone)"
+CLASSES = [
+    "-rf", "a b", "it's \"it\"", "new\nline", "ü|&<b>_%$#~^\\", "{x}", "`touch gone`", "7",
+    "; touch gone", "日本 🙂",
+]  # fmt: skip
 OVERLAY = {
     "experiment": "digits",
-    "dataset": {"path": "digits", "input_size": [48, 40], "resize": "stretch"},
+    "dataset": {"path": FOLDER, "input_size": [48, 40], "resize": "stretch"},
     "seeds": [0],
     "split": "stratified",
     "splits": {"stratified": {"validation_fraction": 0.25}},
@@ -60,11 +68,11 @@ def write_digits(folder, per_class=12):
     """Images of scikit-learn's digits as a folder of class folders."""
     digits = load_digits()
     for digit in range(10):
-        place = folder / f"digit {digit}"
+        place = folder / CLASSES[digit]
         place.mkdir(parents=True)
         for n, pixels in enumerate(digits.images[digits.target == digit][:per_class]):
             image = Image.fromarray((pixels * 15).astype(np.uint8))
-            image.resize((40 + n % 3, 44)).save(place / f"{n}.png")
+            image.resize((40 + n % 3, 44)).save(place / f"-{n} 'x'; touch gone.png")
 
 
 @pytest.fixture(scope="module")
@@ -73,19 +81,20 @@ def tables(tmp_path_factory):
     from tests.project import copy_project
 
     project = copy_project(tmp_path_factory.mktemp("digits"))
-    write_digits(project.folder / "digits")
+    write_digits(project.folder / FOLDER)
     ran = project.run("--resources", "gpu=2", overlay=OVERLAY)
     assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-6000:]
     place = project.folder / "results" / "digits"
     found = {path.stem: pd.read_parquet(path) for path in (place / "tables").glob("*.parquet")}
+    assert not list(project.folder.rglob("gone"))
     return {**found, "report": (place / "report.html").read_text()}
 
 
 def test_classes_come_from_the_data(tables):
     rows = tables["table2"]
-    names = {f"digit {digit}" for digit in range(10)}
-    assert set(rows["class"]) == {*names, "all"} and rows["paper"].isna().all()
-    assert set(rows["model"]) == {"shuffle"} and "digit 7" in tables["report"]
+    assert set(rows["class"]) == {*CLASSES, "all"} and rows["paper"].isna().all()
+    assert set(rows["model"]) == {"shuffle"} and "ü|&amp;&lt;b&gt;" in tables["report"]
+    assert "ü|&<b>" not in tables["report"]
 
 
 def test_one_model_leaves_the_second_class_table_out(tables):

@@ -5,11 +5,15 @@ The one file that uses the finished project: with --dist loadfile it is run once
 
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 from safetensors.numpy import load_file
+
+from tests.workflow.conftest import OFFLINE
 
 MAIN = "split~random/crop~none/recipe~initialised"
 RUN = f"{MAIN}/model~alexnet/learning_rate~0.001/batch_size~16/seed~0"
@@ -154,6 +158,19 @@ def test_every_job_is_mirrored_once(finished):
     names = {a.path for a in client.list_artifacts(train.info.run_id)}
     assert "history.parquet" in names
     assert {run.info.status for run in runs} == {"FINISHED"}
+
+
+def test_nobody_asked_for_the_network(finished):
+    attempts = finished.folder / "attempts"
+    assert not attempts.exists(), attempts.read_text()
+
+
+def test_a_request_for_the_network_would_be_noted(tmp_path):
+    code = "from urllib.request import urlopen; urlopen('http://127.0.0.1:9')"
+    environment = {"PYTHONPATH": str(OFFLINE), "NETWORK_ATTEMPTS": str(tmp_path / "attempts")}
+    ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True)
+    assert ran.returncode != 0 and b"the network is blocked" in ran.stderr
+    assert "127.0.0.1" in (tmp_path / "attempts").read_text()
 
 
 def test_a_second_run_finds_nothing_to_do(finished):

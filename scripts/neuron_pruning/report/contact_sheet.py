@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from neuron_pruning.boxes import FaceBox
 from neuron_pruning.cropping import crop_face
+from neuron_pruning.tables import one_line
 
 FRAME = (160, 128)  # pixels at most of a frame; as high as the crop beside it
 GAP = 6
@@ -124,7 +125,8 @@ def _cell(
     draw = ImageDraw.Draw(cell)
     for number, text in enumerate((f"{mark.letter}: {box.rule}{votes}{turned}", caption)):
         place = (0, height + 2 + number * (TEXT_SIZE + 2))
-        draw.text(place, _shortened(draw, text, width), fill=INK, font=_font())
+        shown = _shortened(draw, one_line(text), width)
+        draw.text(place, shown, fill=INK, font=_font())
     return cell
 
 
