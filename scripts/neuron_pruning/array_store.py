@@ -7,6 +7,7 @@ next array takes the rows it knows from there. Rows carry checksums; one that di
 
 import io
 import json
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -120,6 +121,7 @@ def write_rows_of(
             if not _is_done(rows, digests, places):
                 worked += _fill(rows, journal, places, keys, look, known, pool)
     _finish(array, rows, journal, keys, kept)
+    logging.info("looked at %d of %d images; the others were known", worked, len(keys))
     return worked
 
 

@@ -32,6 +32,9 @@ def rows_by_key(
     kept.mkdir(parents=True, exist_ok=True)
     known = dict(_read(kept))
     unknown = [key for key in items if key not in known]
+    logging.info(
+        "%d of %d items are known from an earlier run", len(items) - len(unknown), len(items)
+    )
     with ThreadPoolExecutor(threads) as pool:
         for start in range(0, len(unknown), CHUNK):
             keys = unknown[start : start + CHUNK]

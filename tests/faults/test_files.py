@@ -23,7 +23,7 @@ def small_disk(folder, megabytes):
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-@pytest.mark.parametrize("megabytes", [3, 17])
+@pytest.mark.parametrize("megabytes", [3, 14])
 def test_a_full_disk(disturbed, megabytes):
     """Too small for the images, or for what comes later: it is said, and room mends it."""
     results = disturbed.project.folder / "results"
