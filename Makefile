@@ -6,7 +6,7 @@ CORES ?= $(shell nproc)
 DEMO := --cores $(CORES) --resources gpu=$(CORES) --configfile configs/demo.yaml \
   --set-threads initialise=1 train=1 evaluate=1
 
-.PHONY: demo test lint lock clean bench bench-gpu bench-growth
+.PHONY: demo test test-services test-faults fuzz lint lock clean bench bench-gpu bench-growth
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -15,6 +15,21 @@ demo: .venv/installed
 
 test: .venv/installed
 	$(BIN)/python -m pytest -n $(CORES) --dist loadfile
+
+# A tracking server on PostgreSQL, results in a bucket: real servers on this machine, minutes.
+test-services: .venv/installed
+	$(BIN)/python -m pytest tests/services
+
+# Kills, full disks, dead servers, damaged files; TRIALS of each random fault, at moments by SEED.
+TRIALS ?= 20
+SEED ?= 0
+test-faults: .venv/installed
+	FAULT_TRIALS=$(TRIALS) FAULT_SEED=$(SEED) $(BIN)/python -m pytest -n $(CORES) tests/faults
+
+# Readers of files from outside under libFuzzer, 100,000 cases or ten minutes each.
+fuzz: .venv/installed
+	for reader in config index xlsx boxes image checkpoint; do \
+	  $(BIN)/python -m tests.fuzz $$reader -runs=100000 -max_total_time=600 || exit 1; done
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -1,11 +1,11 @@
 # The audit of the paper's own figures; no experiment takes part in it.
 rule audit_paper:
     input:
-        paper="resources/paper.yaml",
-        audit="resources/audit.yaml",
+        paper=shipped("resources/paper.yaml"),
+        audit=shipped("resources/audit.yaml"),
         code=code_of("audit_paper"),
     output:
-        document="docs/PAPER_AUDIT.md",
+        document=local("docs/PAPER_AUDIT.md"),
     log:
         f"{ROOT}/logs/audit_paper.log",
     benchmark:

@@ -28,7 +28,7 @@ rule describe_images:
 
 rule read_features:
     input:
-        sheet=config["baseline"]["sheet"] or [],
+        sheet=given(config["baseline"]["sheet"]),
         index=f"{ROOT}/dataset/index.parquet",
         code=code_of("read_features"),
     output:

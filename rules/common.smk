@@ -3,6 +3,7 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+from snakemake.io import sourcecache_entry
 from snakemake.utils import Paramspace
 
 SCRIPTS = Path(workflow.basedir) / "scripts"
@@ -26,6 +27,20 @@ try:
     check_config(config, Path(workflow.basedir) / "schemas" / "config.schema.yaml")
 except UserError as error:
     raise WorkflowError(str(error)) from None
+
+
+def shipped(path):
+    """A file of the workflow itself as an input: it lies here also where results are in a bucket.
+
+    Not ``local``, which without a shared file system would bind its jobs to this machine.
+    """
+    return sourcecache_entry(path, path)
+
+
+def given(path):
+    """A file of the user's, if the config names one: it lies on this machine."""
+    return local(path) if path else []
+
 
 EXPERIMENT = config["experiment"]
 ROOT = f"results/{EXPERIMENT}"

@@ -59,7 +59,7 @@ rule compare_compensations:
         about=about_network,
         activations=f"{EVALUATION}/activations.safetensors",
         code=code_of_technique("compare_compensations", "distinctiveness"),
-        random_code="scripts/neuron_pruning/methods/random_removal.py",
+        random_code=shipped("scripts/neuron_pruning/methods/random_removal.py"),
     output:
         points=f"{ROOT}/compensations/{ON_LAYER}/compensation~{{compensation}}.parquet",
     log:

@@ -78,7 +78,7 @@ rule find_faces:
     input:
         **FOLDER,
         index=f"{ROOT}/dataset/index.parquet",
-        about=config["dataset"]["boxes"] or [],
+        about=given(config["dataset"]["boxes"]),
         code=code_of("find_faces"),
     output:
         boxes=f"{ROOT}/dataset/boxes.parquet",

@@ -38,8 +38,8 @@ def closure(start):
 
 
 def relative(path):
-    """A file as an input names it."""
-    return str(path.relative_to(workflow.basedir))
+    """A file of the workflow as an input names it."""
+    return shipped(str(path.relative_to(workflow.basedir)))
 
 
 @cache
@@ -65,7 +65,7 @@ def array_of(wildcards):
 
 def file_of_split(wildcards):
     """CSV that a split reads, if it does."""
-    return config["splits"][wildcards.split]["file"] or []
+    return given(config["splits"][wildcards.split]["file"])
 
 
 def all_splits():
@@ -135,11 +135,24 @@ def machine_files(name):
     )
 
 
+def checked(path, read):
+    """What ``read`` makes of a file, if it is what its job wrote."""
+    from neuron_pruning.checksums import check_files
+
+    try:
+        check_files([path], Path(ROOT))
+        return read(path)
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+
+
 def selected_cells(model=None):
     """Keys of the selected runs but for the seed, a dictionary a model."""
     from neuron_pruning.records import read_rows
 
-    rows = read_rows(checkpoints.select_hyperparameters.get().output.selection)
+    # Opened by Snakemake, which fetches it first where results are in a bucket.
+    with checkpoints.select_hyperparameters.get().output.selection.open("rb") as file:
+        rows = checked(Path(file.name), read_rows)
     return [
         {name: row[name] for name in RUN_KEYS if name != "seed"}
         for row in rows

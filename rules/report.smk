@@ -25,8 +25,8 @@ rule build_report:
         pruned=pruned_metrics,
         sweeps=sweep_points,
         tables=expand(f"{ROOT}/tables/{{table}}.parquet", table=TABLES),
-        paper="resources/paper.yaml",
-        template="report/report.html.j2",
+        paper=shipped("resources/paper.yaml"),
+        template=shipped("report/report.html.j2"),
         code=code_of("build_report"),
     output:
         page=report(

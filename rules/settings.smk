@@ -84,9 +84,11 @@ def dataset_fingerprint(folder):
     """Names, sizes and times of the images of ``dataset.path``: a change reruns the data stage."""
     digest = hashlib.sha256()
     for path in sorted(Path(folder).glob("*/*")):
-        status = path.stat() if path.exists() else path.lstat()  # of what a link leads to
+        status = (
+            path.stat() if path.exists() else path.lstat()
+        )  # of what a link leads to
         digest.update(os.fsencode(path))
-        digest.update(f"/{status.st_size}/{status.st_mtime_ns}".encode())
+        digest.update(f" {status.st_size} {status.st_mtime_ns} ".encode())
     return digest.hexdigest()
 
 

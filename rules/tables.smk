@@ -4,7 +4,7 @@ SPLITS_OF_RUNS = expand(SPLIT, split=MAIN["split"], seed=SEEDS)
 rule table1:
     input:
         selection=f"{ROOT}/selection.parquet",
-        paper="resources/paper.yaml",
+        paper=shipped("resources/paper.yaml"),
         code=code_of("table1"),
     output:
         table=f"{ROOT}/tables/table1.parquet",
@@ -30,7 +30,7 @@ rule table1:
 rule table_classes:
     input:
         metrics=class_metrics,
-        paper="resources/paper.yaml",
+        paper=shipped("resources/paper.yaml"),
         code=code_of("table_classes"),
     output:
         table=f"{ROOT}/tables/{{class_table}}.parquet",
@@ -61,7 +61,7 @@ rule table4:
     input:
         metrics=pruned_metrics,
         splits=SPLITS_OF_RUNS,
-        paper="resources/paper.yaml",
+        paper=shipped("resources/paper.yaml"),
         code=code_of("table4"),
     output:
         table=f"{ROOT}/tables/table4.parquet",
@@ -147,7 +147,7 @@ rule table7:
         networks=compared_predictions,
         machines=machine_files("predictions.parquet"),
         splits=expand(SPLIT, split=COMPARISON["splits"], seed=SEEDS),
-        published="resources/published.yaml",
+        published=shipped("resources/published.yaml"),
         code=code_of("table7"),
     output:
         table=f"{ROOT}/tables/table7.parquet",
@@ -176,7 +176,7 @@ rule table7:
 rule table8:
     input:
         metrics=machine_files("metrics.parquet"),
-        published="resources/baseline.yaml",
+        published=shipped("resources/baseline.yaml"),
         code=code_of("table8"),
     output:
         table=f"{ROOT}/tables/table8.parquet",

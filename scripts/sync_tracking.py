@@ -4,7 +4,7 @@ from pathlib import Path
 
 from adapter import run_job
 from neuron_pruning.errors import UserError
-from neuron_pruning.tracking import PENDING, Store, resend_pending
+from neuron_pruning.tracking import PENDING, REFUSED, Store, resend_pending
 
 
 def sync_tracking(folder: str, uri: str | None, experiment: str, artifacts: str | None) -> None:
@@ -17,7 +17,11 @@ def sync_tracking(folder: str, uri: str | None, experiment: str, artifacts: str 
             f"tracking.uri: {uri} does not answer ({type(error).__name__}: {error}); "
             f"the records stay in {place / PENDING}"
         ) from error
-    print(f"{left} records wait in {place / PENDING}; the others are in {uri}")
+    refused = len(list((place / REFUSED).glob("*.json")))
+    print(
+        f"{left} records wait in {place / PENDING}, {refused} that the store refused lie in "
+        f"{place / REFUSED}; the others are in {uri}"
+    )
 
 
 if "snakemake" in globals():

@@ -5,8 +5,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -18,40 +18,42 @@ PARTS += ["resources", "report"]
 
 @dataclass(frozen=True)
 class Project:
-    """A working directory in which people type snakemake."""
+    """A working directory in which people type snakemake, and what they always add to it."""
 
     folder: Path
+    options: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
 
-    def command(self, *arguments: str, overlay: dict | None = None, cores: int = 2) -> list[str]:
+    def command(self, *arguments: str, overlay: dict | None = None) -> list[str]:
         """What is typed to run the tiny config, with ``overlay`` on top."""
         configs = ["configs/tiny.yaml"]
         if overlay is not None:
             (self.folder / "overlay.yaml").write_text(yaml.safe_dump(overlay))
             configs.append("overlay.yaml")
         command = [sys.executable, "-m", "snakemake", *arguments]
-        return [*command, "--cores", str(cores), "--configfile", *configs]
+        return [*command, "--cores", "2", *self.options, "--configfile", *configs]
 
     @property
-    def environment(self) -> dict[str, str]:
-        """Environment in which the jobs find the same Python."""
-        return {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    def variables(self) -> dict[str, str]:
+        """The whole environment, in which jobs find the same Python."""
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        return {**os.environ, "PATH": path, **self.environment}
 
     def run(
         self,
         *arguments: str,
         overlay: dict | None = None,
-        cores: int = 2,
         prefix: Sequence[str] = (),
         **environment: str,
     ) -> subprocess.CompletedProcess:
         """Run snakemake to its end; ``prefix`` is a command that starts it."""
         return subprocess.run(
-            [*prefix, *self.command(*arguments, overlay=overlay, cores=cores)],
+            [*prefix, *self.command(*arguments, overlay=overlay)],
             cwd=self.folder,
             capture_output=True,
             text=True,
             check=False,
-            env={**self.environment, **environment},
+            env={**self.variables, **environment},
         )
 
     def dry_run(self, overlay: dict | None = None, *arguments: str) -> dict[str, int]:

@@ -111,7 +111,9 @@ def _markdown(display: pd.DataFrame, caption: str) -> str:
 def _html(display: pd.DataFrame, caption: str) -> str:
     styled = display.style.hide(axis="index").set_caption(caption)
     styled = styled.format(escape="html").format_index(escape="html", axis=1)
-    return styled.to_html(table_attributes='class="table"', cell_ids=False) + "\n"
+    return (
+        styled.to_html(table_attributes='class="table"', table_uuid="table", cell_ids=False) + "\n"
+    )
 
 
 def _latex(display: pd.DataFrame, caption: str) -> str:

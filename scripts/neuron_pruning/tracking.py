@@ -1,6 +1,7 @@
 """MLflow as a mirror of the Parquet files: nothing reads it, nothing is lost without it."""
 
 import fcntl
+import logging
 import math
 import os
 import sqlite3
@@ -13,9 +14,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
+from neuron_pruning.errors import UserError
 from neuron_pruning.files import read_json, write_json
 
 PENDING = "pending"  # records that wait to be sent, in an experiment's tracking folder
+REFUSED = "refused"  # beside it: records that the store will never take
+REFUSALS = {400, 413, 422}  # HTTP: the record is at fault, not the store, its load or the login
 LARGEST_ARTIFACT = 1_000_000  # bytes
 A_BATCH = 100  # the tracking API takes no more parameters at once
 
@@ -52,11 +56,15 @@ def milliseconds() -> int:
 
 
 def _client(uri: str) -> Any:
-    """Client that gives up in seconds: an unreachable server must not hold a job."""
+    """Client that gives up in seconds: an unreachable server must not hold the workflow's end.
+
+    Who sends tries again, MLflow does not: it would repeat even the creation of a run whose
+    answer was late, and leave a second run that never ends.
+    """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     from mlflow import MlflowClient  # here: it takes seconds to import
 
     return MlflowClient(tracking_uri=uri)
@@ -90,7 +98,7 @@ def _still_there(store: Store) -> bool:
         found = _client(str(store.uri)).get_experiment(store.experiment_id)
     except MlflowException:
         return False
-    return bool(found.name == store.experiment)
+    return bool(found.name == store.experiment and found.lifecycle_stage == "active")
 
 
 @contextmanager
@@ -107,6 +115,8 @@ def _open_store(store: Store) -> Store:
     client = _client(str(store.uri))
     found = client.get_experiment_by_name(store.experiment)
     if found is not None:
+        if found.lifecycle_stage != "active":  # it would refuse every record, one by one
+            raise UserError(f"experiment {store.experiment} was deleted there; restore it")
         experiment_id = found.experiment_id
     else:
         location = Path(store.artifacts).resolve().as_uri() if store.artifacts else None
@@ -139,12 +149,21 @@ def send_record(record: JobRecord, store: Store) -> str:
         else client.create_run(store.experiment_id, record.started, tags, run_name=record.name)
     )
     run_id = str(run.info.run_id)  # one that was begun and never ended is completed
-    _log_values(client, run_id, record)
+    try:
+        _log_values(client, run_id, record)
+        _log_artifacts(client, run_id, record)
+    except Exception as error:
+        if _is_refusal(error):  # no run is left that looks as if it still ran
+            client.set_terminated(run_id, "KILLED", record.ended)
+        raise
+    client.set_terminated(run_id, record.status, record.ended)
+    return run_id
+
+
+def _log_artifacts(client: Any, run_id: str, record: JobRecord) -> None:
     for artifact in record.artifacts:
         if Path(artifact).is_file() and Path(artifact).stat().st_size <= LARGEST_ARTIFACT:
             client.log_artifact(run_id, artifact)
-    client.set_terminated(run_id, record.status, record.ended)
-    return run_id
 
 
 def _log_values(client: Any, run_id: str, record: JobRecord) -> None:
@@ -169,6 +188,7 @@ def resend_pending(store: Store, folder: Path, deadline: float = math.inf) -> in
     """Send the records that wait, the oldest first; returns how many still do.
 
     One process sends at a time. None is begun after ``deadline``, a time of ``time.monotonic``.
+    What the store refuses for good is set aside, so that the others do not wait behind it.
 
     Raises:
         Exception: whatever the tracking store throws; what was sent by then is sent.
@@ -182,9 +202,45 @@ def resend_pending(store: Store, folder: Path, deadline: float = math.inf) -> in
         for path in waiting:
             if time.monotonic() > deadline:
                 break
-            send_record(JobRecord(**read_json(path)), opened)
-            path.unlink()
+            _send_file(path, opened)
     return len(list(pending.glob("*.json")))
+
+
+def _send_file(path: Path, store: Store) -> None:
+    """Send one record and delete its file, or move it to ``REFUSED``."""
+    try:
+        record = JobRecord(**read_json(path))
+    except (UserError, TypeError) as error:  # cut off by a full disk, or of another version
+        return _set_aside(path, error)
+    try:
+        send_record(record, store)
+    except Exception as error:
+        if not _is_refusal(error):
+            raise
+        return _set_aside(path, error)
+    path.unlink()
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether trying again is of no use, as it is where a store is down or wants a login."""
+    from mlflow.exceptions import MlflowException
+
+    if isinstance(error, MlflowException):
+        return error.get_http_status_code() in REFUSALS
+    answer = getattr(error, "response", None)  # artifacts are sent by requests
+    return getattr(answer, "status_code", None) in REFUSALS
+
+
+def _set_aside(path: Path, error: Exception) -> None:
+    place = path.parents[1] / REFUSED / path.name
+    place.parent.mkdir(parents=True, exist_ok=True)
+    path.replace(place)
+    logging.warning("warning: MLflow did not take one record, now %s: %s", place, first_line(error))
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, short enough for a warning."""
+    return (str(error).splitlines() or [""])[0][:200]
 
 
 def deliver_pending(store: Store, folder: Path, deadline: float) -> str | None:
@@ -192,6 +248,5 @@ def deliver_pending(store: Store, folder: Path, deadline: float) -> str | None:
     try:
         left = resend_pending(store, folder, deadline)
     except Exception as error:  # noqa: BLE001 - whatever the store throws, the results stand
-        reason = (str(error).splitlines() or [""])[0]
-        return f"{store.uri}: {type(error).__name__}: {reason[:200]}"
+        return f"{store.uri}: {type(error).__name__}: {first_line(error)}"
     return None if left == 0 else f"{store.uri} is slow"

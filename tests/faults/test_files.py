@@ -1,12 +1,14 @@
 """Disks that are full or read-only, files that change behind the workflow's back, clocks."""
 
 import os
+import random
+import shutil
 import subprocess
 from contextlib import contextmanager
 
 import pytest
 
-from tests.faults.conftest import TABLES, jobs_of, wait_for
+from tests.faults.conftest import SEED, TRIALS
 
 
 @contextmanager
@@ -48,13 +50,18 @@ def test_a_read_only_folder_of_results(disturbed):
         disturbed.recover()
 
 
+# Kinds of files, and what is taken away so that a run needs them again.
+LATER = ["selection.parquet", "pruned", "sweeps", "tables"]
 VICTIMS = {
-    "a checkpoint": "runs/**/network.safetensors",
-    "activations": "evaluations/**/activations.safetensors",
-    "metrics": "evaluations/**/metrics.parquet",
-    "a split": "splits/**/seed~0.parquet",
-    "the images": "dataset/**/images.npy",
+    "a checkpoint": ("runs/**/network.safetensors", ["evaluations", *LATER]),
+    "activations": ("evaluations/**/activations.safetensors", LATER[1:]),
+    "metrics": ("evaluations/**/metrics.parquet", LATER),
+    "a split": ("splits/**/seed~0.parquet", ["networks", "runs", "evaluations", *LATER]),
+    "the images": ("dataset/**/images.npy", ["networks", "runs", "evaluations", *LATER]),
 }
+CASES = [(victim, how) for victim in VICTIMS for how in ("truncated", "flipped")]
+if len(CASES) > TRIALS:
+    CASES = random.Random(SEED).sample(CASES, TRIALS)
 
 
 def damage(path, how, chance):
@@ -69,20 +76,20 @@ def damage(path, how, chance):
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # as a bad disk does it
 
 
-@pytest.mark.parametrize("how", ["truncated", "flipped"])
-@pytest.mark.parametrize("victim", VICTIMS)
-def test_a_damaged_file(disturbed, chance, victim, how):
+def take_away(results, names):
+    for name in names:
+        place = results / name
+        shutil.rmtree(place) if place.is_dir() else place.unlink()
+
+
+@pytest.mark.parametrize(("victim", "how"), CASES)
+def test_a_damaged_file(disturbed, victim, how):
     """What needs it stops before it is used and names it; the next run makes it anew."""
-    stop_before = {"a split": "initialise", "the images": "initialise"}.get(victim, "prune")
-    if victim == "metrics":
-        stop_before = "select_hyperparameters"
-    ran = disturbed.project.run(
-        *TABLES, "--until", *before(stop_before), "--resources", "gpu=2",
-        *one_thread(), overlay=small(),
-    )  # fmt: skip
-    assert ran.returncode == 0, ran.stderr[-4000:]
-    path = sorted((disturbed.project.folder / "results/tiny").glob(VICTIMS[victim]))[0]
-    damage(path, how, chance)
+    results = disturbed.take_over()
+    pattern, later = VICTIMS[victim]
+    path = sorted(results.glob(pattern))[0]
+    damage(path, how, random.Random(f"{SEED}/{victim}/{how}"))
+    take_away(results, later)
     ran = disturbed.run()
     assert ran.returncode != 0
     assert "damaged since it was written" in ran.stderr and path.name in ran.stderr
@@ -90,35 +97,13 @@ def test_a_damaged_file(disturbed, chance, victim, how):
     disturbed.recover()
 
 
-def before(rule):
-    """Rules that run before one."""
-    order = ["split_dataset", "prepare_frames", "initialise", "train", "evaluate"]
-    return order[:2] if rule == "initialise" else order
-
-
-def small():
-    from tests.faults.conftest import SMALL
-
-    return SMALL
-
-
-def one_thread():
-    from tests.faults.conftest import ONE_THREAD
-
-    return ONE_THREAD
-
-
 @pytest.mark.parametrize("days", [1, -1])
 def test_a_clock_that_jumps(disturbed, days):
     """Half of the files are from tomorrow or from yesterday: nothing is made for ever anew."""
-    run = disturbed.start()
-    runs = disturbed.project.folder / "results/tiny/runs"
-    wait_for(lambda: jobs_of(run) and list(runs.rglob("network.safetensors")))
-    run.send_signal(2)
-    run.wait(timeout=120)
-    for path in (disturbed.project.folder / "results").rglob("*"):
+    results = disturbed.take_over()
+    take_away(results, ["evaluations", *LATER])
+    for path in results.rglob("*"):
         if path.is_file():
-            status = path.stat()
-            moved = status.st_mtime_ns + days * 86_400 * 10**9
+            moved = path.stat().st_mtime_ns + days * 86_400 * 10**9
             os.utime(path, ns=(moved, moved))
     disturbed.recover()

@@ -5,9 +5,12 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing import get_context
 from pathlib import Path
+from threading import Thread
 
 import psutil
 import pytest
@@ -211,3 +214,127 @@ def test_the_courier_says_what_it_could_not_send(tmp_path, capfd):
     carrier.finish()
     assert "1 records were not mirrored to MLflow (http://127.0.0.1:9" in capfd.readouterr().err
     assert len(list((tmp_path / "pending").iterdir())) == 1
+
+
+def test_a_refused_record_is_set_aside_and_the_others_go_on(store, tmp_path, caplog):
+    names = ("before", "refused", "unreadable", "after")
+    for age, name in zip((4, 3, 2, 1), names, strict=True):
+        one = record(tmp_path, name)
+        if name == "refused":
+            one = replace(one, metrics={"no|name": 1.0})
+        queue_record(one, tmp_path)
+        path = tmp_path / "pending" / f"{one.record_id}.json"
+        if name == "unreadable":
+            path.write_text('{"name": ')
+        os.utime(path, (time.time() - age, time.time() - age))
+    wanted = replace(store, experiment_id=None)
+    assert deliver_pending(wanted, tmp_path, time.monotonic() + 60) is None
+    found = {r.data.tags["rule"]: r.info.status for r in runs(store)}
+    assert found["before"] == found["after"] == "FINISHED" and found["refused"] == "KILLED"
+    aside = sorted((tmp_path / "refused").iterdir())
+    assert len(aside) == 2 and all(str(path) in caplog.text for path in aside)
+
+
+def test_a_refused_record_can_be_mended_and_sent_again(store, tmp_path):
+    mended = record(tmp_path, "mended")
+    wanted = replace(store, experiment_id=None)
+    assert mirror(replace(mended, metrics={"no|name": 1.0}), wanted, tmp_path) is None
+    assert mirror(mended, wanted, tmp_path) is None
+    (run,) = [r for r in runs(store) if r.data.tags["rule"] == "mended"]
+    assert run.info.status == "FINISHED" and run.data.metrics["accuracy"] == 0.5
+
+
+def test_the_courier_names_the_file_that_was_refused(store, tmp_path, capfd):
+    carrier = Courier(tmp_path, {"uri": store.uri, "experiment": "exp", "artifacts": None})
+    carrier.start()
+    queue_record(replace(record(tmp_path, "odd"), metrics={"no|name": 1.0}), tmp_path)
+    carrier.finish()
+    (aside,) = (tmp_path / "refused").iterdir()
+    assert f"warning: MLflow did not take one record, now {aside}: " in capfd.readouterr().err
+
+
+def test_records_of_a_deleted_experiment_wait(store, tmp_path):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=store.uri)
+    gone = client.create_experiment("gone", artifact_location=tmp_path.as_uri())
+    wanted = Store(store.uri, "gone")
+    assert mirror(record(tmp_path, "early"), wanted, tmp_path) is None
+    client.delete_experiment(gone)
+    assert "gone was deleted there; restore it" in mirror(record(tmp_path, "x"), wanted, tmp_path)
+    assert len(list((tmp_path / "pending").iterdir())) == 1
+    client.restore_experiment(gone)
+    assert resend_pending(wanted, tmp_path) == 0
+
+
+class Answers(BaseHTTPRequestHandler):
+    """As much of a tracking server as one record needs; ``status`` and ``delay`` of one step."""
+
+    step, status, delay = "", 200, 0.0
+    asked = ()
+
+    def do_GET(self):
+        self.do_POST()
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        step = self.path.partition("mlflow/")[2].partition("?")[0]
+        self.asked.append(step)
+        status = self.status if step == self.step else 200
+        if step == self.step:
+            time.sleep(self.delay)
+        experiment = {"experiment_id": "1", "name": "exp", "lifecycle_stage": "active"}
+        run = {"info": {"run_id": "r", "status": "RUNNING"}, "data": {}}
+        answer = {"experiment": experiment, "run": run}
+        if status == 400:
+            answer = {"error_code": "INVALID_PARAMETER_VALUE", "message": "never"}
+        self.send_response(status)
+        self.end_headers()
+        with suppress(BrokenPipeError):  # who asked may have given up
+            self.wfile.write(json.dumps({} if step == "runs/search" else answer).encode())
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def answering(request, monkeypatch):
+    """Address of a server that answers one step in another way, and what it was asked."""
+    step, status, delay = request.param
+    fields = {"step": step, "status": status, "delay": delay, "asked": []}
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Answers,), fields))
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}", fields["asked"]
+    server.shutdown()
+    server.server_close()
+
+
+BROKEN = [("runs/log-batch", 503, 0), ("runs/search", 500, 0), ("runs/log-batch", 401, 0)]
+
+
+@pytest.mark.parametrize("answering", BROKEN, indirect=True)
+def test_a_server_that_fails_stops_the_sending(answering, tmp_path):
+    uri, asked = answering
+    for name in ("one", "two"):
+        queue_record(replace(record(tmp_path, name), artifacts=()), tmp_path)
+    assert deliver_pending(Store(uri, "exp"), tmp_path, time.monotonic() + 60).startswith(uri)
+    assert len(list((tmp_path / "pending").iterdir())) == 2
+    assert asked.count("runs/search") == 1 and not (tmp_path / "refused").exists()
+
+
+@pytest.mark.parametrize("answering", [("runs/log-batch", 400, 0)], indirect=True)
+def test_a_server_that_refuses_does_not(answering, tmp_path):
+    uri, asked = answering
+    for name in ("one", "two"):
+        queue_record(replace(record(tmp_path, name), artifacts=()), tmp_path)
+    assert deliver_pending(Store(uri, "exp"), tmp_path, time.monotonic() + 60) is None
+    assert len(list((tmp_path / "refused").iterdir())) == 2
+    assert asked.count("runs/update") == 2
+
+
+@pytest.mark.parametrize("answering", [("runs/create", 200, 2)], indirect=True)
+def test_a_late_answer_begins_no_second_run(answering, tmp_path):
+    uri, asked = answering
+    assert mirror(record(tmp_path, "slow"), Store(uri, "exp"), tmp_path).startswith(uri)
+    assert asked.count("runs/create") == 1 and len(list((tmp_path / "pending").iterdir())) == 1
