@@ -1,6 +1,8 @@
 import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -123,3 +125,87 @@ def test_jobs_without_a_network_load_neither_torch_nor_mlflow(script):
         check=True,
     )
     assert ran.stdout == "[]\n"
+
+
+def write(path, text):
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture
+def results(job):
+    """The job with files below the results, as a rule has them."""
+    job.input = Named(array=str(write("results/e/a.npy", "whole")), code=["x.py"])
+    job.output = Named(network="results/e/n.bin")
+    return job
+
+
+def test_a_damaged_input_stops_the_job_before_its_work(results, capsys):
+    def work(array, network, epochs):
+        write(network, array.read_text())
+
+    adapter.run_job(results, work)  # its output is whole now, and what is known of it is noted
+    later = SimpleNamespace(**vars(results))
+    later.input, later.output = Named(array="results/e/n.bin"), Named(network="results/e/m.bin")
+    adapter.run_job(later, work)
+    write("results/e/n.bin", "wholf")
+    Path("results/e/m.bin").unlink()
+    with pytest.raises(SystemExit):
+        adapter.run_job(later, work)
+    assert "results/e/n.bin (now n.bin.damaged)" in capsys.readouterr().err
+    assert not Path("results/e/m.bin").exists() and not Path("results/e/n.bin").exists()
+
+
+def test_no_output_is_older_than_an_input(results):
+    """As it would be where the clock has jumped back; Snakemake would make it again for ever."""
+    tomorrow = time.time() + 86_400
+    os.utime("results/e/a.npy", (tomorrow, tomorrow))
+    adapter.run_job(results, lambda array, network, epochs: write(network, "n") and None)
+    assert Path("results/e/n.bin").stat().st_mtime >= tomorrow - 1
+
+
+def test_what_killed_processes_left_is_removed(results):
+    left = write("results/e/.123.partial.n.bin", "half")
+    other = write("results/e/.123.partial.o.bin", "half")
+    adapter.run_job(results, lambda array, network, epochs: write(network, "n") and None)
+    assert not left.exists() and other.exists()
+
+
+def test_what_is_kept_belongs_to_the_code(results):
+    write("x.py", "one")
+    seen = []
+
+    def work(array, network, epochs, kept):
+        seen.append(kept)
+        write(kept / "known", "x")
+        write(network, "n")
+
+    adapter.run_job(results, work)
+    adapter.run_job(results, work)
+    assert seen[0] == seen[1] and seen[0].is_relative_to("results/e/.kept/train")
+    write("x.py", "two")
+    adapter.run_job(results, work)
+    assert seen[2] != seen[0] and not seen[0].exists() and seen[2].exists()
+
+
+def test_a_state_belongs_to_settings_inputs_and_threads(results):
+    seen = []
+
+    def work(array, network, epochs, resume):
+        seen.append(resume.identity() if resume else None)
+        write(network, "n")
+
+    adapter.run_job(results, work)
+    adapter.run_job(results, work)
+    results.params = {"settings": {"epochs": 3}}
+    adapter.run_job(results, work)
+    write("results/e/a.npy", "other")
+    adapter.run_job(results, work)
+    results.threads = 2
+    adapter.run_job(results, work)
+    assert seen[0] == seen[1] and len(set(seen)) == 4
+    results.config["resume"]["minutes"] = None
+    adapter.run_job(results, work)
+    assert seen[-1] is None
