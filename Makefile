@@ -6,7 +6,7 @@ CORES ?= $(shell nproc)
 DEMO := --cores $(CORES) --resources gpu=$(CORES) --configfile configs/demo.yaml \
   --set-threads initialise=1 train=1 evaluate=1
 
-.PHONY: demo test test-services test-faults fuzz lint lock clean bench bench-gpu bench-growth
+.PHONY: demo test test-services test-faults test-cluster fuzz lint lock clean bench bench-gpu bench-growth
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -19,6 +19,10 @@ test: .venv/installed
 # A tracking server on PostgreSQL, results in a bucket: real servers on this machine, minutes.
 test-services: .venv/installed
 	$(BIN)/python -m pytest tests/services
+
+# The tiny config through profiles/slurm, on SLURM itself: installs Debian's packages, needs root.
+test-cluster: .venv/installed
+	$(BIN)/python -m pytest tests/cluster -s
 
 # Kills, full disks, dead servers, damaged files; TRIALS of each random fault, at moments by SEED.
 TRIALS ?= 20

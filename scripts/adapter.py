@@ -1,11 +1,13 @@
 """Between Snakemake and the scripts: arguments, log, errors, threads, checks, and the mirror."""
 
+import contextlib
 import inspect
 import logging
 import os
 import shutil
 import subprocess
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -42,11 +44,12 @@ def run_job(snakemake: Any, function: Callable[..., Mirrored | None]) -> None:
     _open_log(Path(snakemake.log[0]))
     started = milliseconds()
     try:
+        _date_back(_paths(snakemake.input))
         check_files(_paths(snakemake.input), _results(snakemake))
         for output in _paths(snakemake.output):
             remove_leftovers(output)
         mirrored = function(**_arguments(snakemake, function))
-        _finish_outputs(snakemake)
+        note_checksums(_paths(snakemake.output), _results(snakemake))
     except Exception as error:  # noqa: BLE001 - explained, then exit 1
         _explain(snakemake, error)
         if snakemake.output:
@@ -105,18 +108,16 @@ def _resume(snakemake: Any) -> Resume | None:
     return Resume(place, minutes, lambda: digest_of(_paths(snakemake.input), decides))
 
 
-def _finish_outputs(snakemake: Any) -> None:
-    """Note what the outputs hold, and see that none is older than what it was made from.
+def _date_back(paths: list[Path]) -> None:
+    """Files from the future are from now: a clock has jumped back since they were written.
 
-    Where a clock has jumped back, Snakemake would make such outputs again for ever.
+    Snakemake would throw away every output of theirs as older than what it was made from.
     """
-    outputs = [path for path in _paths(snakemake.output) if path.is_file()]
-    made_from = [path for path in _paths(snakemake.input) if path.is_file()]
-    newest = max((path.stat().st_mtime_ns for path in made_from), default=0)
-    for path in outputs:
-        if path.stat().st_mtime_ns < newest:
-            os.utime(path, ns=(newest, newest))
-    note_checksums(outputs, _results(snakemake))
+    now = time.time()
+    for path in paths:
+        if path.exists() and path.stat().st_mtime > now:
+            with contextlib.suppress(PermissionError):
+                os.utime(path, (now, now))
 
 
 def _results(snakemake: Any) -> Path:
