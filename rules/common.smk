@@ -1,5 +1,6 @@
 # Names and paths that several stages share.
 import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -9,7 +10,7 @@ from snakemake.utils import Paramspace
 SCRIPTS = Path(workflow.basedir) / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from guards import RunLock
+from guards import RunLock, date_back
 from neuron_pruning.configuration import (
     check_config,
     convolutions_of,
@@ -54,6 +55,8 @@ MAIN = {
 STATES = ["trained", "untrained"] if config["controls"]["untrained"] else ["trained"]
 ENVIRONMENT = "../envs/workflow.yaml"
 
+if date_back(Path(ROOT), time.time()):
+    print("files from the future were dated back: a clock has jumped", file=sys.stderr)
 LOCK = RunLock(Path(ROOT))
 
 

@@ -108,13 +108,14 @@ def _resume(snakemake: Any) -> Resume | None:
     return Resume(place, minutes, lambda: digest_of(_paths(snakemake.input), decides))
 
 
-def _date_back(paths: list[Path]) -> None:
-    """Files from the future are from now: a clock has jumped back since they were written.
+def _date_back(inputs: list[Path]) -> None:
+    """Inputs from the future are from now: the clock has jumped back in mid-run.
 
-    Snakemake would throw away every output of theirs as older than what it was made from.
+    Snakemake would throw away the outputs as older than what they were made from; what stands for
+    the time of a folder is a file in it.
     """
     now = time.time()
-    for path in paths:
+    for path in [*inputs, *(folder / ".snakemake_timestamp" for folder in inputs)]:
         if path.exists() and path.stat().st_mtime > now:
             with contextlib.suppress(PermissionError):
                 os.utime(path, (now, now))

@@ -1,5 +1,6 @@
-"""Around a run: one at a time in a folder of results, and no job that outlives its run."""
+"""Around a run: one at a time in its results, no job that outlives it, no file from the future."""
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -87,3 +88,22 @@ def _run_of_this_job() -> int | None:
 def _end_after(gone: int) -> None:
     select.select([gone], [], [])
     os._exit(KILLED)  # nothing is half-written: files get their names when they are whole
+
+
+def date_back(folder: Path, now: float) -> int:
+    """Give files from the future times up to ``now``, in their order; returns how many there were.
+
+    A clock that has jumped back leaves them. Snakemake would make everything anew that depends on
+    them, and throw that away as older than what it was made from.
+    """
+    future = []
+    for place, _, names in os.walk(folder):
+        for path in (Path(place, name) for name in names):
+            with contextlib.suppress(FileNotFoundError):  # a job may have just renamed it
+                modified = path.lstat().st_mtime_ns
+                if modified > now * 1e9 and not path.is_symlink():
+                    future.append((modified, path))
+    for back, (_, path) in enumerate(sorted(future, reverse=True)):
+        with contextlib.suppress(PermissionError, FileNotFoundError):
+            os.utime(path, ns=(int(now * 1e9) - back * 1000, int(now * 1e9) - back * 1000))
+    return len(future)

@@ -1,5 +1,6 @@
 """One run at a time, and no job without its run."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -7,8 +8,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from guards import RunLock
+from guards import RunLock, date_back
 from neuron_pruning import UserError
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
@@ -16,7 +19,7 @@ HOLD = """
 import sys, time
 sys.path.insert(0, {scripts!r})
 from pathlib import Path
-from guards import RunLock
+from guards import RunLock, date_back
 lock = RunLock(Path({folder!r}))
 lock.take()
 print("taken", flush=True)
@@ -77,3 +80,18 @@ def test_a_job_ends_with_the_run_above_it(tmp_path, wrapped):
 def test_a_script_that_nobody_runs_goes_on(tmp_path):
     code = JOB.format(scripts=str(SCRIPTS)).replace("60", "0.2")
     assert start(sys.executable, "-c", code).wait(timeout=20) == 0
+
+
+@given(st.lists(st.integers(-500, 500), min_size=1, max_size=8, unique=True))
+def test_files_from_the_future_are_from_now_in_their_order(tmp_path_factory, offsets):
+    folder, now = tmp_path_factory.mktemp("results"), 1_000_000_000
+    for number, offset in enumerate(offsets):
+        place = folder / f"d{number % 2}"
+        place.mkdir(exist_ok=True)
+        (place / str(number)).touch()
+        os.utime(place / str(number), (now + offset, now + offset))
+    assert date_back(folder, now) == sum(offset > 0 for offset in offsets)
+    files = sorted(folder.rglob("[0-9]"), key=lambda path: path.stat().st_mtime_ns)
+    found = [offsets[int(path.name)] for path in files]
+    assert found == sorted(offsets) and files[-1].stat().st_mtime <= now
+    assert date_back(folder, now) == 0
