@@ -96,14 +96,18 @@ def date_back(folder: Path, now: float) -> int:
     A clock that has jumped back leaves them. Snakemake would make everything anew that depends on
     them, and throw that away as older than what it was made from.
     """
-    future = []
+    moment = int(now * 1e9)
+    future, newest = [], 0
     for place, _, names in os.walk(folder):
         for path in (Path(place, name) for name in names):
             with contextlib.suppress(FileNotFoundError):  # a job may have just renamed it
                 modified = path.lstat().st_mtime_ns
-                if modified > now * 1e9 and not path.is_symlink():
+                if modified > moment and not path.is_symlink():
                     future.append((modified, path))
+                else:
+                    newest = max(newest, modified)
+    step = min(1000, (moment - newest) // (len(future) + 1))
     for back, (_, path) in enumerate(sorted(future, reverse=True)):
         with contextlib.suppress(PermissionError, FileNotFoundError):
-            os.utime(path, ns=(int(now * 1e9) - back * 1000, int(now * 1e9) - back * 1000))
+            os.utime(path, ns=(moment - back * step, moment - back * step))
     return len(future)
