@@ -31,7 +31,10 @@ class Moving:
     device: torch.device
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Copies of all tensors, by name; numbers have one dimension, which safetensors wants."""
+        """All tensors, by name; numbers have one dimension, which safetensors wants.
+
+        On the CPU they share the memory of the training: write them before the next step.
+        """
         tensors = {f"network/{n}": t for n, t in self.network.state_dict().items()}
         for name, parameter in self.network.named_parameters():
             for key, value in self.optimiser.state.get(parameter, {}).items():
@@ -44,8 +47,7 @@ class Moving:
         if self.device.type == "cuda":
             tensors |= {"random/cuda": torch.cuda.get_rng_state(self.device)}
         return {
-            name: np.array(tensor.detach().cpu().numpy(), ndmin=1)
-            for name, tensor in tensors.items()
+            name: np.atleast_1d(tensor.detach().cpu().numpy()) for name, tensor in tensors.items()
         }
 
     def numbers(self) -> dict[str, Any]:
