@@ -6,14 +6,17 @@ import struct
 import zipfile
 import zlib
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from index_images import index_dataset
 from neuron_pruning import UserError
 from neuron_pruning.dataset import LARGEST_IMAGE, index_images
 from neuron_pruning.sheets import read_sheet
+from prepare_frames import prepare_frames
 from tests.fuzz.targets import TARGETS
 
 CASES = int(os.environ.get("HOSTILE_CASES", "150"))
@@ -145,3 +148,39 @@ def test_another_format_under_a_known_name_is_not_decoded(tmp_path):
     (folder / "Cat" / "x.tiff").rename(folder / "Cat" / "x.png")
     with pytest.raises(UserError, match=r"x\.png: cannot identify image file"):
         index_images(folder)
+
+
+def prepare(folder, tmp_path):
+    """The array of an index that was made before the folder changed."""
+    array = tmp_path / "images.npy"
+    prepare_frames(tmp_path / "i.parquet", array, folder, [8, 8], "fit", tmp_path / "kept")
+    return array
+
+
+def indexed(tmp_path):
+    folder = folder_of_images(tmp_path / "data")
+    index_dataset(tmp_path / "i.parquet", tmp_path / "a.parquet", folder, "fail", tmp_path / "k")
+    return folder
+
+
+@pytest.mark.parametrize("change", ["replaced", "deleted", "emptied", "a pipe"])
+def test_an_image_that_changes_during_the_run_is_named(tmp_path, change):
+    folder = indexed(tmp_path)
+    victim = folder / "Dog" / "3.png"
+    if change == "replaced":
+        victim.write_bytes((folder / "Cat" / "0.png").read_bytes())
+    elif change == "emptied":
+        victim.write_bytes(b"")
+    else:
+        victim.unlink()
+    if change == "a pipe":
+        os.mkfifo(victim)
+    with pytest.raises(UserError, match=r"Dog/3\.png (has changed|is no readable image any more)"):
+        prepare(folder, tmp_path)
+    assert not (tmp_path / "images.npy").exists()
+
+
+def test_an_image_that_is_added_during_the_run_waits_for_the_next(tmp_path):
+    folder = indexed(tmp_path)
+    (folder / "Cat" / "new.png").write_bytes((folder / "Cat" / "0.png").read_bytes())
+    assert len(np.load(prepare(folder, tmp_path))) == 12
