@@ -263,7 +263,7 @@ def make_boxes(folder, classes):
 def make_results(folder, config, classes):
     """All arguments of build_report."""
     states = ["trained", "untrained"] if config["controls"]["untrained"] else ["trained"]
-    runs, histories, grid = [], [], []
+    runs, histories, speeds, grid = [], [], [], []
     for model in config["run_models"]:
         cell = {"experiment": "made", "split": "random", "crop": "none", "recipe": "plain",
                 "model": model, "learning_rate": 0.0005, "batch_size": 128}  # fmt: skip
@@ -275,10 +275,10 @@ def make_results(folder, config, classes):
                      "test_accuracy_mean": 0.25, "test_accuracy_std": deviation})  # fmt: skip
         for seed in config["seeds"]:
             epochs = [{**cell, "seed": seed, "epoch": epoch, "train_loss": 1.0, "test_loss": 1.5,
-                       "train_accuracy": 0.5, "test_accuracy": 0.25, "seconds": 90.0,
-                       "device": "cpu"}
-                      for epoch in (1, 2)]  # fmt: skip
+                       "train_accuracy": 0.5, "test_accuracy": 0.25} for epoch in (1, 2)]  # fmt: skip
             histories.append(write(folder / f"{model}{seed}.parquet", epochs))
+            fast = [{**cell, "seed": seed, "seconds": 90.0, "device": "cpu"} for _ in (1, 2)]
+            speeds.append(write(folder / f"{model}{seed}-speed.parquet", fast))
             for state in states:
                 keys = {**cell, "seed": seed, "state": state}
                 place = folder / f"{model}-{seed}-{state}"
@@ -308,6 +308,7 @@ def make_results(folder, config, classes):
         "folder": str(folder),
         "selection": selection,
         "histories": histories,
+        "speeds": speeds,
         "predictions": [files["predictions"] for _, files in runs],
         "confusion": [files["confusion"] for _, files in trained],
         "activations": [files["activations"] for _, files in runs],
@@ -714,6 +715,8 @@ def test_job_seconds_add_up_by_stage_and_leave_out_the_report_itself(tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps({"s": seconds, "io_in": 0}) + "\n", encoding="utf-8")
     assert job_seconds(tmp_path) == {"train": (2, 65.5), "faces": (1, 2.0)}
+    (tmp_path / "faces.jsonl").write_text('{"s": 3')  # as a killed Snakemake leaves it
+    assert job_seconds(tmp_path)["faces"] == (1, 0.0)
     assert job_seconds(tmp_path / "none") == {}
 
 
