@@ -129,7 +129,7 @@ def test_all_but_times_is_what_a_run_on_a_disk_writes(bucket, stored, tmp_path):
     here = {name for name in found if not name.endswith(".snakemake_timestamp")}
     assert here == own.keys()
     compared = [name for name in own if not name.endswith(DIFFERENT)]
-    assert len(compared) > 80 and sum(name.startswith("tables/") for name in compared) == 28
+    assert len(compared) > 80 and sum(name.startswith("tables/") for name in compared) == 35
     for name in compared:
         assert found[name].get()["Body"].read() == own[name].read_bytes(), name
 

@@ -275,7 +275,8 @@ def make_results(folder, config, classes):
                      "test_accuracy_mean": 0.25, "test_accuracy_std": deviation})  # fmt: skip
         for seed in config["seeds"]:
             epochs = [{**cell, "seed": seed, "epoch": epoch, "train_loss": 1.0, "test_loss": 1.5,
-                       "train_accuracy": 0.5, "test_accuracy": 0.25} for epoch in (1, 2)]  # fmt: skip
+                       "train_accuracy": 0.5, "test_accuracy": 0.25}
+                      for epoch in (1, 2)]  # fmt: skip
             histories.append(write(folder / f"{model}{seed}.parquet", epochs))
             fast = [{**cell, "seed": seed, "seconds": 90.0, "device": "cpu"} for _ in (1, 2)]
             speeds.append(write(folder / f"{model}{seed}-speed.parquet", fast))
