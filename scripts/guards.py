@@ -14,6 +14,7 @@ import psutil
 from neuron_pruning.errors import UserError
 
 KILLED = 137  # exit status of a job whose run is gone, as if the same kill had taken it
+SKEW = 60 * 10**9  # nanoseconds by which clocks of one cluster may differ
 UNSUPPORTED = {errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL}
 
 
@@ -93,8 +94,9 @@ def _end_after(gone: int) -> None:
 def date_back(folder: Path, now: float) -> int:
     """Give files from the future times up to ``now``, in their order; returns how many there were.
 
-    A clock that has jumped back leaves them. Snakemake would make everything anew that depends on
-    them, and throw that away as older than what it was made from.
+    A clock that has jumped back leaves them, further ahead than the clocks of a cluster differ.
+    Snakemake would make everything anew that depends on them, and throw that away as older than
+    what it was made from.
     """
     moment = int(now * 1e9)
     future, newest = [], 0
@@ -102,10 +104,10 @@ def date_back(folder: Path, now: float) -> int:
         for path in (Path(place, name) for name in names):
             with contextlib.suppress(FileNotFoundError):  # a job may have just renamed it
                 modified = path.lstat().st_mtime_ns
-                if modified > moment and not path.is_symlink():
+                if modified > moment + SKEW and not path.is_symlink():
                     future.append((modified, path))
                 else:
-                    newest = max(newest, modified)
+                    newest = max(newest, min(modified, moment))
     step = min(1000, (moment - newest) // (len(future) + 1))
     for back, (_, path) in enumerate(sorted(future, reverse=True)):
         with contextlib.suppress(PermissionError, FileNotFoundError):

@@ -82,14 +82,14 @@ def test_a_script_that_nobody_runs_goes_on(tmp_path):
     assert start(sys.executable, "-c", code).wait(timeout=20) == 0
 
 
-@given(st.lists(st.integers(-500, 500), min_size=1, max_size=8, unique=True))
+@given(st.lists(st.integers(-9, 9), min_size=1, max_size=8, unique=True))
 def test_files_from_the_future_are_from_now_in_their_order(tmp_path_factory, offsets):
     folder, now = tmp_path_factory.mktemp("results"), 1_000_000_000
     for number, offset in enumerate(offsets):
         place = folder / f"d{number % 2}"
         place.mkdir(exist_ok=True)
         (place / str(number)).touch()
-        os.utime(place / str(number), (now + offset, now + offset))
+        os.utime(place / str(number), (now + 100 * offset, now + 100 * offset))
     assert date_back(folder, now) == sum(offset > 0 for offset in offsets)
     files = sorted(folder.rglob("[0-9]"), key=lambda path: path.stat().st_mtime_ns)
     found = [offsets[int(path.name)] for path in files]
