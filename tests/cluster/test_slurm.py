@@ -16,25 +16,31 @@ def test_tables_equal_those_of_a_run_without_cluster(on_cluster, on_its_own):
         assert pq.read_table(path).equals(pq.read_table(on_its_own.tables[name])), name
 
 
-def jobs_by_submission(on_cluster):
-    """Messages of the jobs that each submission ran, by its log."""
-    logs = on_cluster.project.folder.glob(".snakemake/slurm_logs/**/*.log")
-    return [set(JOB.findall(log.read_text())) for log in logs]
-
-
 def test_every_job_ran_within_a_submission(on_cluster):
-    ran = set().union(*jobs_by_submission(on_cluster))
+    logs = on_cluster.project.folder.glob(".snakemake/slurm_logs/**/*.log")
+    ran = {job for log in logs for job in JOB.findall(log.read_text())}
     assert ran == set(JOB.findall(on_cluster.log)) != set()
 
 
-def test_no_job_is_in_two_submissions(on_cluster):
-    """Snakemake's own log may name one twice: it plans again after the selection."""
-    found = jobs_by_submission(on_cluster)
-    assert sum(map(len, found)) == len(set().union(*found))
+def test_every_job_ran_once_and_its_record_arrived(on_cluster):
+    """Snakemake's own log may name a job twice: it plans again after the selection."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{on_cluster.project.folder}/results/mlflow.db")
+    experiment = client.get_experiment_by_name("tiny")
+    runs = client.search_runs([experiment.experiment_id], max_results=1000)
+    names = {run.info.run_name for run in runs}
+    assert len(names) == len(runs) == jobs_of(on_cluster)
+    assert {run.info.status for run in runs} == {"FINISHED"}
+
+
+def jobs_of(on_cluster):
+    """Number of jobs without the rule all, which is no submission."""
+    return int(STEPS.findall(on_cluster.log)[-1]) - 1
 
 
 def test_submissions_are_at_most_a_third_of_the_jobs(on_cluster, cluster):
-    jobs = int(STEPS.findall(on_cluster.log)[-1]) - 1  # without rule all
+    jobs = jobs_of(on_cluster)
     submissions = len(cluster.submissions())
     print(f"\n{jobs} jobs in {submissions} submissions")
     assert submissions == on_cluster.log.count("has been submitted with SLURM jobid")
