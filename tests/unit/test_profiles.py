@@ -8,8 +8,9 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 CLUSTERS = ["slurm", "kubernetes"]
-# Nothing to share a submission with, or no part of an experiment.
+# Nothing to share a submission with, planned twice, or no part of an experiment.
 ALONE = {"all", "sizes", "select_hyperparameters", "table_sizes", "audit_paper", "sync_tracking"}
+ALONE |= {"table_classes", "build_report", *(f"table{number}" for number in (1, 4, 5, 6, 7, 8))}
 
 
 def profile(name):
