@@ -55,7 +55,7 @@ MAIN = {
 STATES = ["trained", "untrained"] if config["controls"]["untrained"] else ["trained"]
 ENVIRONMENT = "../envs/workflow.yaml"
 
-if date_back(Path(ROOT), time.time()):
+if workflow.is_main_process and date_back(Path(ROOT), time.time()):
     print("files from the future were dated back: a clock has jumped", file=sys.stderr)
 LOCK = RunLock(Path(ROOT))
 

@@ -39,7 +39,7 @@ rule index_images:
         ENVIRONMENT
     threads: 4
     resources:
-        mem_mb=memory(1000),
+        mem_mb=memory(2000),
     params:
         settings=index_settings(),
     message:

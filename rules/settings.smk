@@ -84,10 +84,11 @@ def dataset_fingerprint(folder):
     """Names, sizes and times of the images of ``dataset.path``: a change reruns the data stage."""
     digest = hashlib.sha256()
     for path in sorted(Path(folder).glob("*/*")):
-        status = (
-            path.stat() if path.exists() else path.lstat()
-        )  # of what a link leads to
         digest.update(os.fsencode(path))
+        try:
+            status = path.stat()  # of what a link leads to
+        except OSError:  # nowhere, or it is gone meanwhile
+            continue
         digest.update(f" {status.st_size} {status.st_mtime_ns} ".encode())
     return digest.hexdigest()
 

@@ -19,7 +19,7 @@ from guards import end_with_run
 from neuron_pruning.checksums import check_files, digest_of, note_checksums
 from neuron_pruning.errors import UserError
 from neuron_pruning.files import remove_leftovers
-from neuron_pruning.resuming import Resume
+from neuron_pruning.resuming import Resume, StateKeeper
 from neuron_pruning.tracking import JobRecord, milliseconds, queue_record
 
 DECODERS = ("pillow", "numpy", "imagehash", "opencv-python-headless")  # what pixels depend on
@@ -39,7 +39,6 @@ def run_job(snakemake: Any, function: Callable[..., Mirrored | None]) -> None:
 
     What it returns is mirrored to the tracking store; None is not.
     """
-    end_with_run()
     _limit_threads(snakemake.threads)
     _open_log(Path(snakemake.log[0]))
     started = milliseconds()
@@ -48,8 +47,11 @@ def run_job(snakemake: Any, function: Callable[..., Mirrored | None]) -> None:
         check_files(_paths(snakemake.input), _results(snakemake))
         for output in _paths(snakemake.output):
             remove_leftovers(output)
-        mirrored = function(**_arguments(snakemake, function))
+        arguments = _arguments(snakemake, function)
+        mirrored = function(**arguments)
         note_checksums(_paths(snakemake.output), _results(snakemake))
+        if arguments.get("resume") is not None:  # only now: until here a kill may cost the outputs
+            StateKeeper(arguments["resume"]).clear()
     except Exception as error:  # noqa: BLE001 - explained, then exit 1
         _explain(snakemake, error)
         if snakemake.output:
@@ -89,9 +91,8 @@ def _arguments(snakemake: Any, function: Callable[..., Any]) -> dict[str, Any]:
 
 def _kept(snakemake: Any) -> Path:
     """Folder where a job finds what earlier ones of its kind found out, by the same code."""
-    code = [Path(file) for file in snakemake.input.get("code", [])]
     rule = _results(snakemake) / ".kept" / Path(snakemake.rule, *map(str, snakemake.wildcards))
-    folder = rule / digest_of(code, {name: version(name) for name in DECODERS})
+    folder = rule / digest_of(_code(snakemake), {name: version(name) for name in DECODERS})
     for old in rule.iterdir() if rule.is_dir() else ():
         if old != folder:
             shutil.rmtree(old)
@@ -105,7 +106,15 @@ def _resume(snakemake: Any) -> Resume | None:
         return None
     place = _paths(snakemake.output)[0].with_name(".state.safetensors")
     decides = {"settings": snakemake.params["settings"], "threads": snakemake.threads}
-    return Resume(place, minutes, lambda: digest_of(_paths(snakemake.input), decides))
+    decides["torch"] = version("torch")
+    files = [*_code(snakemake), *_paths(snakemake.input)]
+    return Resume(place, minutes, digest_of(files, decides))
+
+
+def _code(snakemake: Any) -> list[Path]:
+    """The script of a rule, and the modules that it imports."""
+    script = Path(__file__).with_name(f"{snakemake.rule}.py")
+    return [script, *map(Path, snakemake.input.get("code", []))]
 
 
 def _date_back(inputs: list[Path]) -> None:
@@ -116,8 +125,8 @@ def _date_back(inputs: list[Path]) -> None:
     """
     now = time.time()
     for path in [*inputs, *(folder / ".snakemake_timestamp" for folder in inputs)]:
-        if path.exists() and path.stat().st_mtime > now:
-            with contextlib.suppress(PermissionError):
+        with contextlib.suppress(OSError):  # it is not there, or not ours to change
+            if path.stat().st_mtime > now:
                 os.utime(path, (now, now))
 
 
@@ -223,3 +232,7 @@ def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{key}"] = value
     return flat
+
+
+if "snakemake" in vars(sys.modules["__main__"]):
+    end_with_run()  # a job, from its first second on: what it imports next may take some

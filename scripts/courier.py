@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from neuron_pruning.tracking import PENDING, Store, deliver_pending
+from neuron_pruning.tracking import Store, deliver_pending, waiting_records
 
 INTERVAL = 1.0  # seconds between looks into the folder
 RETRY = 30.0  # seconds before a store that failed is asked again
@@ -66,7 +66,7 @@ def run(folder: Path, store: Store, closing: IO[Any]) -> None:
 
 
 def _warning(folder: Path, problem: str) -> str:
-    left = len(list((folder / PENDING).glob("*.json")))
+    left = len(waiting_records(folder))
     return (
         f"warning: {left} records were not mirrored to MLflow ({problem}); all files are "
         "complete. Send them later: snakemake sync_tracking"

@@ -48,9 +48,10 @@ class RunLock:
                 f"{self._path.parent} cannot be written ({error.strerror}); make it writable, "
                 "or run from a folder of your own"
             ) from error
-        self._handle.truncate(0)
-        self._handle.write(f"process {os.getpid()} on {os.uname().nodename}")
-        self._handle.flush()
+        with contextlib.suppress(OSError):  # a full disk: the lock is held all the same
+            self._handle.truncate(0)
+            self._handle.write(f"process {os.getpid()} on {os.uname().nodename}")
+            self._handle.flush()
 
     def _occupied(self) -> str:
         holder = self._path.read_text(encoding="utf-8", errors="replace") or "another process"
@@ -104,12 +105,14 @@ def date_back(folder: Path, now: float) -> int:
         for path in (Path(place, name) for name in names):
             with contextlib.suppress(FileNotFoundError):  # a job may have just renamed it
                 modified = path.lstat().st_mtime_ns
-                if modified > moment + SKEW and not path.is_symlink():
+                if modified > moment and not path.is_symlink():
                     future.append((modified, path))
                 else:
                     newest = max(newest, min(modified, moment))
+    if not future or max(future)[0] <= moment + SKEW:
+        return 0
     step = min(1000, (moment - newest) // (len(future) + 1))
     for back, (_, path) in enumerate(sorted(future, reverse=True)):
-        with contextlib.suppress(PermissionError, FileNotFoundError):
+        with contextlib.suppress(OSError):  # gone meanwhile, or not ours to change
             os.utime(path, ns=(moment - back * step, moment - back * step))
     return len(future)

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from neuron_pruning.measured import write_scores
 from neuron_pruning.networks import Network, load_network, save_network
 from neuron_pruning.parts import read_split
 from neuron_pruning.records import column, schema, write_rows
-from neuron_pruning.resuming import Resume, StateKeeper
+from neuron_pruning.resuming import Resume
 from neuron_pruning.sensitivity import Sensitivity
 from neuron_pruning.training import (
     Epoch,
@@ -42,7 +42,7 @@ SPEED_SCHEMA = schema(
     column("seconds", pa.float64(), "time of the training pass", "s"),
     column("images_per_second", pa.float64(), "training speed", "1/s"),
     column("device", pa.string(), "where the training ran"),
-    column("micro_batch", pa.int64(), "images at once", "images"),
+    column("micro_batch", pa.int64(), "images at once in the end", "images"),
 )  # in a file of its own: two runs of one training differ in nothing else
 
 
@@ -64,6 +64,8 @@ def train(
 ) -> Mirrored:
     """Train the initial network; write it, its history and speed, and its units' sensitivity."""
     device = choose_device(threads)
+    if resume is not None:  # a state goes on where it was made, not on another kind of device
+        resume = replace(resume, identity=f"{resume.identity} {device.type}")
     images, parts = open_array(array), read_split(split)
     check_belongs(initial, with_classes(architecture, len(parts.classes)), belongs)
     patterns = {
@@ -87,8 +89,6 @@ def train(
     save_network(trained.network.cpu(), network, keys)
     every = {**keys, "device": device_name(device, threads)}
     write_epochs(trained, history, speed, every)
-    if resume is not None:
-        StateKeeper(resume).clear()
     series = [f.name for f in fields(Epoch) if f.name != "epoch"]
     return Mirrored(series={name: [getattr(e, name) for e in trained.epochs] for name in series})
 

@@ -45,7 +45,7 @@ class Rows:
             UserError: the disk has not so much; nothing of the file stays behind.
         """
         try:
-            with self.path.open("wb") as handle:
+            with self.path.open("w+b") as handle:  # to claim space some file systems read, too
                 handle.write(self._header)
                 handle.flush()
                 os.posix_fallocate(handle.fileno(), 0, self._size)
@@ -111,14 +111,15 @@ def write_rows_of(
     journal = _Journal(kept / "journal", _digest(json.dumps([*keys, rows.shape]).encode()))
     digests = journal.read() if rows.is_whole() else {}
     if not digests:
-        remove_leftovers(rows.path)
+        for name in ("partial.npy", "journal", "known.keys"):
+            remove_leftovers(kept / name)
         rows.reserve()
         journal.begin()
     worked = 0
     with _Known(kept, rows.shape) as known, ThreadPoolExecutor(threads) as pool:
         for start in range(0, len(keys), CHUNK):
             places = range(start, min(start + CHUNK, len(keys)))
-            if not _is_done(rows, digests, places):
+            if not _is_done(rows, digests, places, keys):
                 worked += _fill(rows, journal, places, keys, look, known, pool)
     _finish(array, rows, journal, keys, kept)
     logging.info("looked at %d of %d images; the others were known", worked, len(keys))
@@ -142,7 +143,7 @@ def _fill(
         fresh = pixels is None
         data = look(place).tobytes() if pixels is None else pixels
         rows.write(file, place, data)
-        return _digest(data), fresh
+        return _row_digest(keys[place], data), fresh
 
     try:
         done = list(pool.map(fill, places))
@@ -153,13 +154,15 @@ def _fill(
     return sum(fresh for _, fresh in done)
 
 
-def _is_done(rows: Rows, digests: Mapping[int, str], places: range) -> bool:
+def _is_done(rows: Rows, digests: Mapping[int, str], places: range, keys: Sequence[str]) -> bool:
     """Whether an earlier job finished a chunk, and its rows are what it noted."""
     if any(place not in digests for place in places):
         return False
     file = os.open(rows.path, os.O_RDONLY)
     try:
-        return all(_digest(rows.read(file, place)) == digests[place] for place in places)
+        return all(
+            _row_digest(keys[place], rows.read(file, place)) == digests[place] for place in places
+        )
     finally:
         os.close(file)
 
@@ -197,7 +200,7 @@ class _Journal:
     def add(self, digests: Mapping[int, str]) -> None:
         """Note a finished chunk."""
         with self.path.open("a", encoding="ascii") as file:
-            file.write(json.dumps(digests) + "\n")
+            file.write("\n" + json.dumps(digests) + "\n")  # the line before may be torn
             file.flush()
             os.fsync(file.fileno())
 
@@ -252,8 +255,15 @@ class _Known:
             return None
         place, digest = self._places[key]
         pixels = self._rows.read(self._file, place)
-        return pixels if _digest(pixels) == digest else None
+        return pixels if _row_digest(key, pixels) == digest else None
 
 
 def _digest(data: bytes) -> str:
     return xxhash.xxh3_64(data).hexdigest()
+
+
+def _row_digest(key: str, pixels: bytes) -> str:
+    """Checksum of a row that is no other key's: a damaged list of keys finds no wrong one."""
+    whole = xxhash.xxh3_64(key.encode())
+    whole.update(pixels)
+    return whole.hexdigest()

@@ -65,8 +65,11 @@ def _is_whole(path: Path, root: Path) -> bool:
     note = _note(path, root)
     if note is None or not note.is_file() or not path.is_file():
         return True
-    known = note.read_text(encoding="ascii", errors="replace")
-    return not known or known == file_digest(path)
+    try:
+        known = note.read_text(encoding="ascii", errors="replace")
+        return not known or known == file_digest(path)
+    except FileNotFoundError:  # another job has just set it aside
+        return True
 
 
 def _set_aside(damaged: Sequence[Path]) -> str:
@@ -76,6 +79,8 @@ def _set_aside(damaged: Sequence[Path]) -> str:
         aside = path.with_name(path.name + SET_ASIDE)
         try:
             path.replace(aside)
+            told.append(f"{path} (now {aside.name})")
+        except FileNotFoundError:  # another job did
             told.append(f"{path} (now {aside.name})")
         except OSError as error:
             told.append(f"{path} (delete it: {error.strerror})")

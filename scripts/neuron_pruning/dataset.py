@@ -27,8 +27,8 @@ OnBadImage = Literal["fail", "skip"]
 
 SUFFIXES = {".png", ".jpg", ".jpeg"}
 SMALLEST_CLASS = 5
-LARGEST_IMAGE = 80_000_000  # pixels: 240 MB decoded; more is taken for a decompression bomb
-LARGEST_FILE = 500_000_000  # bytes
+LARGEST_IMAGE = 50_000_000  # pixels: 150 MB decoded; more is taken for a decompression bomb
+LARGEST_FILE = 200_000_000  # bytes
 # Three names of SFEW have a hyphen or a second underscore.
 NAME = re.compile(r"(?P<movie>.+)[_-](?P<timestamp>\d+)_+\d+$")
 

@@ -7,7 +7,7 @@ both. What cannot be read is no reason to fail: the training then starts anew.
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ class Resume:
 
     path: Path
     minutes: float
-    identity: Callable[[], str]  # of everything that decides the outcome; asked for when needed
+    identity: str  # of everything that decides the outcome, when the training began
 
 
 @dataclass
@@ -46,7 +46,7 @@ class StateKeeper:
 
     def save(self, arrays: Arrays, about: Mapping[str, Any]) -> None:
         """Replace the state; one that the disk does not take costs a warning, not the training."""
-        text = json.dumps({**about, "identity": self.resume.identity()}, sort_keys=True)
+        text = json.dumps({**about, "identity": self.resume.identity}, sort_keys=True)
         header = {"about": text, "digest": _digest(arrays, text)}
         try:
             with atomic_path(self.resume.path) as temporary:
@@ -74,7 +74,7 @@ class StateKeeper:
             logging.warning("%s is damaged; starting anew", path)
             return None
         about = json.loads(text)
-        if about.pop("identity") != self.resume.identity():
+        if about.pop("identity") != self.resume.identity:
             logging.info("%s belongs to other settings or inputs; starting anew", path)
             return None
         return arrays, about

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from neuron_pruning.checksums import file_digest
-from neuron_pruning.files import atomic_path
+from neuron_pruning.files import atomic_path, remove_leftovers
 
 CHUNK = 1024  # items between two files
 KEY = "key"
@@ -30,6 +30,7 @@ def rows_by_key(
     A row that ``work`` refuses, None, is not kept. Rows that no item asks for are forgotten.
     """
     kept.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(kept / "unnamed")
     known = dict(_read(kept))
     unknown = [key for key in items if key not in known]
     logging.info(

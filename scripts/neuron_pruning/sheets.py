@@ -22,7 +22,7 @@ from neuron_pruning.records import column, schema
 
 COMPONENTS = tuple(f"{kind} {n}" for kind in ("LPQ", "PHOG") for n in range(1, 6))
 COLUMNS = ("name", "label", *COMPONENTS)
-LARGEST_UNPACKED = 200_000_000  # bytes
+LARGEST_UNPACKED = 20_000_000  # bytes
 NAMED_AT_MOST = 10  # in a message
 # What openpyxl raises for a file that is missing, of another kind, cut off or garbled.
 UNREADABLE = (

@@ -193,17 +193,21 @@ def resend_pending(store: Store, folder: Path, deadline: float = math.inf) -> in
     Raises:
         Exception: whatever the tracking store throws; what was sent by then is sent.
     """
-    pending = folder / PENDING
-    if store.uri is None or not any(pending.glob("*.json")):
-        return len(list(pending.glob("*.json")))
+    if store.uri is None or not waiting_records(folder):
+        return len(waiting_records(folder))
     with _locked(folder / "sending.lock"):
-        waiting = sorted(pending.glob("*.json"), key=lambda path: path.stat().st_mtime)
+        waiting = sorted(waiting_records(folder), key=lambda path: path.stat().st_mtime)
         opened = shared_store(store, folder) if waiting else store
         for path in waiting:
             if time.monotonic() > deadline:
                 break
             _send_file(path, opened)
-    return len(list(pending.glob("*.json")))
+    return len(waiting_records(folder))
+
+
+def waiting_records(folder: Path) -> list[Path]:
+    """Records that wait; those that a job is just writing have names with a dot in front."""
+    return list((folder / PENDING).glob("[!.]*.json"))
 
 
 def _send_file(path: Path, store: Store) -> None:

@@ -8,6 +8,8 @@ import pytest
 
 from tests.faults.conftest import jobs_of, kill_group, wait_for
 
+STATES = "results/tiny/runs/**/.state.safetensors"
+
 
 def test_a_job_is_killed(disturbed, chance):
     """kill -9 of a job: Snakemake says so, the others go on, a rerun does the rest."""
@@ -23,16 +25,27 @@ def test_a_job_is_killed(disturbed, chance):
 def test_a_training_goes_on_where_it_was_killed(disturbed, chance):
     """After a kill in the midst of a training its log says that it went on."""
     run = disturbed.start()
-    state = "results/tiny/runs/**/.state.safetensors"
-    (kept, *_) = wait_for(lambda: list(disturbed.project.folder.glob(state)))
-    time.sleep(chance.uniform(0, 0.5))
-    for job in jobs_of(run):
+    (kept, *_) = wait_for(lambda: list(disturbed.project.folder.glob(STATES)))
+    time.sleep(chance.uniform(0, 0.2))
+    killed = jobs_of(run)
+    for job in killed:
         job.kill()
     run.wait(timeout=300)
-    was_there = kept.exists()
+    assert killed and kept.exists()
     disturbed.recover()
     logs = (disturbed.project.folder / "results/tiny/logs/train").rglob("*.log")
-    assert was_there <= any("going on in epoch" in log.read_text() for log in logs)
+    assert any("going on in epoch" in log.read_text() for log in logs)
+
+
+def test_no_job_outlives_its_run(disturbed):
+    """A training of minutes ends at once with the snakemake above it."""
+    run = disturbed.start(training={"epochs": 2000})
+    wait_for(lambda: list(disturbed.project.folder.glob(STATES)))
+    jobs = jobs_of(run)
+    run.kill()
+    _, alive = psutil.wait_procs(jobs, timeout=15)
+    assert jobs and not alive
+    disturbed.recover()
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])

@@ -1,6 +1,5 @@
 """A tracking server that is away, dies or dawdles costs the jobs nothing and loses no record."""
 
-import json
 import os
 import socket
 import subprocess
@@ -85,12 +84,6 @@ def is_mirrored_once(port):
     names = [run.info.run_name for run in runs]
     assert len(set(names)) == len(names) == JOBS, sorted(names)
     assert {run.info.status for run in runs} == {"FINISHED"}
-
-
-def longest_job(disturbed):
-    """Seconds that a job took beside its work: start, record and end of its process."""
-    logs = (disturbed.project.folder / "results/tiny").rglob("*.jsonl")
-    return max(json.loads(path.read_text().splitlines()[-1])["s"] for path in logs)
 
 
 def test_a_server_that_is_away_from_the_start(disturbed, tmp_path):
@@ -179,7 +172,6 @@ def test_a_server_that_dawdles(disturbed, tmp_path, seconds):
         wait_for(lambda: jobs_of(run))
         assert run.wait(timeout=300) == 0, disturbed.printed[-3000:]
         disturbed.check()
-        # A run of its own takes as long; what the server dawdles is on top of the last job.
         if pending(disturbed):
             assert "records were not mirrored to MLflow" in disturbed.printed
         ran = sync(disturbed, {"uri": f"http://127.0.0.1:{port}", "artifacts": None})

@@ -194,7 +194,7 @@ def test_a_state_belongs_to_settings_inputs_and_threads(results):
     seen = []
 
     def work(array, network, epochs, resume):
-        seen.append(resume.identity() if resume else None)
+        seen.append(resume.identity if resume else None)
         write(network, "n")
 
     adapter.run_job(results, work)

@@ -92,7 +92,7 @@ def test_a_decompression_bomb_is_not_decoded(tmp_path, side):
 def test_a_spreadsheet_that_unpacks_to_gigabytes_is_not_read(tmp_path):
     path = tmp_path / "bomb.xlsx"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("xl/workbook.xml", bytes(300_000_000))
+        archive.writestr("xl/workbook.xml", bytes(30_000_000))
     assert path.stat().st_size < 1_000_000
     with pytest.raises(UserError, match="unpacks to"):
         read_sheet(path, ["A", "B"])

@@ -97,7 +97,7 @@ def same(one, other):
 
 @pytest.fixture
 def place(tmp_path):
-    return Resume(tmp_path / "state.safetensors", 0, lambda: "this training")
+    return Resume(tmp_path / "state.safetensors", 0, "this training")
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -135,7 +135,7 @@ def test_it_goes_on_where_it_was_and_does_not_begin_anew(place, monkeypatch):
 @settings(max_examples=60, deadline=None)
 def test_a_damaged_state_is_not_used(tmp_path_factory, place, bit, cut):
     path = tmp_path_factory.mktemp("state") / "s.safetensors"
-    keeper = StateKeeper(Resume(path, 0, lambda: "me"))
+    keeper = StateKeeper(Resume(path, 0, "me"))
     arrays = {"a": np.arange(50, dtype=np.float32), "b": np.ones((2, 3))}
     keeper.save(arrays, {"step": 1})
     found, about = keeper.load()
@@ -155,12 +155,12 @@ def test_a_damaged_state_is_not_used(tmp_path_factory, place, bit, cut):
 def test_a_state_of_other_settings_is_not_used(place, caplog):
     with pytest.raises(Killed):
         train("plain", place, 30)
-    assert StateKeeper(replace(place, identity=lambda: "another")).load() is None
+    assert StateKeeper(replace(place, identity="another")).load() is None
     assert StateKeeper(place).load() is not None
 
 
 def test_a_full_disk_costs_the_state_not_the_training(tmp_path, caplog):
-    blocked = Resume(tmp_path / "file" / "state", 0, lambda: "x")
+    blocked = Resume(tmp_path / "file" / "state", 0, "x")
     (tmp_path / "file").write_text("no folder")
     same(train("plain"), train("plain", blocked))
     assert "the state of the training was not written" in caplog.text
@@ -170,7 +170,7 @@ def test_the_state_is_written_every_few_minutes(tmp_path, monkeypatch):
     clock = SimpleNamespace(monotonic=lambda: now[0])
     now = [0.0]
     monkeypatch.setattr("neuron_pruning.resuming.time", clock)
-    keeper = StateKeeper(Resume(tmp_path / "s", 2, lambda: "x"), saved=clock.monotonic())
+    keeper = StateKeeper(Resume(tmp_path / "s", 2, "x"), saved=clock.monotonic())
     now[0] = 119.0
     assert not keeper.due
     now[0] = 120.0
