@@ -73,7 +73,12 @@ def prepare(what: str, kill_at: float | None = None) -> Row:
         raise SystemExit(f"{' '.join(command)} failed")
     row = {"what": what, "seconds": time.perf_counter() - started}
     row |= {f"{name}_mb": peaks.get(name, 0) / 1e6 for name in LOGS}
-    return row | {"rows_done": finished_rows()} if kill_at else row | said()
+    if kill_at is not None:
+        return row | {"decoded": finished_rows()}
+    found = said()
+    if "index_images" not in peaks:  # it was there already: the log is of an earlier run
+        del found["indexed"]
+    return row | found
 
 
 def finished_rows() -> float:
@@ -126,7 +131,7 @@ def main() -> None:
     ]
     lines += [
         f"| {r['what']} | {r['seconds']:.0f} | {r.get('indexed', '–')} "
-        f"| {r.get('decoded', r.get('rows_done'))} "
+        f"| {r['decoded']} "
         f"| {r['index_images_mb']:.0f} | {r['prepare_frames_mb']:.0f} |"
         for r in rows
     ]
