@@ -43,7 +43,7 @@ def dry_row() -> Row:
     ).stdout  # fmt: skip
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e6
-    (total,) = [line.split()[1] for line in printed.splitlines() if line.startswith("total ")]
+    total = next(line.split()[1] for line in printed.splitlines() if line.startswith("total "))
     return {"kind": "dry run", "jobs": int(total), "seconds": seconds, "scheduler_mb": peak}
 
 
