@@ -28,7 +28,7 @@ SMALL = {
     "pruning": {"angles": [15, 5], "compared": ["distinctiveness"], "compensations": ["none"]},
     "tables": {"formats": ["csv"]},
     "tracking": {"uri": None},
-    "training": {"epochs": 4},
+    "training": {"epochs": 8},  # long enough to be killed in its midst
     "resume": {"minutes": 0},
 }
 RULES = ("make_faces", "index_images", "prepare_frames", "initialise", "train", "evaluate")
