@@ -218,10 +218,10 @@ class _Journal:
 def _lines(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
     for line in lines:
         try:
-            noted = json.loads(line).items()
-        except (ValueError, AttributeError):  # the last line of a killed job
+            noted = {int(place): str(digest) for place, digest in json.loads(line).items()}
+        except (ValueError, AttributeError):  # torn by a kill, or damaged
             continue
-        yield from ((int(place), digest) for place, digest in noted)
+        yield from noted.items()
 
 
 class _Known:
@@ -236,8 +236,8 @@ class _Known:
     def __enter__(self) -> "_Known":
         try:
             lines = self._keys.read_text(encoding="utf-8").split("\n")
-            noted = [json.loads(line) for line in lines]
-        except (OSError, ValueError):
+            noted = [(str(key), str(digest)) for key, digest in map(json.loads, lines)]
+        except (OSError, ValueError, TypeError):
             return self
         self._rows = Rows(self._path, (len(noted), *self._shape[1:]))
         if self._rows.is_whole():

@@ -103,6 +103,17 @@ def test_damage_costs_work_but_never_a_row(tmp_path_factory, data):
     write(folder, data.draw(st.sampled_from([keys, [*keys, "50"]])))
 
 
+@pytest.mark.parametrize("line", ['{"x": "1"}', '["only"]', "7", '{"1": 2}', "[[], 1]"])
+@pytest.mark.parametrize("name", ["journal", "known.keys"])
+def test_lines_of_another_kind_are_not_believed(tmp_path, name, line):
+    keys = [str(n) for n in range(11)]
+    with suppress(Killed):
+        write(tmp_path, keys, 9 if name == "journal" else None)
+    file = tmp_path / "kept" / name
+    file.write_text(file.read_text() + "\n" + line)
+    write(tmp_path, keys)
+
+
 def test_a_full_disk_is_said_before_the_work(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
