@@ -68,7 +68,7 @@ def measure_split(images: int) -> Callable[[], object]:
 
 def measure_train(images: int) -> Callable[[], object]:
     """One epoch."""
-    from neuron_pruning.devices import choose_device
+    from neuron_pruning.core.devices import choose_device
     from neuron_pruning.images import Patterns
     from neuron_pruning.training import TrainingSettings, train_network
 
@@ -81,7 +81,7 @@ def measure_train(images: int) -> Callable[[], object]:
 
 def measure_evaluate(images: int) -> Callable[[], object]:
     """Activations of every layer for all images."""
-    from neuron_pruning.devices import choose_device
+    from neuron_pruning.core.devices import choose_device
     from neuron_pruning.evaluation import compute_activations
 
     array, _, _ = sparse_patterns(images)

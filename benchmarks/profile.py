@@ -37,7 +37,7 @@ def layer_rows(model: str, batch: int) -> Iterator[Row]:
     from neuron_pruning import build_network
     from neuron_pruning.architectures import layer_sizes
     from neuron_pruning.convolutions import blocks, run_block
-    from neuron_pruning.devices import choose_device
+    from neuron_pruning.core.devices import choose_device
 
     device = choose_device(THREADS)
     network = build_network(model).to(device, memory_format=torch.channels_last)
@@ -96,7 +96,7 @@ def step(arguments: argparse.Namespace) -> tuple[list[Row], str]:
     from torch.profiler import ProfilerActivity, profile
 
     from neuron_pruning import build_network
-    from neuron_pruning.devices import choose_device
+    from neuron_pruning.core.devices import choose_device
     from neuron_pruning.images import Patterns
     from neuron_pruning.training import TrainingSettings, train_network
 

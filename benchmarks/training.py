@@ -27,7 +27,7 @@ COLUMNS = ["model", "batch_size", "variant", "precision", "images_per_second", "
 
 def train_ours(job: Row) -> Row:
     """Two epochs by the workflow's own training."""
-    from neuron_pruning.devices import choose_device
+    from neuron_pruning.core.devices import choose_device
     from neuron_pruning.images import Patterns, open_array
     from neuron_pruning.training import TrainingSettings, train_network
 
@@ -51,7 +51,7 @@ def train_reference(job: Row) -> Row:
     import torch
 
     from benchmarks.plain_loop import PLAIN, train_plain
-    from neuron_pruning.seeds import derive_seed
+    from neuron_pruning.core.seeds import derive_seed
 
     torch.set_num_threads(job["threads"])
     folder, _ = faces(IMAGES)

@@ -21,7 +21,7 @@ from neuron_pruning.configuration import (
     pruned_layers,
     technique_choices,
 )
-from neuron_pruning.errors import UserError
+from neuron_pruning.core.errors import UserError
 from neuron_pruning.methods import find_technique
 
 try:

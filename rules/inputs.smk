@@ -137,7 +137,7 @@ def machine_files(name):
 
 def checked(path, read):
     """What ``read`` makes of a file, if it is what its job wrote."""
-    from neuron_pruning.checksums import check_files
+    from neuron_pruning.core.checksums import check_files
 
     try:
         check_files([path], Path(ROOT))
@@ -148,7 +148,7 @@ def checked(path, read):
 
 def selected_cells(model=None):
     """Keys of the selected runs but for the seed, a dictionary a model."""
-    from neuron_pruning.records import read_rows
+    from neuron_pruning.core.parquet import read_rows
 
     # Opened by Snakemake, which fetches it first where results are in a bucket.
     with checkpoints.select_hyperparameters.get().output.selection.open("rb") as file:

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from guards import end_with_run
-from neuron_pruning.checksums import check_files, digest_of, note_checksums
-from neuron_pruning.errors import UserError
-from neuron_pruning.files import remove_leftovers
-from neuron_pruning.resuming import Resume, StateKeeper
+from neuron_pruning.core.checksums import check_files, digest_of, note_checksums
+from neuron_pruning.core.errors import UserError
+from neuron_pruning.core.files import remove_leftovers
+from neuron_pruning.core.resume import Resume, StateKeeper
 from neuron_pruning.tracking import JobRecord, milliseconds, queue_record
 
 DECODERS = ("pillow", "numpy", "imagehash", "opencv-python-headless")  # what pixels depend on

@@ -10,8 +10,8 @@ import pandas as pd
 import yaml
 
 from adapter import Mirrored, run_job
-from neuron_pruning.errors import UserError
-from neuron_pruning.files import write_text
+from neuron_pruning.core.errors import UserError
+from neuron_pruning.core.files import write_text
 from neuron_pruning.paper_audit import (
     Count,
     as_count,

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from adapter import Mirrored, run_job
+from neuron_pruning.core.parquet import read_rows, write_rows
 from neuron_pruning.crossings import CROSSINGS_SCHEMA, audit_split, check_promises, shared_sets
-from neuron_pruning.records import read_rows, write_rows
 from neuron_pruning.twins import DISTANCE
 
 

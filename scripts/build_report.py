@@ -9,8 +9,8 @@ import yaml
 
 from adapter import Mirrored, git_commit, run_job
 from neuron_pruning.configuration import input_size_of
-from neuron_pruning.files import write_text
-from neuron_pruning.records import read_frame, read_many, read_rows
+from neuron_pruning.core.files import write_text
+from neuron_pruning.core.parquet import read_frame, read_many, read_rows
 from neuron_pruning.report.faces import faces_found
 from neuron_pruning.report.page import page_context, render
 from neuron_pruning.report.results import Results, layer_angles

@@ -13,11 +13,11 @@ from neuron_pruning.baseline import (
     describe_choice,
     fit_classifier,
 )
+from neuron_pruning.core.errors import UserError
+from neuron_pruning.core.parquet import column, schema, write_rows
 from neuron_pruning.descriptors import read_features
-from neuron_pruning.errors import UserError
 from neuron_pruning.metrics import class_metrics
 from neuron_pruning.parts import Split, read_split
-from neuron_pruning.records import column, schema, write_rows
 
 MACHINE_COLUMNS = (
     column("experiment", pa.string(), "name of the experiment"),

@@ -6,9 +6,9 @@ from PIL import Image
 
 from adapter import Mirrored, run_job
 from neuron_pruning.boxes import read_boxes
+from neuron_pruning.core.parquet import read_rows
 from neuron_pruning.cropping import crop_face
 from neuron_pruning.dataset import upright_rgb
-from neuron_pruning.records import read_rows
 from neuron_pruning.views import write_array
 
 

@@ -13,7 +13,9 @@ from adapter import Mirrored, run_job
 from neuron_pruning.architectures import with_classes
 from neuron_pruning.channels import channel_importances, channel_layer, prune_channels
 from neuron_pruning.checkpoints import check_belongs, save_checkpoint
-from neuron_pruning.devices import choose_device
+from neuron_pruning.core.devices import choose_device
+from neuron_pruning.core.parquet import write_rows
+from neuron_pruning.core.seeds import derive_seed
 from neuron_pruning.evaluation import compute_activations
 from neuron_pruning.images import ImageReader, batches, open_array
 from neuron_pruning.layers import Layer, preceding_name
@@ -22,8 +24,6 @@ from neuron_pruning.methods import find_technique
 from neuron_pruning.networks import Network, load_network
 from neuron_pruning.parts import Split, read_split
 from neuron_pruning.peers import peer_scores
-from neuron_pruning.records import write_rows
-from neuron_pruning.seeds import derive_seed
 from neuron_pruning.selections import Selection, units_of
 from neuron_pruning.surgery import prune_in_turn
 from prune import METRICS_SCHEMA, UNITS_SCHEMA, about, compared, pruned_answers, sizes, unit_rows

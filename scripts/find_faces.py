@@ -11,14 +11,14 @@ import numpy as np
 
 from adapter import Mirrored, run_job
 from neuron_pruning.boxes import BOXES_SCHEMA, FaceBox
+from neuron_pruning.core.parquet import read_rows, write_rows
+from neuron_pruning.core.row_cache import rows_by_key
 from neuron_pruning.dataset import upright_rgb
 from neuron_pruning.detection import (
     find_face,
     read_given_boxes,
     roll_angle,
 )
-from neuron_pruning.records import read_rows, write_rows
-from neuron_pruning.reuse import rows_by_key
 
 
 def find_faces(

@@ -11,7 +11,7 @@ from typing import IO
 
 import psutil
 
-from neuron_pruning.errors import UserError
+from neuron_pruning.core.errors import UserError
 
 KILLED = 137  # exit status of a job whose run is gone, as if the same kill had taken it
 SKEW = 60 * 10**9  # nanoseconds by which clocks of one cluster may differ

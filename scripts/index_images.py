@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from adapter import Mirrored, run_job
+from neuron_pruning.core.parquet import write_rows
 from neuron_pruning.dataset import (
     AUDIT_SCHEMA,
     INDEX_SCHEMA,
@@ -12,7 +13,6 @@ from neuron_pruning.dataset import (
     index_images,
     list_ignored,
 )
-from neuron_pruning.records import write_rows
 
 
 def index_dataset(

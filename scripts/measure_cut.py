@@ -9,12 +9,12 @@ import pyarrow as pa
 from adapter import Mirrored, run_job
 from neuron_pruning.architectures import count_multiply_adds, count_parameters
 from neuron_pruning.checkpoints import check_belongs
-from neuron_pruning.devices import choose_device
+from neuron_pruning.core.devices import choose_device
+from neuron_pruning.core.parquet import column, read_rows, schema, write_rows
 from neuron_pruning.export import compare_onnx, export_onnx
 from neuron_pruning.images import ImageReader, open_array
 from neuron_pruning.latency import compare_latency
 from neuron_pruning.networks import Network, load_network
-from neuron_pruning.records import column, read_rows, schema, write_rows
 
 ONNX_IMAGES = 4  # compared between PyTorch and onnxruntime
 SIZES = {

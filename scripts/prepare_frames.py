@@ -5,8 +5,8 @@ from pathlib import Path
 from PIL import Image
 
 from adapter import Mirrored, run_job
+from neuron_pruning.core.parquet import read_rows
 from neuron_pruning.dataset import upright_rgb
-from neuron_pruning.records import read_rows
 from neuron_pruning.views import resize_image, write_array
 
 INDEX_COLUMNS = ["image", "sha256", "width", "height"]

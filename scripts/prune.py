@@ -20,12 +20,12 @@ from neuron_pruning.checkpoints import (
     load_checkpoint,
     save_checkpoint,
 )
+from neuron_pruning.core.parquet import column, schema, write_rows
 from neuron_pruning.layers import Layer
 from neuron_pruning.measured import read_outputs, read_scores
 from neuron_pruning.methods import find_technique
 from neuron_pruning.metrics import before_and_after
 from neuron_pruning.parts import Split, read_split
-from neuron_pruning.records import column, schema, write_rows
 from neuron_pruning.selections import RULES, Selection
 from neuron_pruning.surgery import prune_in_turn
 

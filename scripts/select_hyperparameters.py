@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 
 from adapter import Mirrored, run_job
-from neuron_pruning.records import CELL, CELL_COLUMNS, column, read_many, schema, write_rows
+from neuron_pruning.core.parquet import CELL, CELL_COLUMNS, column, read_many, schema, write_rows
 
 PARTS = ("train", "validation", "test")
 SELECTION_SCHEMA = schema(

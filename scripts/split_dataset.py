@@ -5,9 +5,9 @@ from collections import Counter
 from pathlib import Path
 
 from adapter import Mirrored, run_job
-from neuron_pruning.errors import UserError
+from neuron_pruning.core.errors import UserError
+from neuron_pruning.core.parquet import read_rows, write_rows
 from neuron_pruning.parts import PARTS, SPLIT_SCHEMA
-from neuron_pruning.records import read_rows, write_rows
 from neuron_pruning.splits import Protocol, SplitSettings, split_index
 from neuron_pruning.twins import DISTANCE
 

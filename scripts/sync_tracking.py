@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from adapter import run_job
-from neuron_pruning.errors import UserError
+from neuron_pruning.core.errors import UserError
 from neuron_pruning.tracking import PENDING, REFUSED, Store, resend_pending
 
 

@@ -18,7 +18,7 @@ from neuron_pruning.contenders import (
     compare_contenders,
     right_answers,
 )
-from neuron_pruning.records import column, read_frame, schema
+from neuron_pruning.core.parquet import column, read_frame, schema
 from neuron_pruning.significance import SIGNIFICANT
 from neuron_pruning.tables import DISPLAY_NAMES, interval, over_seeds, percent, write_table
 

@@ -13,7 +13,7 @@ _HOMES = {
     "Layer": "layers",
     "Removal": "selections",
     "Selection": "selections",
-    "UserError": "errors",
+    "UserError": "core.errors",
     "build_network": "networks",
     "compensate": "compensations",
     "describe_layer": "layers",

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neuron_pruning.errors import UserError
+from neuron_pruning.core.errors import UserError
 
 Centring = Literal["half", "mean", "none"]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from neuron_pruning.backbone_sizes import BACKBONES, SIDE, BackboneSize
-from neuron_pruning.errors import UserError
+from neuron_pruning.core.errors import UserError
 
 Normalisation = Literal["none", "batch", "contrast"]
 

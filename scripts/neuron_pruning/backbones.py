@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from neuron_pruning.backbone_sizes import SIDE, BackboneSize
 from neuron_pruning.contrast import LocalContrast
-from neuron_pruning.errors import UserError
+from neuron_pruning.core.errors import UserError
 
 AUXILIARY = ("googlenet", "inception_v3")  # have more classifiers, for training
 HEADS = ("fc", "classifier", "head", "heads")  # torchvision's names for a classifier

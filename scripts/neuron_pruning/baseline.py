@@ -18,8 +18,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from neuron_pruning.errors import UserError
-from neuron_pruning.seeds import derive_seed
+from neuron_pruning.core.errors import UserError
+from neuron_pruning.core.seeds import derive_seed
 
 Real = NDArray[np.float64]
 Rows = NDArray[np.int64]

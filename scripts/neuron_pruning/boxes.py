@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from neuron_pruning.records import column, read_rows, schema
+from neuron_pruning.core.parquet import column, read_rows, schema
 
 BOXES_SCHEMA = schema(
     column("image", pa.string(), "file, relative to the folder of class folders"),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from neuron_pruning.records import CELL
+from neuron_pruning.core.parquet import CELL
 from neuron_pruning.significance import corrected_t, holm, majority_accuracy
 
 NETWORK = [*CELL, "state", "layer"]

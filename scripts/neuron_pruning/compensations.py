@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from neuron_pruning.angles import check_sigmoid, is_flat
-from neuron_pruning.errors import UserError
+from neuron_pruning.core.errors import UserError
 from neuron_pruning.layers import Layer, Matrix, Vector
 from neuron_pruning.selections import Removal, Selection
 

@@ -10,7 +10,7 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError, validators
 
 from neuron_pruning.architectures import PLANS, check_name, describe
-from neuron_pruning.errors import UserError
+from neuron_pruning.core.errors import UserError
 from neuron_pruning.methods import find_technique, techniques
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from neuron_pruning.errors import UserError
+from neuron_pruning.core.errors import UserError
+from neuron_pruning.core.parquet import column, schema
 from neuron_pruning.parts import PARTS
-from neuron_pruning.records import column, schema
 from neuron_pruning.twins import DISTANCE, near_identical_sets, unite
 
 TWINS = ("group", "byte-identical", "near-identical")

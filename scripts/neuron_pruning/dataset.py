@@ -18,9 +18,9 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image, ImageOps
 
-from neuron_pruning.errors import UserError
-from neuron_pruning.records import column, schema
-from neuron_pruning.reuse import rows_by_key
+from neuron_pruning.core.errors import UserError
+from neuron_pruning.core.parquet import column, schema
+from neuron_pruning.core.row_cache import rows_by_key
 from neuron_pruning.twins import perceptual_hash
 
 OnBadImage = Literal["fail", "skip"]

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuron_pruning.boxes import FaceBox
-from neuron_pruning.errors import UserError
+from neuron_pruning.core.errors import UserError
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float64]

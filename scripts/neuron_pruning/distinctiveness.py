@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuron_pruning.angles import Centring, Pairs, centre, check_activations, is_flat, pairs_within
-from neuron_pruning.errors import UserError
+from neuron_pruning.core.errors import UserError
 from neuron_pruning.groups import Groups, joint_removals
 from neuron_pruning.selections import Removal, Selection
 

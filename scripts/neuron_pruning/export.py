@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from neuron_pruning.errors import UserError
-from neuron_pruning.files import atomic_path
+from neuron_pruning.core.errors import UserError
+from neuron_pruning.core.files import atomic_path
 from neuron_pruning.networks import Network
 from neuron_pruning.plain import evaluating, plain_module
 

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from neuron_pruning.checkpoints import Checkpoint
-from neuron_pruning.errors import UserError
+from neuron_pruning.core.errors import UserError
+from neuron_pruning.core.seeds import derive_seed
 from neuron_pruning.images import Patterns, batches
 from neuron_pruning.layers import following_layer
 from neuron_pruning.networks import Network
 from neuron_pruning.parts import Split
-from neuron_pruning.seeds import derive_seed
 from neuron_pruning.training import (
     Epoch,
     TrainingSettings,

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from neuron_pruning.errors import UserError
+from neuron_pruning.core.errors import UserError
 
 RESIDENT_SHARE = 0.5  # of a card's free memory, which images may take
 

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from neuron_pruning.architectures import Architecture
-from neuron_pruning.errors import UserError
+from neuron_pruning.core.errors import UserError
+from neuron_pruning.core.seeds import derive_seed
 from neuron_pruning.networks import Network, build_architecture
-from neuron_pruning.seeds import derive_seed
 
 Scheme = Literal["default", "centred", "standardised"]
 

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neuron_pruning.devices import device_name
-from neuron_pruning.errors import UserError
+from neuron_pruning.core.devices import device_name
+from neuron_pruning.core.errors import UserError
 from neuron_pruning.networks import Network
 from neuron_pruning.training import precision_context
 

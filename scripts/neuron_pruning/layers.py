@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from neuron_pruning.angles import check_activations
 from neuron_pruning.architectures import Architecture
 from neuron_pruning.checkpoints import FEATURES, Checkpoint
-from neuron_pruning.errors import UserError
+from neuron_pruning.core.errors import UserError
 from neuron_pruning.metrics import cross_entropy, softmax
 
 Matrix = NDArray[np.float64]

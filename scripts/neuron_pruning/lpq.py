@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import convolve1d
 
-from neuron_pruning.errors import UserError
+from neuron_pruning.core.errors import UserError
 
 CODES = 256  # eight signs, one bit each
 CORRELATION = 0.9  # of the grey values of neighbouring pixels, as in the authors' program

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from neuron_pruning.records import column, read_rows, schema
+from neuron_pruning.core.parquet import column, read_rows, schema
 
 PARTS = ("train", "validation", "test")
 

@@ -30,7 +30,7 @@ from torch_pruning.pruner import importance
 from torch_pruning.pruner.function import prune_conv_out_channels, prune_linear_out_channels
 
 from neuron_pruning.checkpoints import Checkpoint
-from neuron_pruning.errors import UserError
+from neuron_pruning.core.errors import UserError
 from neuron_pruning.layers import following_layer
 from neuron_pruning.networks import Network
 from neuron_pruning.plain import differentiable, tail

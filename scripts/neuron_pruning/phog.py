@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.feature import canny
 
-from neuron_pruning.errors import UserError
+from neuron_pruning.core.errors import UserError
 
 SMOOTHING = 2**0.5  # pixels: standard deviation of the Gaussian before edges are looked for
 EDGES = (0.4, 0.7)  # shares of the pixels with a smaller gradient, of the two thresholds

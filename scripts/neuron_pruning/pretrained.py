@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from neuron_pruning.backbones import AUXILIARY, HEADS, Backbone
-from neuron_pruning.errors import UserError
+from neuron_pruning.core.errors import UserError
 from neuron_pruning.networks import Network
 
 KEY = "initialisation.weights"

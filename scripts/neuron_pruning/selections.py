@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from neuron_pruning.errors import UserError
+from neuron_pruning.core.errors import UserError
 
 # short, constant, similar, complementary, group: classes of distinctiveness. reverse: a unit that
 # says the opposite of another. ranked: removed for its place in an order, in nobody's favour.

@@ -17,8 +17,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from openpyxl.utils.exceptions import InvalidFileException
 
-from neuron_pruning.errors import UserError
-from neuron_pruning.records import column, schema
+from neuron_pruning.core.errors import UserError
+from neuron_pruning.core.parquet import column, schema
 
 COMPONENTS = tuple(f"{kind} {n}" for kind in ("LPQ", "PHOG") for n in range(1, 6))
 COLUMNS = ("name", "label", *COMPONENTS)

@@ -13,7 +13,7 @@ from scipy.stats import binomtest
 from scipy.stats import t as student
 from statsmodels.stats.proportion import proportion_confint
 
-from neuron_pruning.errors import UserError
+from neuron_pruning.core.errors import UserError
 
 SIGNIFICANT = 0.05
 

@@ -9,9 +9,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from neuron_pruning.errors import UserError
+from neuron_pruning.core.errors import UserError
+from neuron_pruning.core.seeds import derive_seed
 from neuron_pruning.parts import PARTS
-from neuron_pruning.seeds import derive_seed
 from neuron_pruning.twins import DISTANCE, near_identical_sets, unite
 
 Protocol = Literal["random", "stratified", "clip", "movie", "group", "list"]

@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from neuron_pruning.files import write_text
-from neuron_pruning.records import write_rows
+from neuron_pruning.core.files import write_text
+from neuron_pruning.core.parquet import write_rows
 
 DISPLAY_NAMES = {"alexnet": "AlexNet", "vgg": "VGG"}
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
-from neuron_pruning.errors import UserError
-from neuron_pruning.files import read_json, write_json
+from neuron_pruning.core.errors import UserError
+from neuron_pruning.core.files import read_json, write_json
 
 PENDING = "pending"  # records that wait to be sent, in an experiment's tracking folder
 REFUSED = "refused"  # beside it: records that the store will never take

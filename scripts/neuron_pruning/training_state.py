@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from neuron_pruning.core.resume import Arrays
 from neuron_pruning.networks import Network
-from neuron_pruning.resuming import Arrays
 from neuron_pruning.sensitivity import Sensitivity
 
 

@@ -8,8 +8,8 @@ from typing import Literal, get_args
 import numpy as np
 from PIL import Image, ImageOps
 
-from neuron_pruning.array_store import Pixels, write_rows_of
-from neuron_pruning.errors import UserError
+from neuron_pruning.core.array_store import Pixels, write_rows_of
+from neuron_pruning.core.errors import UserError
 
 Resize = Literal["fit", "stretch"]
 

@@ -18,9 +18,9 @@ from neuron_pruning.baseline import (
     divide_training,
     fit_classifier,
 )
+from neuron_pruning.core.parquet import read_rows, write_rows
 from neuron_pruning.descriptors import write_features
 from neuron_pruning.parts import SPLIT_SCHEMA
-from neuron_pruning.records import read_rows, write_rows
 
 ONE = ClassifierSettings(None, (1.0,), (1.0,))
 SOME = ClassifierSettings(0.98, (0.1, 10.0), (0.5, 1.0), 3)

@@ -21,7 +21,7 @@ from safetensors.numpy import save_file
 import build_report as script
 from build_report import build_report, read_table, table_of
 from neuron_pruning.configuration import check_config
-from neuron_pruning.errors import UserError
+from neuron_pruning.core.errors import UserError
 from neuron_pruning.report.facts import duration, job_seconds, recipe_text
 from neuron_pruning.report.results import layer_angles
 from neuron_pruning.report.samples import spread_over_classes, thumbnail

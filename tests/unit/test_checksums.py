@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neuron_pruning import UserError
-from neuron_pruning.checksums import check_files, digest_of, note_checksums
+from neuron_pruning.core.checksums import check_files, digest_of, note_checksums
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@ import pytest
 
 from describe_images import describe_dataset
 from neuron_pruning import UserError
+from neuron_pruning.core.parquet import write_rows
 from neuron_pruning.dataset import INDEX_SCHEMA
 from neuron_pruning.descriptors import (
     DescriptorSettings,
@@ -13,7 +14,6 @@ from neuron_pruning.descriptors import (
 )
 from neuron_pruning.lpq import lpq_histogram
 from neuron_pruning.phog import pyramid_of_gradients
-from neuron_pruning.records import write_rows
 
 SMALL = DescriptorSettings(5, (2, 3), 3, 8)
 

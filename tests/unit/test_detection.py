@@ -14,6 +14,7 @@ from skimage.data import astronaut  # a photograph in the public domain
 from find_faces import find_faces
 from neuron_pruning import UserError, detection
 from neuron_pruning.boxes import BOXES_SCHEMA, FaceBox, read_boxes
+from neuron_pruning.core.parquet import read_rows, write_rows
 from neuron_pruning.detection import (
     View,
     centre_box,
@@ -22,7 +23,6 @@ from neuron_pruning.detection import (
     read_given_boxes,
     roll_angle,
 )
-from neuron_pruning.records import read_rows, write_rows
 
 FACE = (183, 69, 91)  # left, top, side of the astronaut's face
 SIZES = {"Happy/a.png": (720, 576), "Sad/b.png": (100, 50)}

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from neuron_pruning import devices
-from neuron_pruning.devices import choose_device, visible_cards
+from neuron_pruning.core import devices
+from neuron_pruning.core.devices import choose_device, visible_cards
 
 HOLDER = """
 import sys
 from pathlib import Path
-from neuron_pruning.devices import lease_card
+from neuron_pruning.core.devices import lease_card
 lease = lease_card(sys.argv[2:], Path(sys.argv[1]))
 print(lease, flush=True)
 sys.stdin.read()

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audit_paper import audit_paper, fill, reflow, table
-from neuron_pruning.errors import UserError
+from neuron_pruning.core.errors import UserError
 from neuron_pruning.paper_audit import (
     as_count,
     at_least_one_of,

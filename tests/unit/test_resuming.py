@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 import neuron_pruning.training as training
 from neuron_pruning import UserError, build_network
 from neuron_pruning.augmentation import AugmentationSettings
+from neuron_pruning.core.resume import Resume, StateKeeper
 from neuron_pruning.images import Patterns
-from neuron_pruning.resuming import Resume, StateKeeper
 from neuron_pruning.sensitivity import Sensitivity
 from neuron_pruning.training import (
     OptimiserSettings,
@@ -169,7 +169,7 @@ def test_a_full_disk_costs_the_state_not_the_training(tmp_path, caplog):
 def test_the_state_is_written_every_few_minutes(tmp_path, monkeypatch):
     clock = SimpleNamespace(monotonic=lambda: now[0])
     now = [0.0]
-    monkeypatch.setattr("neuron_pruning.resuming.time", clock)
+    monkeypatch.setattr("neuron_pruning.core.resume.time", clock)
     keeper = StateKeeper(Resume(tmp_path / "s", 2, "x"), saved=clock.monotonic())
     now[0] = 119.0
     assert not keeper.due

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-import neuron_pruning.array_store as array_store
-import neuron_pruning.reuse as reuse
+import neuron_pruning.core.array_store as array_store
+import neuron_pruning.core.row_cache as reuse
 from neuron_pruning import UserError
-from neuron_pruning.array_store import write_rows_of
+from neuron_pruning.core.array_store import write_rows_of
+from neuron_pruning.core.row_cache import rows_by_key
 from neuron_pruning.dataset import index_images
-from neuron_pruning.reuse import rows_by_key
 
 SIZE = (2, 3)
 

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from evaluate import METRICS_SCHEMA
-from neuron_pruning.records import read_rows, write_rows
+from neuron_pruning.core.parquet import read_rows, write_rows
 from select_hyperparameters import SELECTION_SCHEMA, select_hyperparameters
 from table1 import display, flattery
 

@@ -5,8 +5,8 @@ import openpyxl
 import pytest
 
 from neuron_pruning import UserError
+from neuron_pruning.core.parquet import read_rows, write_rows
 from neuron_pruning.descriptors import read_features
-from neuron_pruning.records import read_rows, write_rows
 from neuron_pruning.sheets import COLUMNS, match_features, read_sheet
 
 HEADER = [None, "label", "LPQ", None, None, None, None, "PHOG", None, None, None, None]

@@ -4,7 +4,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 
-from neuron_pruning.errors import UserError
+from neuron_pruning.core.errors import UserError
 from neuron_pruning.significance import (
     better_than,
     corrected_t,

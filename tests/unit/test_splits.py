@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neuron_pruning import UserError, splits
+from neuron_pruning.core.parquet import read_rows, write_rows
+from neuron_pruning.core.seeds import derive_seed
 from neuron_pruning.parts import SPLIT_SCHEMA, Split, read_split
-from neuron_pruning.records import read_rows, write_rows
-from neuron_pruning.seeds import derive_seed
 from neuron_pruning.splits import (
     SplitSettings,
     divide_images,

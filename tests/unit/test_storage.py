@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from neuron_pruning import UserError, load_network, save_network
-from neuron_pruning.array_store import Rows
 from neuron_pruning.checkpoints import check_belongs
-from neuron_pruning.files import atomic_path, read_json, write_text
-from neuron_pruning.records import column, read_rows, schema, write_rows
+from neuron_pruning.core.array_store import Rows
+from neuron_pruning.core.files import atomic_path, read_json, write_text
+from neuron_pruning.core.parquet import column, read_rows, schema, write_rows
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 TABLE = schema(column("loss", pa.float64(), "mean loss", "nats"), run=False)
@@ -36,8 +36,8 @@ import resource, signal, sys
 from pathlib import Path
 sys.path.insert(0, {scripts!r})
 from neuron_pruning import build_network, save_network, UserError
-from neuron_pruning.array_store import Rows
-from neuron_pruning.files import atomic_path, write_text
+from neuron_pruning.core.array_store import Rows
+from neuron_pruning.core.files import atomic_path, write_text
 network = build_network("vgg", (128, 128), widths=[64, 3])
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))

@@ -2,7 +2,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from neuron_pruning.records import column, read_rows, schema
+from neuron_pruning.core.parquet import column, read_rows, schema
 from neuron_pruning.tables import count, degrees, percent, share, write_table
 
 TABLE = schema(

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFilter
 
+from neuron_pruning.core.files import atomic_path
 from neuron_pruning.faces.body import draw_body
 from neuron_pruning.faces.features import (
     draw_brow,
@@ -31,7 +32,6 @@ from neuron_pruning.faces.head import (
 from neuron_pruning.faces.planning import FacePlan, FacesSettings, dice, plan_faces
 from neuron_pruning.faces.scenes import paint_companions, paint_occlusion, paint_setting
 from neuron_pruning.faces.svg import Sheet, channels, mix, turn
-from neuron_pruning.files import atomic_path
 
 BACKDROP_SCALE = 3
 """Backdrops are out of focus, so a third of the resolution is enough for them."""

@@ -1,6 +1,6 @@
 """Every technique by its name. A new one is a file beside this and a line below."""
 
-from neuron_pruning.errors import UserError
+from neuron_pruning.core.errors import UserError
 from neuron_pruning.methods import (
     apoz,
     auxiliary,

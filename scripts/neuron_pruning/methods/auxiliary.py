@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from neuron_pruning.errors import UserError
+from neuron_pruning.core.errors import UserError
 from neuron_pruning.layers import Layer, Matrix
 from neuron_pruning.methods.technique import Prepared, whole_count
 from neuron_pruning.metrics import softmax

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from neuron_pruning.errors import UserError
+from neuron_pruning.core.errors import UserError
+from neuron_pruning.core.seeds import derive_seed
 from neuron_pruning.layers import Layer
 from neuron_pruning.methods.technique import Prepared, whole_count
-from neuron_pruning.seeds import derive_seed
 from neuron_pruning.selections import Removal, Selection
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from neuron_pruning.errors import UserError
+from neuron_pruning.core.errors import UserError
 from neuron_pruning.layers import Layer
 from neuron_pruning.methods.technique import Scores
 

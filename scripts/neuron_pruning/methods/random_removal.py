@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from neuron_pruning.core.seeds import derive_seed
 from neuron_pruning.layers import Layer
-from neuron_pruning.seeds import derive_seed
 from neuron_pruning.selections import Removal
 
 

@@ -4,9 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuron_pruning.angles import check_sigmoid
+from neuron_pruning.core.seeds import derive_seed
 from neuron_pruning.layers import Layer
 from neuron_pruning.methods.closest import closest_pairs
-from neuron_pruning.seeds import derive_seed
 from neuron_pruning.selections import Removal
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from neuron_pruning.angles import check_activations
 from neuron_pruning.compensations import WITHOUT_PARTNER, find_compensation
-from neuron_pruning.errors import UserError
+from neuron_pruning.core.errors import UserError
 from neuron_pruning.layers import Layer
 from neuron_pruning.selections import Removal, Selection
 

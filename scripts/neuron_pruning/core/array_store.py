@@ -20,7 +20,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from neuron_pruning.files import atomic_path, explain_full_disk, remove_leftovers, write_text
+from neuron_pruning.core.files import atomic_path, explain_full_disk, remove_leftovers, write_text
 
 Pixels = NDArray[np.uint8]
 CHUNK = 256  # images between two lines of the journal

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from neuron_pruning.files import atomic_path, remove_leftovers
+from neuron_pruning.core.files import atomic_path, remove_leftovers
 
 Arrays = Mapping[str, NDArray[Any]]
 

@@ -8,8 +8,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from neuron_pruning.errors import UserError
-from neuron_pruning.files import atomic_path
+from neuron_pruning.core.errors import UserError
+from neuron_pruning.core.files import atomic_path
 
 # What pyarrow raises for a file that is missing, of another kind, cut off or garbled.
 ANEW = "delete it and run again"

@@ -12,8 +12,8 @@ from typing import Any
 
 import xxhash
 
-from neuron_pruning.errors import UserError
-from neuron_pruning.files import atomic_path
+from neuron_pruning.core.errors import UserError
+from neuron_pruning.core.files import atomic_path
 
 FOLDER = ".checksums"
 SET_ASIDE = ".damaged"

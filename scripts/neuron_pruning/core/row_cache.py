@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from neuron_pruning.checksums import file_digest
-from neuron_pruning.files import atomic_path, remove_leftovers
+from neuron_pruning.core.checksums import file_digest
+from neuron_pruning.core.files import atomic_path, remove_leftovers
 
 CHUNK = 1024  # items between two files
 KEY = "key"

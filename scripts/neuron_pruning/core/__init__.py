@@ -1,0 +1,1 @@
+"""Errors, files, numbers and devices: what every other folder stands on."""
