@@ -78,9 +78,9 @@ def peak_mb() -> float:
 
 def faces(images: int) -> tuple[Path, Path]:
     """Folder of drawn faces, 720 x 576, and the array prepared from them."""
-    from neuron_pruning.dataset import list_images, upright_rgb
-    from neuron_pruning.faces import EXPRESSIONS, FacesSettings, write_faces
-    from neuron_pruning.views import write_array
+    from neuron_pruning.data.drawn_faces import EXPRESSIONS, FacesSettings, write_faces
+    from neuron_pruning.data.image_arrays import write_array
+    from neuron_pruning.data.index import list_images, upright_rgb
 
     folder = SCRATCH / f"faces-{images}"
     array = folder.with_suffix(".npy")

@@ -43,7 +43,7 @@ SIZES = {
 
 def sparse_patterns(images: int) -> "tuple[np.ndarray, np.ndarray, np.ndarray]":
     """Sparse map of so many small images, all rows, and classes."""
-    from neuron_pruning.images import open_array
+    from neuron_pruning.data.images import open_array
 
     SCRATCH.mkdir(parents=True, exist_ok=True)
     path = SCRATCH / f"small-{images}.npy"
@@ -60,7 +60,7 @@ def small_network() -> "object":
 
 def measure_split(images: int) -> Callable[[], object]:
     """Random split of so many labels."""
-    from neuron_pruning.splits import split_images
+    from neuron_pruning.data.splits import split_images
 
     labels = [str(k % 7) for k in range(images)]
     return lambda: split_images(labels, labels, "random", 0.2, 0)
@@ -69,7 +69,7 @@ def measure_split(images: int) -> Callable[[], object]:
 def measure_train(images: int) -> Callable[[], object]:
     """One epoch."""
     from neuron_pruning.core.devices import choose_device
-    from neuron_pruning.images import Patterns
+    from neuron_pruning.data.images import Patterns
     from neuron_pruning.training import TrainingSettings, train_network
 
     array, rows, classes = sparse_patterns(images)

@@ -23,7 +23,7 @@ def run_job(job: Row) -> Row:
     """Two epochs over random images of a sparse map; the second is timed."""
     from neuron_pruning import build_network
     from neuron_pruning.core.devices import choose_device
-    from neuron_pruning.images import Patterns, open_array
+    from neuron_pruning.data.images import Patterns, open_array
     from neuron_pruning.training import TrainingSettings, train_network
 
     path = SCRATCH / f"sparse-{job['stored']}.npy"

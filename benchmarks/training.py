@@ -28,7 +28,7 @@ COLUMNS = ["model", "batch_size", "variant", "precision", "images_per_second", "
 def train_ours(job: Row) -> Row:
     """Two epochs by the workflow's own training."""
     from neuron_pruning.core.devices import choose_device
-    from neuron_pruning.images import Patterns, open_array
+    from neuron_pruning.data.images import Patterns, open_array
     from neuron_pruning.training import TrainingSettings, train_network
 
     folder, array = faces(IMAGES)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from adapter import Mirrored, run_job
 from neuron_pruning.core.parquet import read_rows, write_rows
-from neuron_pruning.crossings import CROSSINGS_SCHEMA, audit_split, check_promises, shared_sets
-from neuron_pruning.twins import DISTANCE
+from neuron_pruning.data.leakage import CROSSINGS_SCHEMA, audit_split, check_promises, shared_sets
+from neuron_pruning.data.near_duplicates import DISTANCE
 
 
 def audit_splits(

@@ -5,11 +5,11 @@ from pathlib import Path
 from PIL import Image
 
 from adapter import Mirrored, run_job
-from neuron_pruning.boxes import read_boxes
 from neuron_pruning.core.parquet import read_rows
-from neuron_pruning.cropping import crop_face
-from neuron_pruning.dataset import upright_rgb
-from neuron_pruning.views import write_array
+from neuron_pruning.data.face_boxes import read_boxes
+from neuron_pruning.data.face_crops import crop_face
+from neuron_pruning.data.image_arrays import write_array
+from neuron_pruning.data.index import upright_rgb
 
 
 def crop_faces(

@@ -16,13 +16,13 @@ from neuron_pruning.checkpoints import check_belongs, save_checkpoint
 from neuron_pruning.core.devices import choose_device
 from neuron_pruning.core.parquet import write_rows
 from neuron_pruning.core.seeds import derive_seed
+from neuron_pruning.data.images import ImageReader, batches, open_array
+from neuron_pruning.data.split_file import Split, read_split
 from neuron_pruning.evaluation import compute_activations
-from neuron_pruning.images import ImageReader, batches, open_array
 from neuron_pruning.layers import Layer, preceding_name
 from neuron_pruning.measured import read_scores
 from neuron_pruning.methods import find_technique
 from neuron_pruning.networks import Network, load_network
-from neuron_pruning.parts import Split, read_split
 from neuron_pruning.peers import peer_scores
 from neuron_pruning.selections import Selection, units_of
 from neuron_pruning.surgery import prune_in_turn

@@ -10,15 +10,15 @@ import cv2
 import numpy as np
 
 from adapter import Mirrored, run_job
-from neuron_pruning.boxes import BOXES_SCHEMA, FaceBox
 from neuron_pruning.core.parquet import read_rows, write_rows
 from neuron_pruning.core.row_cache import rows_by_key
-from neuron_pruning.dataset import upright_rgb
-from neuron_pruning.detection import (
+from neuron_pruning.data.face_boxes import BOXES_SCHEMA, FaceBox
+from neuron_pruning.data.face_detection import (
     find_face,
     read_given_boxes,
     roll_angle,
 )
+from neuron_pruning.data.index import upright_rgb
 
 
 def find_faces(

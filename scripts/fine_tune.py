@@ -17,12 +17,12 @@ from neuron_pruning.checkpoints import (
 )
 from neuron_pruning.core.devices import choose_device
 from neuron_pruning.core.parquet import read_rows, write_rows
+from neuron_pruning.data.images import open_array
+from neuron_pruning.data.split_file import Split, read_split
 from neuron_pruning.evaluation import compute_activations
 from neuron_pruning.fine_tuning import fine_tune_behind, fine_tune_network
-from neuron_pruning.images import open_array
 from neuron_pruning.measured import read_outputs
 from neuron_pruning.networks import Network
-from neuron_pruning.parts import Split, read_split
 from neuron_pruning.training import TrainingSettings, within_memory
 from prune import METRICS_SCHEMA, PRUNING_KEYS, compared, pruned_answers
 from train import training_settings

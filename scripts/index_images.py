@@ -6,7 +6,7 @@ from pathlib import Path
 
 from adapter import Mirrored, run_job
 from neuron_pruning.core.parquet import write_rows
-from neuron_pruning.dataset import (
+from neuron_pruning.data.index import (
     AUDIT_SCHEMA,
     INDEX_SCHEMA,
     audit_images,

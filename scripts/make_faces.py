@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from adapter import Mirrored, run_job
-from neuron_pruning.faces import FacesSettings, write_faces
+from neuron_pruning.data.drawn_faces import FacesSettings, write_faces
 
 
 def make_faces(

@@ -11,8 +11,8 @@ from neuron_pruning.architectures import count_multiply_adds, count_parameters
 from neuron_pruning.checkpoints import check_belongs
 from neuron_pruning.core.devices import choose_device
 from neuron_pruning.core.parquet import column, read_rows, schema, write_rows
+from neuron_pruning.data.images import ImageReader, open_array
 from neuron_pruning.export import compare_onnx, export_onnx
-from neuron_pruning.images import ImageReader, open_array
 from neuron_pruning.latency import compare_latency
 from neuron_pruning.networks import Network, load_network
 

@@ -6,8 +6,8 @@ from PIL import Image
 
 from adapter import Mirrored, run_job
 from neuron_pruning.core.parquet import read_rows
-from neuron_pruning.dataset import upright_rgb
-from neuron_pruning.views import resize_image, write_array
+from neuron_pruning.data.image_arrays import resize_image, write_array
+from neuron_pruning.data.index import upright_rgb
 
 INDEX_COLUMNS = ["image", "sha256", "width", "height"]
 

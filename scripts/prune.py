@@ -21,11 +21,11 @@ from neuron_pruning.checkpoints import (
     save_checkpoint,
 )
 from neuron_pruning.core.parquet import column, schema, write_rows
+from neuron_pruning.data.split_file import Split, read_split
 from neuron_pruning.layers import Layer
 from neuron_pruning.measured import read_outputs, read_scores
 from neuron_pruning.methods import find_technique
 from neuron_pruning.metrics import before_and_after
-from neuron_pruning.parts import Split, read_split
 from neuron_pruning.selections import RULES, Selection
 from neuron_pruning.surgery import prune_in_turn
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from adapter import Mirrored, run_job
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.parquet import read_rows, write_rows
-from neuron_pruning.parts import PARTS, SPLIT_SCHEMA
-from neuron_pruning.splits import Protocol, SplitSettings, split_index
-from neuron_pruning.twins import DISTANCE
+from neuron_pruning.data.near_duplicates import DISTANCE
+from neuron_pruning.data.split_file import PARTS, SPLIT_SCHEMA
+from neuron_pruning.data.splits import Protocol, SplitSettings, split_index
 
 
 def split_dataset(

@@ -146,7 +146,7 @@ def channel_layer(
         network: runs in evaluation mode, where its parameters are.
         name: of a convolution, for instance ``conv2``.
         batches: normalised images of the training patterns, B x 3 x height x width each; what
-            :meth:`neuron_pruning.images.ImageReader.read` gives.
+            :meth:`neuron_pruning.data.images.ImageReader.read` gives.
         measured: scores gathered elsewhere, C each; see :func:`channel_importances`.
         seed: of the sample, and of techniques that draw.
         rows: the activations keep all rows where there are no more, else so many, drawn at random

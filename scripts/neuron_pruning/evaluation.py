@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 
 from neuron_pruning.checkpoints import FEATURES
-from neuron_pruning.images import ImageReader, batches
+from neuron_pruning.data.images import ImageReader, batches
 from neuron_pruning.networks import Network
 from neuron_pruning.training import precision_context
 

@@ -11,10 +11,10 @@ from torch import nn
 from neuron_pruning.checkpoints import Checkpoint
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.seeds import derive_seed
-from neuron_pruning.images import Patterns, batches
+from neuron_pruning.data.images import Patterns, batches
+from neuron_pruning.data.split_file import Split
 from neuron_pruning.layers import following_layer
 from neuron_pruning.networks import Network
-from neuron_pruning.parts import Split
 from neuron_pruning.training import (
     Epoch,
     TrainingSettings,

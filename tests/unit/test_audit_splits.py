@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from audit_splits import CROSSINGS_SCHEMA, audit_splits
 from neuron_pruning import UserError
 from neuron_pruning.core.parquet import read_rows, write_rows
-from neuron_pruning.crossings import audit_split, crossing_sentence, shared_sets
-from neuron_pruning.parts import SPLIT_SCHEMA
-from neuron_pruning.splits import SplitSettings, split_index
+from neuron_pruning.data.leakage import audit_split, crossing_sentence, shared_sets
+from neuron_pruning.data.split_file import SPLIT_SCHEMA
+from neuron_pruning.data.splits import SplitSettings, split_index
 
 FAR = ["0000000000000000", "ffffffff00000000", "00000000ffffffff", "0f0f0f0f0f0f0f0f",
        "f0f0f0f0f0f0f0f0", "3333cccc3333cccc", "ffffffffffffffff", "5555aaaa5555aaaa"]  # fmt: skip

@@ -19,8 +19,8 @@ from neuron_pruning.baseline import (
     fit_classifier,
 )
 from neuron_pruning.core.parquet import read_rows, write_rows
+from neuron_pruning.data.split_file import SPLIT_SCHEMA
 from neuron_pruning.descriptors import write_features
-from neuron_pruning.parts import SPLIT_SCHEMA
 
 ONE = ClassifierSettings(None, (1.0,), (1.0,))
 SOME = ClassifierSettings(0.98, (0.1, 10.0), (0.5, 1.0), 3)

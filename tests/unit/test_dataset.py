@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from neuron_pruning import UserError
-from neuron_pruning.dataset import (
+from neuron_pruning.data.image_arrays import resize_image, write_array
+from neuron_pruning.data.index import (
     audit_images,
     group_names,
     index_images,
@@ -14,7 +15,6 @@ from neuron_pruning.dataset import (
     read_upright,
     upright_rgb,
 )
-from neuron_pruning.views import resize_image, write_array
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 from describe_images import describe_dataset
 from neuron_pruning import UserError
 from neuron_pruning.core.parquet import write_rows
-from neuron_pruning.dataset import INDEX_SCHEMA
+from neuron_pruning.data.index import INDEX_SCHEMA
 from neuron_pruning.descriptors import (
     DescriptorSettings,
     describe_image,

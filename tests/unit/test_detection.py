@@ -12,10 +12,11 @@ from PIL import Image
 from skimage.data import astronaut  # a photograph in the public domain
 
 from find_faces import find_faces
-from neuron_pruning import UserError, detection
-from neuron_pruning.boxes import BOXES_SCHEMA, FaceBox, read_boxes
+from neuron_pruning import UserError
 from neuron_pruning.core.parquet import read_rows, write_rows
-from neuron_pruning.detection import (
+from neuron_pruning.data import face_detection as detection
+from neuron_pruning.data.face_boxes import BOXES_SCHEMA, FaceBox, read_boxes
+from neuron_pruning.data.face_detection import (
     View,
     centre_box,
     find_face,

@@ -65,7 +65,7 @@ def test_activations_do_not_depend_on_the_batch_size(small_vgg, images):
 
 
 def test_pixels_are_scaled_to_minus_one_and_one(small_vgg):
-    from neuron_pruning.images import normalise
+    from neuron_pruning.data.images import normalise
 
     scaled = normalise(torch.tensor([0, 255, 51], dtype=torch.uint8))
     torch.testing.assert_close(scaled, torch.tensor([-1.0, 1.0, -0.6]))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from neuron_pruning.faces import (
+from neuron_pruning.data.drawn_faces import (
     EXPRESSIONS,
     SFEW_COUNTS,
     FacePlan,
@@ -20,7 +20,7 @@ from neuron_pruning.faces import (
     plan_faces,
     write_faces,
 )
-from neuron_pruning.faces.expressions import PROTOTYPES
+from neuron_pruning.data.drawn_faces.expressions import PROTOTYPES
 
 SMALL = FacesSettings(counts=dict.fromkeys(EXPRESSIONS, 8), width=90, height=72, movies=6)
 
@@ -110,7 +110,7 @@ def test_any_size_can_be_drawn(size: tuple[int, int]) -> None:
 
 def test_every_kind_of_look_can_be_drawn() -> None:
     """All hair, beards, glasses, garments, settings and occlusions, a few at a time."""
-    from neuron_pruning.faces import looks, planning
+    from neuron_pruning.data.drawn_faces import looks, planning
 
     settings = replace(SMALL, width=32, height=32)
     plan = plan_faces(settings)[0]

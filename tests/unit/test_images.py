@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from neuron_pruning import UserError
-from neuron_pruning.images import ImageReader, batches, normalise, open_array
+from neuron_pruning.data.images import ImageReader, batches, normalise, open_array
 
 CPU = torch.device("cpu")
 

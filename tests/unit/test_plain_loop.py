@@ -8,7 +8,7 @@ from PIL import Image
 from benchmarks.plain_loop import PLAIN, train_plain
 from neuron_pruning import build_network
 from neuron_pruning.core.seeds import derive_seed
-from neuron_pruning.images import Patterns
+from neuron_pruning.data.images import Patterns
 from neuron_pruning.training import TrainingSettings, train_network
 
 CPU = torch.device("cpu")

@@ -13,7 +13,7 @@ import neuron_pruning.training as training
 from neuron_pruning import UserError, build_network
 from neuron_pruning.augmentation import AugmentationSettings
 from neuron_pruning.core.resume import Resume, StateKeeper
-from neuron_pruning.images import Patterns
+from neuron_pruning.data.images import Patterns
 from neuron_pruning.sensitivity import Sensitivity
 from neuron_pruning.training import (
     OptimiserSettings,

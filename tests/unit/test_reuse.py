@@ -15,7 +15,7 @@ import neuron_pruning.core.row_cache as reuse
 from neuron_pruning import UserError
 from neuron_pruning.core.array_store import write_rows_of
 from neuron_pruning.core.row_cache import rows_by_key
-from neuron_pruning.dataset import index_images
+from neuron_pruning.data.index import index_images
 
 SIZE = (2, 3)
 
@@ -177,7 +177,7 @@ def test_a_damaged_file_is_not_read(tmp_path, caplog):
 
 
 def test_the_index_decodes_only_what_is_new(tmp_path, monkeypatch):
-    import neuron_pruning.dataset as dataset
+    import neuron_pruning.data.index as dataset
 
     for label in "ab":
         (tmp_path / "data" / label).mkdir(parents=True)

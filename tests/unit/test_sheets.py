@@ -141,7 +141,7 @@ def test_a_file_of_another_kind(tmp_path):
 
 
 def test_the_rule_writes_features_and_faults(write, tmp_path):
-    from neuron_pruning.dataset import INDEX_SCHEMA
+    from neuron_pruning.data.index import INDEX_SCHEMA
     from read_features import read_published
 
     blank = dict.fromkeys(INDEX_SCHEMA.names)

@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuron_pruning import UserError, splits
+from neuron_pruning import UserError
 from neuron_pruning.core.parquet import read_rows, write_rows
 from neuron_pruning.core.seeds import derive_seed
-from neuron_pruning.parts import SPLIT_SCHEMA, Split, read_split
-from neuron_pruning.splits import (
+from neuron_pruning.data import splits
+from neuron_pruning.data.split_file import SPLIT_SCHEMA, Split, read_split
+from neuron_pruning.data.splits import (
     SplitSettings,
     divide_images,
     read_assignments,

@@ -5,8 +5,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from neuron_pruning import UserError, save_network
+from neuron_pruning.data.split_file import Split
 from neuron_pruning.measured import read_measured, read_scores, write_scores
-from neuron_pruning.parts import Split
 from neuron_pruning.stored import read_layer
 
 KEYS = {"experiment": "mine", "seed": 3}

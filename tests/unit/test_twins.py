@@ -5,8 +5,13 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 from scipy.fft import dctn
 
-from neuron_pruning import twins
-from neuron_pruning.twins import near_identical, near_identical_sets, perceptual_hash, unite
+from neuron_pruning.data import near_duplicates as twins
+from neuron_pruning.data.near_duplicates import (
+    near_identical,
+    near_identical_sets,
+    perceptual_hash,
+    unite,
+)
 
 
 def to_hash(word):

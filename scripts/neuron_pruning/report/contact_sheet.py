@@ -11,8 +11,8 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from neuron_pruning.boxes import FaceBox
-from neuron_pruning.cropping import crop_face
+from neuron_pruning.data.face_boxes import FaceBox
+from neuron_pruning.data.face_crops import crop_face
 from neuron_pruning.tables import one_line
 
 FRAME = (160, 128)  # pixels at most of a frame; as high as the crop beside it
@@ -88,7 +88,7 @@ def contact_sheet(
         images: upright RGB image, its box in pixels of that image, caption.
         columns: examples beside one another; two suit a narrow screen.
         crop_size: height x width whose aspect ratio the crops have.
-        margin: of the crops, as of :func:`neuron_pruning.cropping.crop_face`.
+        margin: of the crops, as of :func:`neuron_pruning.data.face_crops.crop_face`.
 
     Raises:
         ValueError: there are no examples.

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from neuron_pruning.boxes import FaceBox
-from neuron_pruning.dataset import upright_rgb
+from neuron_pruning.data.face_boxes import FaceBox
+from neuron_pruning.data.index import upright_rgb
 from neuron_pruning.report.contact_sheet import (
     CENTRE,
     MARKS,

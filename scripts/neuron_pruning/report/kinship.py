@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from neuron_pruning.crossings import SAID, crossing_sentence
+from neuron_pruning.data.leakage import SAID, crossing_sentence
 from neuron_pruning.report.evidence import unbroken
 from neuron_pruning.report.results import as_dicts
 

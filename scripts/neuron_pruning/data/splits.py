@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.seeds import derive_seed
-from neuron_pruning.parts import PARTS
-from neuron_pruning.twins import DISTANCE, near_identical_sets, unite
+from neuron_pruning.data.near_duplicates import DISTANCE, near_identical_sets, unite
+from neuron_pruning.data.split_file import PARTS
 
 Protocol = Literal["random", "stratified", "clip", "movie", "group", "list"]
 GROUPED = ("clip", "movie", "group")  # protocols under which a group lies in one part

@@ -11,8 +11,8 @@ import random
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from neuron_pruning.faces.looks import Look, Person
-from neuron_pruning.faces.svg import Point, Sheet, mix, smooth, turn
+from neuron_pruning.data.drawn_faces.looks import Look, Person
+from neuron_pruning.data.drawn_faces.svg import Point, Sheet, mix, smooth, turn
 
 
 @dataclass(frozen=True)

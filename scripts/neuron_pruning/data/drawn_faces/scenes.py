@@ -9,8 +9,8 @@ import math
 import random
 from collections.abc import Callable
 
-from neuron_pruning.faces.looks import HAIR_COLOURS, SKINS, Look
-from neuron_pruning.faces.svg import Sheet, mix, smooth, turn
+from neuron_pruning.data.drawn_faces.looks import HAIR_COLOURS, SKINS, Look
+from neuron_pruning.data.drawn_faces.svg import Sheet, mix, smooth, turn
 
 Palette = tuple[str, ...]
 Painter = Callable[[Sheet, random.Random, Palette, float], None]

@@ -4,7 +4,7 @@ import math
 
 from PIL import Image
 
-from neuron_pruning.boxes import FaceBox
+from neuron_pruning.data.face_boxes import FaceBox
 
 PADDING = (128, 128, 128)  # mid-grey: 0 after normalisation
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from neuron_pruning.faces.head import Head
-from neuron_pruning.faces.svg import Point, Sheet, mix, smooth, turn
+from neuron_pruning.data.drawn_faces.head import Head
+from neuron_pruning.data.drawn_faces.svg import Point, Sheet, mix, smooth, turn
 
 COLLARS: dict[str, tuple[Point, ...]] = {
     "tee": ((-76, 184), (-44, 214), (0, 226), (44, 214), (76, 184)),

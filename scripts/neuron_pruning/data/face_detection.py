@@ -20,8 +20,8 @@ import cv2.data
 import numpy as np
 from numpy.typing import NDArray
 
-from neuron_pruning.boxes import FaceBox
 from neuron_pruning.core.errors import UserError
+from neuron_pruning.data.face_boxes import FaceBox
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float64]

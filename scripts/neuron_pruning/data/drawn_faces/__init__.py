@@ -5,9 +5,14 @@ faces in its place: people of imagined movies whose expressions combine facial a
 seven class folders of PNG files.
 """
 
-from neuron_pruning.faces.drawing import draw_face, write_faces
-from neuron_pruning.faces.expressions import EXPRESSIONS
-from neuron_pruning.faces.planning import SFEW_COUNTS, FacePlan, FacesSettings, plan_faces
+from neuron_pruning.data.drawn_faces.drawing import draw_face, write_faces
+from neuron_pruning.data.drawn_faces.expressions import EXPRESSIONS
+from neuron_pruning.data.drawn_faces.planning import (
+    SFEW_COUNTS,
+    FacePlan,
+    FacesSettings,
+    plan_faces,
+)
 
 __all__ = [
     "EXPRESSIONS",

@@ -11,16 +11,21 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from neuron_pruning.core.files import atomic_path
-from neuron_pruning.faces.body import draw_body
-from neuron_pruning.faces.features import (
+from neuron_pruning.data.drawn_faces.body import draw_body
+from neuron_pruning.data.drawn_faces.features import (
     draw_brow,
     draw_eye,
     draw_lines,
     draw_mouth,
     draw_nose,
 )
-from neuron_pruning.faces.hair import draw_back_hair, draw_beard, draw_front_hair, draw_glasses
-from neuron_pruning.faces.head import (
+from neuron_pruning.data.drawn_faces.hair import (
+    draw_back_hair,
+    draw_beard,
+    draw_front_hair,
+    draw_glasses,
+)
+from neuron_pruning.data.drawn_faces.head import (
     Head,
     draw_ears,
     draw_freckles,
@@ -29,9 +34,9 @@ from neuron_pruning.faces.head import (
     outline,
     skin_tones,
 )
-from neuron_pruning.faces.planning import FacePlan, FacesSettings, dice, plan_faces
-from neuron_pruning.faces.scenes import paint_companions, paint_occlusion, paint_setting
-from neuron_pruning.faces.svg import Sheet, channels, mix, turn
+from neuron_pruning.data.drawn_faces.planning import FacePlan, FacesSettings, dice, plan_faces
+from neuron_pruning.data.drawn_faces.scenes import paint_companions, paint_occlusion, paint_setting
+from neuron_pruning.data.drawn_faces.svg import Sheet, channels, mix, turn
 
 BACKDROP_SCALE = 3
 """Backdrops are out of focus, so a third of the resolution is enough for them."""

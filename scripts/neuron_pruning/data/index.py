@@ -21,7 +21,7 @@ from PIL import Image, ImageOps
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.parquet import column, schema
 from neuron_pruning.core.row_cache import rows_by_key
-from neuron_pruning.twins import perceptual_hash
+from neuron_pruning.data.near_duplicates import perceptual_hash
 
 OnBadImage = Literal["fail", "skip"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from neuron_pruning.faces.svg import mix, turn
+from neuron_pruning.data.drawn_faces.svg import mix, turn
 
 PALETTES = (
     ("#1d2b3a", "#4a6b82", "#cfe0e6", "#f2a65a", "#d65a4a"),  # harbour blue and lamp orange

@@ -5,8 +5,8 @@ How each unit moves the skin follows the Facial Action Coding System (see `expre
 
 from __future__ import annotations
 
-from neuron_pruning.faces.head import Head
-from neuron_pruning.faces.svg import Point, Sheet, between, mix, ribbon, smooth, turn
+from neuron_pruning.data.drawn_faces.head import Head
+from neuron_pruning.data.drawn_faces.svg import Point, Sheet, between, mix, ribbon, smooth, turn
 
 EYE_X = 43.0
 MOUTH_Y = 84.0

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.parquet import column, schema
-from neuron_pruning.parts import PARTS
-from neuron_pruning.twins import DISTANCE, near_identical_sets, unite
+from neuron_pruning.data.near_duplicates import DISTANCE, near_identical_sets, unite
+from neuron_pruning.data.split_file import PARTS
 
 TWINS = ("group", "byte-identical", "near-identical")
 PROMISED = {"movie": ("movie", *TWINS), "clip": ("clip", *TWINS), "group": TWINS}

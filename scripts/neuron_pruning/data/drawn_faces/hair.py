@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import random
 
-from neuron_pruning.faces.features import Mouth
-from neuron_pruning.faces.head import Head, outline
-from neuron_pruning.faces.svg import Point, Sheet, between, mix, ribbon, smooth, turn
+from neuron_pruning.data.drawn_faces.features import Mouth
+from neuron_pruning.data.drawn_faces.head import Head, outline
+from neuron_pruning.data.drawn_faces.svg import Point, Sheet, between, mix, ribbon, smooth, turn
 
 VOLUME = {
     "crop": 7, "quiff": 15, "side": 12, "curls": 20, "buzz": 3, "receding": 4, "waves": 16,

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from neuron_pruning.faces.expressions import EXPRESSIONS, action_units
-from neuron_pruning.faces.looks import Look, Person, make_look, make_person
+from neuron_pruning.data.drawn_faces.expressions import EXPRESSIONS, action_units
+from neuron_pruning.data.drawn_faces.looks import Look, Person, make_look, make_person
 
 SFEW_COUNTS: Mapping[str, int] = MappingProxyType(
     {name: 75 if name == "Disgust" else 100 for name in EXPRESSIONS}

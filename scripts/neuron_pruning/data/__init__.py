@@ -1,0 +1,1 @@
+"""Images: index, arrays, splits, leakage, faces."""
