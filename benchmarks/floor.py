@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from benchmarks.common import Row, write_results
-from neuron_pruning.architectures import (
+from neuron_pruning.models.architectures import (
     PAPER,
     PLANS,
     Architecture,

@@ -8,7 +8,7 @@ import time
 
 from benchmarks.common import Row, faces, in_new_process, write_results
 from benchmarks.training import IMAGES
-from neuron_pruning.architectures import describe, memory_mb
+from neuron_pruning.models.architectures import describe, memory_mb
 
 CASES = [
     ("alexnet", 64, None, "none"),

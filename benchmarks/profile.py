@@ -35,9 +35,9 @@ def layer_rows(model: str, batch: int) -> Iterator[Row]:
     import torch
 
     from neuron_pruning import build_network
-    from neuron_pruning.architectures import layer_sizes
-    from neuron_pruning.convolutions import blocks, run_block
     from neuron_pruning.core.devices import choose_device
+    from neuron_pruning.models.architectures import layer_sizes
+    from neuron_pruning.models.convolutions import blocks, run_block
 
     device = choose_device(THREADS)
     network = build_network(model).to(device, memory_format=torch.channels_last)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.common import Row, faces, in_new_process, labels, peak_mb, summarise, write_results
-from neuron_pruning.architectures import Normalisation, describe
+from neuron_pruning.models.architectures import Normalisation, describe
 
 if TYPE_CHECKING:
     from neuron_pruning import Network
@@ -69,7 +69,7 @@ def train_reference(job: Row) -> Row:
 
 def build_initial(model: str, normalisation: Normalisation = "none") -> "Network":
     """The network that both variants start from."""
-    from neuron_pruning.initialisation import InitialisationSettings, initialise_network
+    from neuron_pruning.models.initialisation import InitialisationSettings, initialise_network
 
     architecture = describe(model, normalisation=normalisation)
     return initialise_network(architecture, InitialisationSettings(), SEED)

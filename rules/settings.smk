@@ -2,7 +2,7 @@
 import hashlib
 import os
 
-from neuron_pruning.architectures import layer_sizes, memory_mb, with_classes
+from neuron_pruning.models.architectures import layer_sizes, memory_mb, with_classes
 
 
 def keys_of(wildcards):

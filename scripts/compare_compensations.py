@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 
 from adapter import Mirrored, run_job
-from neuron_pruning.architectures import with_classes
-from neuron_pruning.checkpoints import Checkpoint
 from neuron_pruning.core.parquet import column, schema, write_rows
 from neuron_pruning.data.split_file import read_split
 from neuron_pruning.fine_tuning import fine_tune_behind
 from neuron_pruning.methods import find_technique
 from neuron_pruning.metrics import before_and_after
+from neuron_pruning.models.architectures import with_classes
+from neuron_pruning.models.checkpoints import Checkpoint
 from neuron_pruning.selections import Selection
 from neuron_pruning.stored import StoredLayer, read_layer
 from neuron_pruning.surgery import prune_checkpoint

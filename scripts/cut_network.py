@@ -10,9 +10,7 @@ import numpy as np
 import torch
 
 from adapter import Mirrored, run_job
-from neuron_pruning.architectures import with_classes
 from neuron_pruning.channels import channel_importances, channel_layer, prune_channels
-from neuron_pruning.checkpoints import check_belongs, save_checkpoint
 from neuron_pruning.core.devices import choose_device
 from neuron_pruning.core.parquet import write_rows
 from neuron_pruning.core.seeds import derive_seed
@@ -22,7 +20,9 @@ from neuron_pruning.evaluation import compute_activations
 from neuron_pruning.layers import Layer, preceding_name
 from neuron_pruning.measured import read_scores
 from neuron_pruning.methods import find_technique
-from neuron_pruning.networks import Network, load_network
+from neuron_pruning.models.architectures import with_classes
+from neuron_pruning.models.checkpoints import check_belongs, save_checkpoint
+from neuron_pruning.models.networks import Network, load_network
 from neuron_pruning.peers import peer_scores
 from neuron_pruning.selections import Selection, units_of
 from neuron_pruning.surgery import prune_in_turn

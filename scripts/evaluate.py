@@ -8,8 +8,6 @@ import pyarrow as pa
 from safetensors.numpy import save_file
 
 from adapter import Mirrored, run_job
-from neuron_pruning.architectures import with_classes
-from neuron_pruning.checkpoints import check_belongs
 from neuron_pruning.core.devices import choose_device
 from neuron_pruning.core.files import atomic_path
 from neuron_pruning.core.parquet import column, schema, write_rows
@@ -17,7 +15,9 @@ from neuron_pruning.data.images import open_array
 from neuron_pruning.data.split_file import Split, read_split
 from neuron_pruning.evaluation import compute_activations
 from neuron_pruning.metrics import class_metrics, confusion_rows, cross_entropy, softmax
-from neuron_pruning.networks import load_network
+from neuron_pruning.models.architectures import with_classes
+from neuron_pruning.models.checkpoints import check_belongs
+from neuron_pruning.models.networks import load_network
 
 STATE = column("state", pa.string(), "trained or untrained")
 PART = column("part", pa.string(), "train, validation or test")

@@ -8,13 +8,6 @@ from typing import Any
 import numpy as np
 
 from adapter import Mirrored, run_job
-from neuron_pruning.checkpoints import (
-    FEATURES,
-    Checkpoint,
-    check_belongs,
-    load_checkpoint,
-    save_checkpoint,
-)
 from neuron_pruning.core.devices import choose_device
 from neuron_pruning.core.parquet import read_rows, write_rows
 from neuron_pruning.data.images import open_array
@@ -22,7 +15,14 @@ from neuron_pruning.data.split_file import Split, read_split
 from neuron_pruning.evaluation import compute_activations
 from neuron_pruning.fine_tuning import fine_tune_behind, fine_tune_network
 from neuron_pruning.measured import read_outputs
-from neuron_pruning.networks import Network
+from neuron_pruning.models.checkpoints import (
+    FEATURES,
+    Checkpoint,
+    check_belongs,
+    load_checkpoint,
+    save_checkpoint,
+)
+from neuron_pruning.models.networks import Network
 from neuron_pruning.training import TrainingSettings, within_memory
 from prune import METRICS_SCHEMA, PRUNING_KEYS, compared, pruned_answers
 from train import training_settings

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 
 from adapter import Mirrored, run_job
-from neuron_pruning.architectures import count_parameters, with_classes
 from neuron_pruning.core.devices import use_cpu
 from neuron_pruning.core.seeds import derive_seed
 from neuron_pruning.data.images import ImageReader, open_array
 from neuron_pruning.data.split_file import read_split
-from neuron_pruning.initialisation import InitialisationSettings, initialise_network
-from neuron_pruning.networks import save_network
+from neuron_pruning.models.architectures import count_parameters, with_classes
+from neuron_pruning.models.initialisation import InitialisationSettings, initialise_network
+from neuron_pruning.models.networks import save_network
 
 
 def initialise(

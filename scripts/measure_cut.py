@@ -7,14 +7,14 @@ import numpy as np
 import pyarrow as pa
 
 from adapter import Mirrored, run_job
-from neuron_pruning.architectures import count_multiply_adds, count_parameters
-from neuron_pruning.checkpoints import check_belongs
 from neuron_pruning.core.devices import choose_device
 from neuron_pruning.core.parquet import column, read_rows, schema, write_rows
 from neuron_pruning.data.images import ImageReader, open_array
-from neuron_pruning.export import compare_onnx, export_onnx
 from neuron_pruning.latency import compare_latency
-from neuron_pruning.networks import Network, load_network
+from neuron_pruning.models.architectures import count_multiply_adds, count_parameters
+from neuron_pruning.models.checkpoints import check_belongs
+from neuron_pruning.models.networks import Network, load_network
+from neuron_pruning.models.onnx_export import compare_onnx, export_onnx
 
 ONNX_IMAGES = 4  # compared between PyTorch and onnxruntime
 SIZES = {

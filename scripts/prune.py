@@ -7,25 +7,25 @@ import numpy as np
 import pyarrow as pa
 
 from adapter import Mirrored, run_job
-from neuron_pruning.architectures import (
-    Architecture,
-    count_multiply_adds,
-    count_parameters,
-    with_classes,
-)
-from neuron_pruning.checkpoints import (
-    FEATURES,
-    Checkpoint,
-    check_belongs,
-    load_checkpoint,
-    save_checkpoint,
-)
 from neuron_pruning.core.parquet import column, schema, write_rows
 from neuron_pruning.data.split_file import Split, read_split
 from neuron_pruning.layers import Layer
 from neuron_pruning.measured import read_outputs, read_scores
 from neuron_pruning.methods import find_technique
 from neuron_pruning.metrics import before_and_after
+from neuron_pruning.models.architectures import (
+    Architecture,
+    count_multiply_adds,
+    count_parameters,
+    with_classes,
+)
+from neuron_pruning.models.checkpoints import (
+    FEATURES,
+    Checkpoint,
+    check_belongs,
+    load_checkpoint,
+    save_checkpoint,
+)
 from neuron_pruning.selections import RULES, Selection
 from neuron_pruning.surgery import prune_in_turn
 

@@ -7,12 +7,12 @@ from typing import Any
 from numpy.typing import NDArray
 
 from adapter import Mirrored, run_job
-from neuron_pruning.architectures import with_classes
-from neuron_pruning.checkpoints import check_belongs
 from neuron_pruning.data.split_file import read_split
 from neuron_pruning.layers import preceding_name
 from neuron_pruning.measured import read_outputs, write_scores
-from neuron_pruning.networks import load_network
+from neuron_pruning.models.architectures import with_classes
+from neuron_pruning.models.checkpoints import check_belongs
+from neuron_pruning.models.networks import load_network
 from neuron_pruning.peers import peer_scores
 
 

@@ -10,16 +10,16 @@ from typing import Any
 import pyarrow as pa
 
 from adapter import Mirrored, run_job
-from neuron_pruning.architectures import with_classes
 from neuron_pruning.augmentation import AugmentationSettings
-from neuron_pruning.checkpoints import check_belongs, load_checkpoint
 from neuron_pruning.core.devices import choose_device, device_name
 from neuron_pruning.core.parquet import column, schema, write_rows
 from neuron_pruning.core.resume import Resume
 from neuron_pruning.data.images import Patterns, open_array
 from neuron_pruning.data.split_file import read_split
 from neuron_pruning.measured import write_scores
-from neuron_pruning.networks import Network, load_network, save_network
+from neuron_pruning.models.architectures import with_classes
+from neuron_pruning.models.checkpoints import check_belongs, load_checkpoint
+from neuron_pruning.models.networks import Network, load_network, save_network
 from neuron_pruning.sensitivity import Sensitivity
 from neuron_pruning.training import (
     Epoch,

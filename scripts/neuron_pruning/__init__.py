@@ -8,20 +8,20 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
-    "Architecture": "architectures",
-    "Network": "networks",
+    "Architecture": "models.architectures",
+    "Network": "models.networks",
     "Layer": "layers",
     "Removal": "selections",
     "Selection": "selections",
     "UserError": "core.errors",
-    "build_network": "networks",
+    "build_network": "models.networks",
     "compensate": "compensations",
     "describe_layer": "layers",
     "find_technique": "methods",
-    "load_network": "networks",
+    "load_network": "models.networks",
     "pairwise_angles": "angles",
     "prune_layer": "surgery",
-    "save_network": "networks",
+    "save_network": "models.networks",
     "select_units": "distinctiveness",
     "techniques": "methods",
 }

@@ -19,13 +19,14 @@ from torch.nn import functional
 from torch_pruning.pruner.function import prune_conv_out_channels
 
 from neuron_pruning.angles import check_activations
-from neuron_pruning.architectures import Architecture
 from neuron_pruning.compensations import find_compensation
-from neuron_pruning.convolutions import blocks, run_block
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.seeds import derive_seed
 from neuron_pruning.layers import Dense, Layer, Matrix, Recorded, Vector
-from neuron_pruning.networks import Network
+from neuron_pruning.models.architectures import Architecture
+from neuron_pruning.models.convolutions import blocks, run_block
+from neuron_pruning.models.networks import Network
+from neuron_pruning.models.sequential import differentiable, evaluating, plain_module
 from neuron_pruning.peers import (
     Scores,
     coupled,
@@ -35,7 +36,6 @@ from neuron_pruning.peers import (
     trace,
     weight_scores,
 )
-from neuron_pruning.plain import differentiable, evaluating, plain_module
 from neuron_pruning.selections import Selection
 from neuron_pruning.training import precision_context
 

@@ -9,9 +9,9 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator, ValidationError, validators
 
-from neuron_pruning.architectures import PLANS, check_name, describe
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.methods import find_technique, techniques
+from neuron_pruning.models.architectures import PLANS, check_name, describe
 
 
 def _is_integer(_checker: object, value: object) -> bool:

@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from neuron_pruning.checkpoints import FEATURES
 from neuron_pruning.data.images import ImageReader, batches
-from neuron_pruning.networks import Network
+from neuron_pruning.models.checkpoints import FEATURES
+from neuron_pruning.models.networks import Network
 from neuron_pruning.training import precision_context
 
 

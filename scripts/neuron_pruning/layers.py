@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuron_pruning.angles import check_activations
-from neuron_pruning.architectures import Architecture
-from neuron_pruning.checkpoints import FEATURES, Checkpoint
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.metrics import cross_entropy, softmax
+from neuron_pruning.models.architectures import Architecture
+from neuron_pruning.models.checkpoints import FEATURES, Checkpoint
 
 Matrix = NDArray[np.float64]
 Vector = NDArray[np.float64]

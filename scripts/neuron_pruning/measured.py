@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from neuron_pruning.checkpoints import load_tensors
 from neuron_pruning.core.files import atomic_path
+from neuron_pruning.models.checkpoints import load_tensors
 
 Scores = Mapping[str, NDArray[np.float64]]
 

@@ -29,11 +29,11 @@ from torch_pruning.dependency import Group
 from torch_pruning.pruner import importance
 from torch_pruning.pruner.function import prune_conv_out_channels, prune_linear_out_channels
 
-from neuron_pruning.checkpoints import Checkpoint
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.layers import following_layer
-from neuron_pruning.networks import Network
-from neuron_pruning.plain import differentiable, tail
+from neuron_pruning.models.checkpoints import Checkpoint
+from neuron_pruning.models.networks import Network
+from neuron_pruning.models.sequential import differentiable, tail
 
 Scores = dict[str, NDArray[np.float64]]
 

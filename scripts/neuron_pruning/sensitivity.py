@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from neuron_pruning.networks import Network
+from neuron_pruning.models.networks import Network
 
 # ASSUME: a weight that moved by less than this share of itself says nothing about what its
 # removal costs: the factor w_f / (w_f - w_0) would be rounding noise.

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neuron_pruning.architectures import Architecture
-from neuron_pruning.checkpoints import Checkpoint, check_belongs, load_checkpoint
 from neuron_pruning.data.split_file import Split
 from neuron_pruning.layers import Layer, Recorded, describe_layer, preceding_name, record
 from neuron_pruning.measured import read_measured, read_outputs
+from neuron_pruning.models.architectures import Architecture
+from neuron_pruning.models.checkpoints import Checkpoint, check_belongs, load_checkpoint
 
 
 @dataclass(frozen=True)

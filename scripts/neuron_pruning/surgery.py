@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuron_pruning.angles import check_activations
-from neuron_pruning.checkpoints import FEATURES, Checkpoint
 from neuron_pruning.compensations import Weights, compensate
 from neuron_pruning.layers import (
     Layer,
@@ -19,10 +18,11 @@ from neuron_pruning.layers import (
     following_layer,
     sigmoid,
 )
+from neuron_pruning.models.checkpoints import FEATURES, Checkpoint
 from neuron_pruning.selections import Selection
 
 if TYPE_CHECKING:  # work on arrays needs no torch
-    from neuron_pruning.networks import Network
+    from neuron_pruning.models.networks import Network
 
 
 def prune_layer(

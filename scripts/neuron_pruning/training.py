@@ -19,7 +19,7 @@ from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.resume import Arrays, Resume, StateKeeper
 from neuron_pruning.core.seeds import derive_seed
 from neuron_pruning.data.images import ImageReader, Patterns, Rows, batches, rows_on
-from neuron_pruning.networks import Network
+from neuron_pruning.models.networks import Network
 from neuron_pruning.sensitivity import Sensitivity
 from neuron_pruning.training_state import Moving
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from neuron_pruning.core.resume import Arrays
-from neuron_pruning.networks import Network
+from neuron_pruning.models.networks import Network
 from neuron_pruning.sensitivity import Sensitivity
 
 

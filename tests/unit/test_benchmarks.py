@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks import floor, growth, training
-from neuron_pruning.architectures import count_multiply_adds, describe, memory_mb
+from neuron_pruning.models.architectures import count_multiply_adds, describe, memory_mb
 
 
 @given(exponent=st.floats(0.5, 2.5), constant=st.floats(0.1, 10), factor=st.floats(1e-3, 1e-1))

@@ -10,7 +10,6 @@ from torch import nn
 from torch.nn import functional
 
 from neuron_pruning import Removal, Selection, load_network, save_network
-from neuron_pruning.architectures import describe
 from neuron_pruning.channels import (
     REFUSED,
     channel_importances,
@@ -19,9 +18,10 @@ from neuron_pruning.channels import (
     prune_channels,
 )
 from neuron_pruning.compensations import COMPENSATIONS
-from neuron_pruning.convolutions import blocks
 from neuron_pruning.methods import PEERS, find_technique, techniques
-from neuron_pruning.networks import build_architecture
+from neuron_pruning.models.architectures import describe
+from neuron_pruning.models.convolutions import blocks
+from neuron_pruning.models.networks import build_architecture
 
 MIDDLE = 3
 

@@ -14,7 +14,7 @@ from neuron_pruning import (
     prune_layer,
     save_network,
 )
-from neuron_pruning.checkpoints import load_checkpoint, save_checkpoint
+from neuron_pruning.models.checkpoints import load_checkpoint, save_checkpoint
 
 
 def some_images(network, count=5):

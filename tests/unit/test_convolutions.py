@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from neuron_pruning import build_network, convolutions
-from neuron_pruning.convolutions import blocks, run_features, space_to_depth
+from neuron_pruning import build_network
+from neuron_pruning.models import convolutions
+from neuron_pruning.models.convolutions import blocks, run_features, space_to_depth
 
 
 def outputs_and_gradients(function, features, images):

@@ -6,9 +6,10 @@ import onnx
 import pytest
 import torch
 
-from neuron_pruning import Removal, Selection, export, prune_layer
-from neuron_pruning.export import OPSET, compare_onnx, export_onnx, onnx_logits
-from neuron_pruning.networks import build_architecture
+from neuron_pruning import Removal, Selection, prune_layer
+from neuron_pruning.models import onnx_export as export
+from neuron_pruning.models.networks import build_architecture
+from neuron_pruning.models.onnx_export import OPSET, compare_onnx, export_onnx, onnx_logits
 
 
 def some_images(network, count):

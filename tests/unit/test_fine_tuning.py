@@ -6,7 +6,7 @@ from neuron_pruning.data.split_file import Split
 from neuron_pruning.fine_tuning import fine_tune_behind, fine_tune_network
 from neuron_pruning.layers import describe_layer
 from neuron_pruning.metrics import cross_entropy
-from neuron_pruning.networks import Network
+from neuron_pruning.models.networks import Network
 from neuron_pruning.surgery import prune_checkpoint
 from neuron_pruning.training import OptimiserSettings, TrainingSettings
 

@@ -7,7 +7,7 @@ import torch
 
 from neuron_pruning import Removal, Selection, latency, prune_layer
 from neuron_pruning.latency import Comparison, Latency, compare_latency, measure_latency
-from neuron_pruning.networks import Network, build_architecture
+from neuron_pruning.models.networks import Network, build_architecture
 
 
 def test_quartiles_of_every_batch_size(small_vgg):

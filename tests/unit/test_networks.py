@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neuron_pruning import build_network
-from neuron_pruning.architectures import (
+from neuron_pruning.models.architectures import (
     count_multiply_adds,
     count_parameters,
     describe,

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from neuron_pruning.checkpoints import FEATURES
-from neuron_pruning.networks import build_architecture
-from neuron_pruning.plain import evaluating, plain_module, tail
+from neuron_pruning.models.checkpoints import FEATURES
+from neuron_pruning.models.networks import build_architecture
+from neuron_pruning.models.sequential import evaluating, plain_module, tail
 
 
 @pytest.mark.parametrize("normalisation", ["none", "batch"])

@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from neuron_pruning import UserError, load_network, save_network
-from neuron_pruning.checkpoints import check_belongs
 from neuron_pruning.core.array_store import Rows
 from neuron_pruning.core.files import atomic_path, read_json, write_text
 from neuron_pruning.core.parquet import column, read_rows, schema, write_rows
+from neuron_pruning.models.checkpoints import check_belongs
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 TABLE = schema(column("loss", pa.float64(), "mean loss", "nats"), run=False)

@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neuron_pruning import UserError, build_network, load_network, select_units
-from neuron_pruning.checkpoints import Checkpoint, save_checkpoint
 from neuron_pruning.compensations import COMPENSATIONS, compensate
 from neuron_pruning.distinctiveness import Classes, Redundancy
 from neuron_pruning.layers import Dense, Layer, Recorded, describe_layer, record
@@ -26,7 +25,8 @@ from neuron_pruning.methods import (
     techniques,
     variance,
 )
-from neuron_pruning.networks import Network
+from neuron_pruning.models.checkpoints import Checkpoint, save_checkpoint
+from neuron_pruning.models.networks import Network
 from neuron_pruning.selections import Removal, Selection
 from neuron_pruning.surgery import prune_checkpoint, prune_in_turn, pruned_logits
 

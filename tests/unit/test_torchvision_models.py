@@ -16,7 +16,7 @@ from neuron_pruning import (
     prune_layer,
     save_network,
 )
-from neuron_pruning.architectures import (
+from neuron_pruning.models.architectures import (
     count_multiply_adds,
     count_parameters,
     describe,
@@ -24,17 +24,17 @@ from neuron_pruning.architectures import (
     memory_mb,
     with_classes,
 )
-from neuron_pruning.backbone_sizes import BACKBONES
-from neuron_pruning.backbones import (
+from neuron_pruning.models.backbone_sizes import BACKBONES
+from neuron_pruning.models.backbones import (
     Backbone,
     build_backbone,
     measure_backbone,
 )
-from neuron_pruning.checkpoints import load_checkpoint
-from neuron_pruning.contrast import LocalContrast
-from neuron_pruning.convolutions import blocks
-from neuron_pruning.initialisation import InitialisationSettings, initialise_network
-from neuron_pruning.plain import plain_module
+from neuron_pruning.models.checkpoints import load_checkpoint
+from neuron_pruning.models.convolutions import blocks
+from neuron_pruning.models.initialisation import InitialisationSettings, initialise_network
+from neuron_pruning.models.local_contrast import LocalContrast
+from neuron_pruning.models.sequential import plain_module
 
 SMALL = "torchvision/shufflenet_v2_x0_5"
 ARCHITECTURE = describe(SMALL, (64, 48), [10, 3])

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from torch import nn
 
 from neuron_pruning import UserError
-from neuron_pruning.architectures import describe
 from neuron_pruning.augmentation import AugmentationSettings
 from neuron_pruning.core.seeds import derive_seed
 from neuron_pruning.data import images as images_module
 from neuron_pruning.data.images import ImageReader, Patterns
-from neuron_pruning.initialisation import InitialisationSettings, initialise_network
+from neuron_pruning.models.architectures import describe
+from neuron_pruning.models.initialisation import InitialisationSettings, initialise_network
 from neuron_pruning.training import (
     OptimiserSettings,
     TrainingSettings,

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.files import atomic_path
-from neuron_pruning.networks import Network
-from neuron_pruning.plain import evaluating, plain_module
+from neuron_pruning.models.networks import Network
+from neuron_pruning.models.sequential import evaluating, plain_module
 
 OPSET = 18  # version of the ONNX operators: what PyTorch's exporter writes itself
 INPUT, OUTPUT = "images", "logits"

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from neuron_pruning.backbone_sizes import BACKBONES, SIDE, BackboneSize
 from neuron_pruning.core.errors import UserError
+from neuron_pruning.models.backbone_sizes import BACKBONES, SIDE, BackboneSize
 
 Normalisation = Literal["none", "batch", "contrast"]
 

@@ -11,9 +11,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from neuron_pruning.backbones import AUXILIARY, HEADS, Backbone
 from neuron_pruning.core.errors import UserError
-from neuron_pruning.networks import Network
+from neuron_pruning.models.backbones import AUXILIARY, HEADS, Backbone
+from neuron_pruning.models.networks import Network
 
 KEY = "initialisation.weights"
 FILES = (".pth", ".pt", ".safetensors")

@@ -11,9 +11,9 @@ import torchvision
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from neuron_pruning.backbone_sizes import SIDE, BackboneSize
-from neuron_pruning.contrast import LocalContrast
 from neuron_pruning.core.errors import UserError
+from neuron_pruning.models.backbone_sizes import SIDE, BackboneSize
+from neuron_pruning.models.local_contrast import LocalContrast
 
 AUXILIARY = ("googlenet", "inception_v3")  # have more classifiers, for training
 HEADS = ("fc", "classifier", "head", "heads")  # torchvision's names for a classifier
@@ -82,7 +82,7 @@ def check_input_size(name: str, input_size: tuple[int, int]) -> None:
 
 
 def measure_backbone(name: str) -> BackboneSize:
-    """What :mod:`neuron_pruning.backbone_sizes` lists of a network, from its shapes alone."""
+    """What :mod:`neuron_pruning.models.backbone_sizes` lists of a network, from its shapes alone."""
     outputs = 0
 
     def count(module: nn.Module, inputs: object, output: object) -> None:

@@ -1,6 +1,6 @@
 """A network as a plain chain of modules, for tools that hook or trace modules.
 
-:class:`neuron_pruning.networks.Network` runs its convolutions as functions; such tools see
+:class:`neuron_pruning.models.networks.Network` runs its convolutions as functions; such tools see
 nothing of them there.
 """
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from neuron_pruning.networks import Network
+from neuron_pruning.models.networks import Network
 
 
 def plain_module(network: Network) -> nn.Sequential:

@@ -1,6 +1,6 @@
 """The paper's two networks (sections 2.2.1 and 2.2.2) at any width and input size, and others.
 
-The convolutions may be a classifier of torchvision (:mod:`neuron_pruning.backbones`).
+The convolutions may be a classifier of torchvision (:mod:`neuron_pruning.models.backbones`).
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from neuron_pruning.architectures import (
+from neuron_pruning.models.architectures import (
     PLANS,
     Architecture,
     ConvolutionPlan,
@@ -19,15 +19,15 @@ from neuron_pruning.architectures import (
     describe,
     layer_sizes,
 )
-from neuron_pruning.checkpoints import (
+from neuron_pruning.models.checkpoints import (
     FEATURES,
     Checkpoint,
     load_checkpoint,
     save_checkpoint,
     unreadable,
 )
-from neuron_pruning.contrast import LocalContrast
-from neuron_pruning.convolutions import run_features
+from neuron_pruning.models.convolutions import run_features
+from neuron_pruning.models.local_contrast import LocalContrast
 
 
 class Network(nn.Module):
@@ -148,7 +148,7 @@ def _build_features(architecture: Architecture) -> nn.Module:
     contrast = architecture.normalisation == "contrast"
     if architecture.backbone is not None:
         # Only here: the paper's networks do not wait for torchvision.
-        from neuron_pruning.backbones import build_backbone
+        from neuron_pruning.models.backbones import build_backbone
 
         return build_backbone(architecture.backbone, architecture.input_size, contrast)
     inputs = 3

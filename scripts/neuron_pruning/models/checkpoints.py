@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from neuron_pruning.architectures import Architecture, layer_sizes
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.files import atomic_path, read_json, write_json
+from neuron_pruning.models.architectures import Architecture, layer_sizes
 
 LARGEST_NUMBER = 10_000_000  # of units, kernels or pixels that a description may name
 FEATURES = "features"  # name of what the convolutions give to the first fully connected layer

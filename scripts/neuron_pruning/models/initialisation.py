@@ -6,10 +6,10 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from neuron_pruning.architectures import Architecture
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.seeds import derive_seed
-from neuron_pruning.networks import Network, build_architecture
+from neuron_pruning.models.architectures import Architecture
+from neuron_pruning.models.networks import Network, build_architecture
 
 Scheme = Literal["default", "centred", "standardised"]
 
@@ -27,7 +27,7 @@ class InitialisationSettings:
 
     The convolutions of a network of torchvision keep torchvision's own start, or get the
     pretrained ``weights``: the name of an entry of torchvision's enum of weights, or the path of
-    a file (:func:`neuron_pruning.pretrained.load_weights`). The scheme is for the fully connected
+    a file (:func:`neuron_pruning.models.pretrained.load_weights`). The scheme is for the fully connected
     layers. ``centred`` gives every unit that reads features weights of mean 0, since features
     behind a ReLU are of one sign.
     """
@@ -64,7 +64,7 @@ def initialise_network(
         torch.manual_seed(derive_seed(seed, "init"))
         network = build_architecture(architecture)
         if settings.weights is not None:
-            from neuron_pruning.pretrained import load_weights
+            from neuron_pruning.models.pretrained import load_weights
 
             load_weights(network, settings.weights)
         if settings.scheme == "centred":

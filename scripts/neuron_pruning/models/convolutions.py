@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from neuron_pruning.contrast import LocalContrast
 from neuron_pruning.core.errors import UserError
+from neuron_pruning.models.local_contrast import LocalContrast
 
 CHUNK_BYTES = 64 * 2**20  # of one convolution's output; any size that fits a cache does
 DENSE_CHANNELS = 64  # a space-to-depth image has at most so many

@@ -1,0 +1,1 @@
+"""Networks: architectures, building, initialisation, network files, export."""
