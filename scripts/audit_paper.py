@@ -12,7 +12,7 @@ import yaml
 from adapter import Mirrored, run_job
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.files import write_text
-from neuron_pruning.paper_audit import (
+from neuron_pruning.statistics.paper_audit import (
     Count,
     as_count,
     at_least_one_of,
@@ -26,7 +26,7 @@ from neuron_pruning.paper_audit import (
     unit_parameters,
     unpaired_p,
 )
-from neuron_pruning.significance import better_than, holm, p_words
+from neuron_pruning.statistics.significance import better_than, holm, p_words
 from neuron_pruning.tables import DISPLAY_NAMES, degrees
 
 Figures = Mapping[str, Any]

@@ -17,7 +17,7 @@ from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.parquet import column, schema, write_rows
 from neuron_pruning.data.split_file import Split, read_split
 from neuron_pruning.descriptors import read_features
-from neuron_pruning.metrics import class_metrics
+from neuron_pruning.statistics.metrics import class_metrics
 
 MACHINE_COLUMNS = (
     column("experiment", pa.string(), "name of the experiment"),

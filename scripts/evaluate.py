@@ -14,10 +14,10 @@ from neuron_pruning.core.parquet import column, schema, write_rows
 from neuron_pruning.data.images import open_array
 from neuron_pruning.data.split_file import Split, read_split
 from neuron_pruning.evaluation import compute_activations
-from neuron_pruning.metrics import class_metrics, confusion_rows, cross_entropy, softmax
 from neuron_pruning.models.architectures import with_classes
 from neuron_pruning.models.checkpoints import check_belongs
 from neuron_pruning.models.networks import load_network
+from neuron_pruning.statistics.metrics import class_metrics, confusion_rows, cross_entropy, softmax
 
 STATE = column("state", pa.string(), "trained or untrained")
 PART = column("part", pa.string(), "train, validation or test")

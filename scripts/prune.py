@@ -12,7 +12,6 @@ from neuron_pruning.data.split_file import Split, read_split
 from neuron_pruning.layers import Layer
 from neuron_pruning.measured import read_outputs, read_scores
 from neuron_pruning.methods import find_technique
-from neuron_pruning.metrics import before_and_after
 from neuron_pruning.models.architectures import (
     Architecture,
     count_multiply_adds,
@@ -27,6 +26,7 @@ from neuron_pruning.models.checkpoints import (
     save_checkpoint,
 )
 from neuron_pruning.selections import RULES, Selection
+from neuron_pruning.statistics.metrics import before_and_after
 from neuron_pruning.surgery import prune_in_turn
 
 PRUNING = (

@@ -7,16 +7,16 @@ import pyarrow as pa
 import yaml
 
 from adapter import Mirrored, run_job
-from neuron_pruning.comparisons import part_ratio
 from neuron_pruning.core.parquet import CELL, CELL_COLUMNS, column, read_frame, read_many, schema
 from neuron_pruning.selections import RULES
-from neuron_pruning.significance import (
+from neuron_pruning.statistics.significance import (
     PairedSeeds,
     holm_together,
     of_counts,
     of_tests,
     wilson_of_mean,
 )
+from neuron_pruning.statistics.technique_comparison import part_ratio
 from neuron_pruning.tables import (
     DISPLAY_NAMES,
     count,

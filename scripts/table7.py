@@ -10,7 +10,8 @@ import pyarrow as pa
 import yaml
 
 from adapter import Mirrored, run_job
-from neuron_pruning.contenders import (
+from neuron_pruning.core.parquet import column, read_frame, schema
+from neuron_pruning.statistics.model_comparison import (
     ANY_SPLIT,
     CONSTANT,
     MACHINE,
@@ -18,8 +19,7 @@ from neuron_pruning.contenders import (
     compare_contenders,
     right_answers,
 )
-from neuron_pruning.core.parquet import column, read_frame, schema
-from neuron_pruning.significance import SIGNIFICANT
+from neuron_pruning.statistics.significance import SIGNIFICANT
 from neuron_pruning.tables import DISPLAY_NAMES, interval, over_seeds, percent, write_table
 
 KEYS = ["model", "recipe", "crop", "learning_rate", "batch_size", "baseline"]

@@ -9,8 +9,8 @@ import numpy as np
 from neuron_pruning.compensations import compensate
 from neuron_pruning.layers import Layer, Recorded
 from neuron_pruning.methods.technique import Prepared, Technique
-from neuron_pruning.metrics import cross_entropy, divergence, share_right
 from neuron_pruning.selections import Selection
+from neuron_pruning.statistics.metrics import cross_entropy, divergence, share_right
 from neuron_pruning.surgery import pruned_logits
 
 WIDEST = 90.0  # degrees: beyond it nothing is similar

@@ -2,7 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from neuron_pruning.comparisons import (
+from neuron_pruning.statistics.significance import corrected_t
+from neuron_pruning.statistics.technique_comparison import (
     compensation_table,
     free_units,
     majority_share,
@@ -10,7 +11,6 @@ from neuron_pruning.comparisons import (
     ranking,
     with_reference,
 )
-from neuron_pruning.significance import corrected_t
 from table5 import display as display5
 from table5 import majority_rows
 from table6 import display as display6

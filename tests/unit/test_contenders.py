@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from neuron_pruning.contenders import compare_contenders, right_answers
-from neuron_pruning.significance import wilson_of_mean
+from neuron_pruning.statistics.model_comparison import compare_contenders, right_answers
+from neuron_pruning.statistics.significance import wilson_of_mean
 from table7 import display, name_of
 
 CLASSES = ["cat", "cow", "dog"]

@@ -7,7 +7,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn import metrics as reference
 
 from neuron_pruning.evaluation import compute_activations
-from neuron_pruning.metrics import class_metrics, confusion_rows, cross_entropy, softmax
+from neuron_pruning.statistics.metrics import class_metrics, confusion_rows, cross_entropy, softmax
 
 CLASSES = ("a", "b", "c")
 answers = arrays(np.int64, st.just(20), elements=st.integers(0, 2))

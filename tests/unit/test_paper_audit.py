@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from audit_paper import audit_paper, fill, reflow, table
 from neuron_pruning.core.errors import UserError
-from neuron_pruning.paper_audit import (
+from neuron_pruning.statistics.paper_audit import (
     as_count,
     at_least_one_of,
     best_of,
@@ -22,7 +22,7 @@ from neuron_pruning.paper_audit import (
     unit_parameters,
     unpaired_p,
 )
-from neuron_pruning.significance import discordant_p
+from neuron_pruning.statistics.significance import discordant_p
 
 HOME = Path(__file__).resolve().parents[2]
 PAPER, AUDIT = HOME / "resources" / "paper.yaml", HOME / "resources" / "audit.yaml"

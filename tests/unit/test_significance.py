@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 
 from neuron_pruning.core.errors import UserError
-from neuron_pruning.significance import (
+from neuron_pruning.statistics.significance import (
     better_than,
     corrected_t,
     difference_sentence,

@@ -3,8 +3,8 @@ import pytest
 
 from neuron_pruning.layers import Dense, Layer, Recorded
 from neuron_pruning.methods import find_technique
-from neuron_pruning.metrics import cross_entropy, divergence, softmax
 from neuron_pruning.selections import Removal, Selection, units_of
+from neuron_pruning.statistics.metrics import cross_entropy, divergence, softmax
 from neuron_pruning.sweeps import SweepSettings, at_count, counts_up_to, sweep
 
 UNITS = 8

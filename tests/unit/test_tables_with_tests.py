@@ -6,7 +6,7 @@ import pytest
 import table4
 import table8
 from neuron_pruning.core.parquet import CELL, write_rows
-from neuron_pruning.significance import discordant_p, wilson_of_mean
+from neuron_pruning.statistics.significance import discordant_p, wilson_of_mean
 from table8 import METRICS, display, published_value, summarise
 
 IMAGES = 40

@@ -7,8 +7,8 @@ import numpy as np
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.layers import Layer, Matrix
 from neuron_pruning.methods.technique import Prepared, whole_count
-from neuron_pruning.metrics import softmax
 from neuron_pruning.selections import OutgoingWeights, Removal, Selection
+from neuron_pruning.statistics.metrics import softmax
 
 STRENGTHS = 80  # of the penalty, in equal ratios
 WEAKEST = 1e-4  # of the strength at which every column vanishes

@@ -4,7 +4,7 @@ import numpy as np
 
 from neuron_pruning.layers import Layer
 from neuron_pruning.methods.technique import Scores
-from neuron_pruning.metrics import cross_entropy, softmax
+from neuron_pruning.statistics.metrics import cross_entropy, softmax
 
 
 def relevance(layer: Layer) -> Scores:

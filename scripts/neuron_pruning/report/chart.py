@@ -5,10 +5,10 @@ from typing import Any
 
 import pandas as pd
 
-from neuron_pruning.contenders import ANY_SPLIT, CONSTANT, PUBLISHED
 from neuron_pruning.figures import Dot, Level, dot_plot
 from neuron_pruning.report.panels import Panel
 from neuron_pruning.report.results import Results, as_dicts
+from neuron_pruning.statistics.model_comparison import ANY_SPLIT, CONSTANT, PUBLISHED
 
 
 def contender_panels(results: Results) -> list[Panel]:

@@ -13,12 +13,17 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from neuron_pruning.angles import pairwise_angles
-from neuron_pruning.comparisons import part_ratio, per_seed
 from neuron_pruning.configuration import pruned_layers
-from neuron_pruning.contenders import CONSTANT, NETWORK, compare_contenders, right_answers
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.parquet import read_rows
 from neuron_pruning.figures import pair_angles
+from neuron_pruning.statistics.model_comparison import (
+    CONSTANT,
+    NETWORK,
+    compare_contenders,
+    right_answers,
+)
+from neuron_pruning.statistics.technique_comparison import part_ratio, per_seed
 from neuron_pruning.tables import DISPLAY_NAMES
 
 NOTHING_PUBLISHED: Mapping[str, Any] = {"classes": [], "figures": []}

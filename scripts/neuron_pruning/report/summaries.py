@@ -8,7 +8,7 @@ import pandas as pd
 from neuron_pruning.report.evidence import interval_words
 from neuron_pruning.report.results import Results, display_name, mean_and_deviation
 from neuron_pruning.report.sentences import free_sentences
-from neuron_pruning.significance import SIGNIFICANT
+from neuron_pruning.statistics.significance import SIGNIFICANT
 from neuron_pruning.tables import count, degrees, percent
 
 

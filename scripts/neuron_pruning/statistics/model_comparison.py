@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from neuron_pruning.significance import (
+from neuron_pruning.statistics.significance import (
     PairedSeeds,
     better_than,
     holm,

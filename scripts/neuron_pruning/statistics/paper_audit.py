@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy.stats import binom, binomtest, chi2_contingency, fisher_exact
 
-from neuron_pruning.significance import better_than, discordant_p, wilson
+from neuron_pruning.statistics.significance import better_than, discordant_p, wilson
 
 Printing = Literal["rounded", "either"]
 Margins = tuple[tuple[int, int, int], ...]  # a class: right answers, images, answers

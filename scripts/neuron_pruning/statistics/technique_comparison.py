@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from neuron_pruning.core.parquet import CELL
-from neuron_pruning.significance import corrected_t, holm, majority_accuracy
+from neuron_pruning.statistics.significance import corrected_t, holm, majority_accuracy
 
 NETWORK = [*CELL, "state", "layer"]
 FIGURES = ("test_accuracy", "test_loss", "agreement", "divergence")

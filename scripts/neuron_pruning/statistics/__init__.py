@@ -1,0 +1,1 @@
+"""Figures from predictions: metrics, tests, comparisons, the audit of the paper."""
