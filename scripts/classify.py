@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow as pa
 
 from adapter import Mirrored, run_job
-from neuron_pruning.baseline import (
+from neuron_pruning.baselines.descriptors import read_features
+from neuron_pruning.baselines.svm import (
     ClassifierSettings,
     decision_values,
     describe_choice,
@@ -16,7 +17,6 @@ from neuron_pruning.baseline import (
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.parquet import column, schema, write_rows
 from neuron_pruning.data.split_file import Split, read_split
-from neuron_pruning.descriptors import read_features
 from neuron_pruning.statistics.metrics import class_metrics
 
 MACHINE_COLUMNS = (

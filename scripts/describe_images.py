@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from adapter import Mirrored, run_job
+from neuron_pruning.baselines.descriptors import DescriptorSettings, describe_images, write_features
 from neuron_pruning.core.parquet import read_rows
 from neuron_pruning.data.images import open_array
-from neuron_pruning.descriptors import DescriptorSettings, describe_images, write_features
 
 
 def describe_dataset(

@@ -4,10 +4,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from adapter import Mirrored, run_job
+from neuron_pruning.baselines.descriptors import write_features
+from neuron_pruning.baselines.feature_table import FAULTS_SCHEMA, match_features, read_sheet
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.parquet import read_rows, write_rows
-from neuron_pruning.descriptors import write_features
-from neuron_pruning.sheets import FAULTS_SCHEMA, match_features, read_sheet
 
 
 def read_published(sheet: Path | list[Path], index: Path, features: Path, faults: Path) -> Mirrored:

@@ -9,7 +9,8 @@ from sklearn.svm import SVC
 
 from classify import classify
 from neuron_pruning import UserError
-from neuron_pruning.baseline import (
+from neuron_pruning.baselines.descriptors import write_features
+from neuron_pruning.baselines.svm import (
     ClassifierSettings,
     UnitVariance,
     build_classifier,
@@ -20,7 +21,6 @@ from neuron_pruning.baseline import (
 )
 from neuron_pruning.core.parquet import read_rows, write_rows
 from neuron_pruning.data.split_file import SPLIT_SCHEMA
-from neuron_pruning.descriptors import write_features
 
 ONE = ClassifierSettings(None, (1.0,), (1.0,))
 SOME = ClassifierSettings(0.98, (0.1, 10.0), (0.5, 1.0), 3)

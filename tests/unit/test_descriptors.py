@@ -3,17 +3,17 @@ import pytest
 
 from describe_images import describe_dataset
 from neuron_pruning import UserError
-from neuron_pruning.core.parquet import write_rows
-from neuron_pruning.data.index import INDEX_SCHEMA
-from neuron_pruning.descriptors import (
+from neuron_pruning.baselines.descriptors import (
     DescriptorSettings,
     describe_image,
     describe_images,
     read_features,
     write_features,
 )
-from neuron_pruning.lpq import lpq_histogram
-from neuron_pruning.phog import pyramid_of_gradients
+from neuron_pruning.baselines.lpq import lpq_histogram
+from neuron_pruning.baselines.phog import pyramid_of_gradients
+from neuron_pruning.core.parquet import write_rows
+from neuron_pruning.data.index import INDEX_SCHEMA
 
 SMALL = DescriptorSettings(5, (2, 3), 3, 8)
 

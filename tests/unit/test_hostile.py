@@ -14,8 +14,8 @@ from PIL import Image
 
 from index_images import index_dataset
 from neuron_pruning import UserError
+from neuron_pruning.baselines.feature_table import read_sheet
 from neuron_pruning.data.index import LARGEST_IMAGE, index_images
-from neuron_pruning.sheets import read_sheet
 from prepare_frames import prepare_frames
 from tests.fuzz.targets import TARGETS
 

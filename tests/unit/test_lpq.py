@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter, shift, uniform_filter
 
 from neuron_pruning import UserError
-from neuron_pruning.lpq import (
+from neuron_pruning.baselines.lpq import (
     CORRELATION,
     coefficient_covariance,
     local_phase_quantisation,

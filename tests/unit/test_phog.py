@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 from neuron_pruning import UserError
-from neuron_pruning.phog import edge_gradients, find_edges, pyramid_of_gradients
+from neuron_pruning.baselines.phog import edge_gradients, find_edges, pyramid_of_gradients
 
 
 def picture(seed=0, size=64):

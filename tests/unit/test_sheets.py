@@ -5,9 +5,9 @@ import openpyxl
 import pytest
 
 from neuron_pruning import UserError
+from neuron_pruning.baselines.descriptors import read_features
+from neuron_pruning.baselines.feature_table import COLUMNS, match_features, read_sheet
 from neuron_pruning.core.parquet import read_rows, write_rows
-from neuron_pruning.descriptors import read_features
-from neuron_pruning.sheets import COLUMNS, match_features, read_sheet
 
 HEADER = [None, "label", "LPQ", None, None, None, None, "PHOG", None, None, None, None]
 ROWS = [

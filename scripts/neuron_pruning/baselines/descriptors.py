@@ -11,9 +11,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from skimage.color import rgb2gray
 
+from neuron_pruning.baselines.lpq import lpq_histogram
+from neuron_pruning.baselines.phog import pyramid_of_gradients
 from neuron_pruning.core.parquet import column, read_frame, schema, write_rows
-from neuron_pruning.lpq import lpq_histogram
-from neuron_pruning.phog import pyramid_of_gradients
 
 FEATURES_SCHEMA = schema(
     column("position", pa.int64(), "row of the index"),
