@@ -81,7 +81,13 @@ def finished(place: Path) -> str:
 
 def tracking_rows() -> Iterator[Row]:
     """What the courier needs for a new store and then for each record."""
-    from neuron_pruning.tracking import JobRecord, Store, milliseconds, queue_record, resend_pending
+    from neuron_pruning.tracking.outbox import (
+        JobRecord,
+        Store,
+        milliseconds,
+        queue_record,
+        resend_pending,
+    )
 
     folder = SCRATCH / "tracking"
     shutil.rmtree(folder, ignore_errors=True)

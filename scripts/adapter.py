@@ -20,7 +20,7 @@ from neuron_pruning.core.checksums import check_files, digest_of, note_checksums
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.files import remove_leftovers
 from neuron_pruning.core.resume import Resume, StateKeeper
-from neuron_pruning.tracking import JobRecord, milliseconds, queue_record
+from neuron_pruning.tracking.outbox import JobRecord, milliseconds, queue_record
 
 DECODERS = ("pillow", "numpy", "imagehash", "opencv-python-headless")  # what pixels depend on
 NOT_ARGUMENTS = {"code", "random_code", "about"}  # inputs that only say when to run again

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from neuron_pruning.tracking import Store, deliver_pending, waiting_records
+from neuron_pruning.tracking.outbox import Store, deliver_pending, waiting_records
 
 INTERVAL = 1.0  # seconds between looks into the folder
 RETRY = 30.0  # seconds before a store that failed is asked again

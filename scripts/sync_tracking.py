@@ -4,7 +4,7 @@ from pathlib import Path
 
 from adapter import run_job
 from neuron_pruning.core.errors import UserError
-from neuron_pruning.tracking import PENDING, REFUSED, Store, resend_pending
+from neuron_pruning.tracking.outbox import PENDING, REFUSED, Store, resend_pending
 
 
 def sync_tracking(folder: str, uri: str | None, experiment: str, artifacts: str | None) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 import courier
 from courier import Courier
-from neuron_pruning.tracking import (
+from neuron_pruning.tracking.outbox import (
     JobRecord,
     Store,
     deliver_pending,
