@@ -10,7 +10,6 @@ from typing import Any
 import pyarrow as pa
 
 from adapter import Mirrored, run_job
-from neuron_pruning.augmentation import AugmentationSettings
 from neuron_pruning.core.devices import choose_device, device_name
 from neuron_pruning.core.parquet import column, schema, write_rows
 from neuron_pruning.core.resume import Resume
@@ -20,8 +19,8 @@ from neuron_pruning.measured import write_scores
 from neuron_pruning.models.architectures import with_classes
 from neuron_pruning.models.checkpoints import check_belongs, load_checkpoint
 from neuron_pruning.models.networks import Network, load_network, save_network
-from neuron_pruning.sensitivity import Sensitivity
-from neuron_pruning.training import (
+from neuron_pruning.training.augmentation import AugmentationSettings
+from neuron_pruning.training.loop import (
     Epoch,
     OptimiserSettings,
     Progress,
@@ -29,6 +28,7 @@ from neuron_pruning.training import (
     train_network,
     within_memory,
 )
+from neuron_pruning.training.sensitivity import Sensitivity
 
 HISTORY_SCHEMA = schema(
     column("epoch", pa.int64(), "passes through the training images, from 1"),

@@ -37,7 +37,7 @@ from neuron_pruning.peers import (
     weight_scores,
 )
 from neuron_pruning.selections import Selection
-from neuron_pruning.training import precision_context
+from neuron_pruning.training.loop import precision_context
 
 # ASSUME: rows (pattern, position) that stand for all where there are more; the first convolution
 # of a 576 x 720 image has thousands of positions for each of hundreds of patterns.

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from neuron_pruning.data.images import ImageReader, batches
 from neuron_pruning.models.checkpoints import FEATURES
 from neuron_pruning.models.networks import Network
-from neuron_pruning.training import precision_context
+from neuron_pruning.training.loop import precision_context
 
 
 @torch.inference_mode()

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neuron_pruning import UserError
-from neuron_pruning.augmentation import LARGEST_ERASED, AugmentationSettings, augment
+from neuron_pruning.training.augmentation import LARGEST_ERASED, AugmentationSettings, augment
 
 EVERYTHING = AugmentationSettings(True, 0.3, 20.0, 0.4, 0.2, 0.5)
 EACH = [

@@ -3,12 +3,12 @@ import pytest
 
 from neuron_pruning import Removal, Selection, UserError
 from neuron_pruning.data.split_file import Split
-from neuron_pruning.fine_tuning import fine_tune_behind, fine_tune_network
 from neuron_pruning.layers import describe_layer
 from neuron_pruning.models.networks import Network
 from neuron_pruning.statistics.metrics import cross_entropy
 from neuron_pruning.surgery import prune_checkpoint
-from neuron_pruning.training import OptimiserSettings, TrainingSettings
+from neuron_pruning.training.fine_tuning import fine_tune_behind, fine_tune_network
+from neuron_pruning.training.loop import OptimiserSettings, TrainingSettings
 
 GONE = Selection(12, tuple(Removal(unit, "ranked") for unit in (1, 5, 7)))
 

@@ -9,7 +9,7 @@ from benchmarks.plain_loop import PLAIN, train_plain
 from neuron_pruning import build_network
 from neuron_pruning.core.seeds import derive_seed
 from neuron_pruning.data.images import Patterns
-from neuron_pruning.training import TrainingSettings, train_network
+from neuron_pruning.training.loop import TrainingSettings, train_network
 
 CPU = torch.device("cpu")
 

@@ -9,18 +9,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import neuron_pruning.training as training
+import neuron_pruning.training.loop as training
 from neuron_pruning import UserError, build_network
-from neuron_pruning.augmentation import AugmentationSettings
 from neuron_pruning.core.resume import Resume, StateKeeper
 from neuron_pruning.data.images import Patterns
-from neuron_pruning.sensitivity import Sensitivity
-from neuron_pruning.training import (
+from neuron_pruning.training.augmentation import AugmentationSettings
+from neuron_pruning.training.loop import (
     OptimiserSettings,
     TrainingSettings,
     train_network,
     within_memory,
 )
+from neuron_pruning.training.sensitivity import Sensitivity
 
 IMAGES = 20
 RECIPES = {

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from neuron_pruning.sensitivity import STILL, Sensitivity
+from neuron_pruning.training.sensitivity import STILL, Sensitivity
 
 RATE = 0.5
 

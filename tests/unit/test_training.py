@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from torch import nn
 
 from neuron_pruning import UserError
-from neuron_pruning.augmentation import AugmentationSettings
 from neuron_pruning.core.seeds import derive_seed
 from neuron_pruning.data import images as images_module
 from neuron_pruning.data.images import ImageReader, Patterns
 from neuron_pruning.models.architectures import describe
 from neuron_pruning.models.initialisation import InitialisationSettings, initialise_network
-from neuron_pruning.training import (
+from neuron_pruning.training.augmentation import AugmentationSettings
+from neuron_pruning.training.loop import (
     OptimiserSettings,
     TrainingSettings,
     build_optimiser,
@@ -196,7 +196,7 @@ def test_every_optimiser_moves_weights(small_vgg, parts, name):
 
 
 def test_warm_up_and_cosine(small_vgg, parts):
-    from neuron_pruning.training import build_schedule
+    from neuron_pruning.training.loop import build_schedule
 
     optimiser = build_optimiser(small_vgg, 0.1, OptimiserSettings())
     chosen = OptimiserSettings(warmup_steps=1, schedule="cosine")

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from neuron_pruning.core.resume import Arrays
 from neuron_pruning.models.networks import Network
-from neuron_pruning.sensitivity import Sensitivity
+from neuron_pruning.training.sensitivity import Sensitivity
 
 
 @dataclass(frozen=True)

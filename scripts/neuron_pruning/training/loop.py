@@ -14,14 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from neuron_pruning.augmentation import AugmentationSettings, augment
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.resume import Arrays, Resume, StateKeeper
 from neuron_pruning.core.seeds import derive_seed
 from neuron_pruning.data.images import ImageReader, Patterns, Rows, batches, rows_on
 from neuron_pruning.models.networks import Network
-from neuron_pruning.sensitivity import Sensitivity
-from neuron_pruning.training_state import Moving
+from neuron_pruning.training.augmentation import AugmentationSettings, augment
+from neuron_pruning.training.sensitivity import Sensitivity
+from neuron_pruning.training.state import Moving
 
 Precision = Literal["float32", "tf32", "bfloat16"]
 OptimiserName = Literal["adam", "adamw", "sgd"]

@@ -15,7 +15,7 @@ from neuron_pruning.data.split_file import Split
 from neuron_pruning.layers import following_layer
 from neuron_pruning.models.checkpoints import Checkpoint
 from neuron_pruning.models.networks import Network
-from neuron_pruning.training import (
+from neuron_pruning.training.loop import (
     Epoch,
     TrainingSettings,
     build_optimiser,
