@@ -91,7 +91,7 @@ def measure_evaluate(images: int) -> Callable[[], object]:
 
 def measure_angles(patterns: int, units: int) -> Callable[[], object]:
     """Selection at 10 degrees from activations of random sigmoids."""
-    from neuron_pruning.distinctiveness import select_units
+    from neuron_pruning.pruning.redundancy import select_units
 
     random = np.random.default_rng(0)
     activations = 1 / (1 + np.exp(-random.standard_normal((patterns, units), dtype=np.float32)))
@@ -100,7 +100,7 @@ def measure_angles(patterns: int, units: int) -> Callable[[], object]:
 
 def measure_thresholds(count: int) -> Callable[[], object]:
     """Selections at so many angles from 1 to 90 degrees."""
-    from neuron_pruning.distinctiveness import select_units
+    from neuron_pruning.pruning.redundancy import select_units
 
     activations = np.random.default_rng(0).random((540, 100))
     return lambda: [select_units(activations, angle) for angle in np.linspace(1, 90, count)]

@@ -30,7 +30,7 @@ def sigmoids(patterns: int, units: int, seed: int = 0) -> np.ndarray:
 
 def measure_select(units: int) -> Row:
     """Angles and greedy selection of a whole layer."""
-    from neuron_pruning.distinctiveness import select_units
+    from neuron_pruning.pruning.redundancy import select_units
 
     activations = sigmoids(PATTERNS, units)
     started = time.perf_counter()
@@ -74,8 +74,8 @@ def _pairs(units: int) -> int:
 
 def measure_sweeps(seeds: int) -> Row:
     """All techniques, every amount, on so many layers of 100 units, one after the other."""
-    from neuron_pruning.layers import Dense, Layer, Recorded
-    from neuron_pruning.methods import PEERS, REGISTRY
+    from neuron_pruning.pruning.techniques import PEERS, REGISTRY
+    from neuron_pruning.pruning.units import Dense, Layer, Recorded
     from neuron_pruning.sweeps import SweepSettings, counts_up_to, sweep
 
     settings = SweepSettings(("own", "none", "bias", "lstsq"), 0.5, counts_up_to(100, 200), 20)

@@ -22,7 +22,7 @@ from neuron_pruning.configuration import (
     technique_choices,
 )
 from neuron_pruning.core.errors import UserError
-from neuron_pruning.methods import find_technique
+from neuron_pruning.pruning.techniques import find_technique
 
 try:
     check_config(config, Path(workflow.basedir) / "schemas" / "config.schema.yaml")

@@ -51,7 +51,7 @@ def imported_files(path):
     tree = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
     named = {node.module for node in tree if isinstance(node, ast.ImportFrom)}
     files = set()
-    for name in named - {"adapter", "neuron_pruning.methods", None}:
+    for name in named - {"adapter", "neuron_pruning.pruning.techniques", None}:
         place = SCRIPTS.joinpath(*name.split("."))
         files.add(place.with_suffix(".py"))
         files.update(place.glob("*.py") if "." in name else [])

@@ -11,13 +11,13 @@ import pyarrow as pa
 from adapter import Mirrored, run_job
 from neuron_pruning.core.parquet import column, schema, write_rows
 from neuron_pruning.data.split_file import read_split
-from neuron_pruning.methods import find_technique
 from neuron_pruning.models.architectures import with_classes
 from neuron_pruning.models.checkpoints import Checkpoint
-from neuron_pruning.selections import Selection
+from neuron_pruning.pruning.layer_source import StoredLayer, read_layer
+from neuron_pruning.pruning.selection import Selection
+from neuron_pruning.pruning.surgery import prune_checkpoint
+from neuron_pruning.pruning.techniques import find_technique
 from neuron_pruning.statistics.metrics import before_and_after
-from neuron_pruning.stored import StoredLayer, read_layer
-from neuron_pruning.surgery import prune_checkpoint
 from neuron_pruning.training.fine_tuning import fine_tune_behind
 from neuron_pruning.training.loop import TrainingSettings
 from train import training_settings

@@ -10,22 +10,22 @@ import numpy as np
 import torch
 
 from adapter import Mirrored, run_job
-from neuron_pruning.channels import channel_importances, channel_layer, prune_channels
 from neuron_pruning.core.devices import choose_device
 from neuron_pruning.core.parquet import write_rows
 from neuron_pruning.core.seeds import derive_seed
 from neuron_pruning.data.images import ImageReader, batches, open_array
 from neuron_pruning.data.split_file import Split, read_split
 from neuron_pruning.evaluation import compute_activations
-from neuron_pruning.layers import Layer, preceding_name
-from neuron_pruning.measured import read_scores
-from neuron_pruning.methods import find_technique
 from neuron_pruning.models.architectures import with_classes
 from neuron_pruning.models.checkpoints import check_belongs, save_checkpoint
 from neuron_pruning.models.networks import Network, load_network
-from neuron_pruning.peers import peer_scores
-from neuron_pruning.selections import Selection, units_of
-from neuron_pruning.surgery import prune_in_turn
+from neuron_pruning.pruning.channels import channel_importances, channel_layer, prune_channels
+from neuron_pruning.pruning.scores import read_scores
+from neuron_pruning.pruning.selection import Selection, units_of
+from neuron_pruning.pruning.surgery import prune_in_turn
+from neuron_pruning.pruning.techniques import find_technique
+from neuron_pruning.pruning.torch_pruning_scores import peer_scores
+from neuron_pruning.pruning.units import Layer, preceding_name
 from prune import METRICS_SCHEMA, UNITS_SCHEMA, about, compared, pruned_answers, sizes, unit_rows
 
 IMPORTANCE_IMAGES = 64  # ASSUME: training images behind torch-pruning's gradients of convolutions

@@ -13,7 +13,6 @@ from neuron_pruning.core.parquet import read_rows, write_rows
 from neuron_pruning.data.images import open_array
 from neuron_pruning.data.split_file import Split, read_split
 from neuron_pruning.evaluation import compute_activations
-from neuron_pruning.measured import read_outputs
 from neuron_pruning.models.checkpoints import (
     FEATURES,
     Checkpoint,
@@ -22,6 +21,7 @@ from neuron_pruning.models.checkpoints import (
     save_checkpoint,
 )
 from neuron_pruning.models.networks import Network
+from neuron_pruning.pruning.scores import read_outputs
 from neuron_pruning.training.fine_tuning import fine_tune_behind, fine_tune_network
 from neuron_pruning.training.loop import TrainingSettings, within_memory
 from prune import METRICS_SCHEMA, PRUNING_KEYS, compared, pruned_answers

@@ -9,9 +9,6 @@ import pyarrow as pa
 from adapter import Mirrored, run_job
 from neuron_pruning.core.parquet import column, schema, write_rows
 from neuron_pruning.data.split_file import Split, read_split
-from neuron_pruning.layers import Layer
-from neuron_pruning.measured import read_outputs, read_scores
-from neuron_pruning.methods import find_technique
 from neuron_pruning.models.architectures import (
     Architecture,
     count_multiply_adds,
@@ -25,9 +22,12 @@ from neuron_pruning.models.checkpoints import (
     load_checkpoint,
     save_checkpoint,
 )
-from neuron_pruning.selections import RULES, Selection
+from neuron_pruning.pruning.scores import read_outputs, read_scores
+from neuron_pruning.pruning.selection import RULES, Selection
+from neuron_pruning.pruning.surgery import prune_in_turn
+from neuron_pruning.pruning.techniques import find_technique
+from neuron_pruning.pruning.units import Layer
 from neuron_pruning.statistics.metrics import before_and_after
-from neuron_pruning.surgery import prune_in_turn
 
 PRUNING = (
     column("state", pa.string(), "trained or untrained"),

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from adapter import Mirrored, run_job
 from neuron_pruning.data.split_file import read_split
-from neuron_pruning.layers import preceding_name
-from neuron_pruning.measured import read_outputs, write_scores
 from neuron_pruning.models.architectures import with_classes
 from neuron_pruning.models.checkpoints import check_belongs
 from neuron_pruning.models.networks import load_network
-from neuron_pruning.peers import peer_scores
+from neuron_pruning.pruning.scores import read_outputs, write_scores
+from neuron_pruning.pruning.torch_pruning_scores import peer_scores
+from neuron_pruning.pruning.units import preceding_name
 
 
 def score_peers(

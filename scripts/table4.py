@@ -8,7 +8,7 @@ import yaml
 
 from adapter import Mirrored, run_job
 from neuron_pruning.core.parquet import CELL, CELL_COLUMNS, column, read_frame, read_many, schema
-from neuron_pruning.selections import RULES
+from neuron_pruning.pruning.selection import RULES
 from neuron_pruning.statistics.significance import (
     PairedSeeds,
     holm_together,

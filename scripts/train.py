@@ -15,10 +15,10 @@ from neuron_pruning.core.parquet import column, schema, write_rows
 from neuron_pruning.core.resume import Resume
 from neuron_pruning.data.images import Patterns, open_array
 from neuron_pruning.data.split_file import read_split
-from neuron_pruning.measured import write_scores
 from neuron_pruning.models.architectures import with_classes
 from neuron_pruning.models.checkpoints import check_belongs, load_checkpoint
 from neuron_pruning.models.networks import Network, load_network, save_network
+from neuron_pruning.pruning.scores import write_scores
 from neuron_pruning.training.augmentation import AugmentationSettings
 from neuron_pruning.training.loop import (
     Epoch,

@@ -10,8 +10,8 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError, validators
 
 from neuron_pruning.core.errors import UserError
-from neuron_pruning.methods import find_technique, techniques
 from neuron_pruning.models.architectures import PLANS, check_name, describe
+from neuron_pruning.pruning.techniques import find_technique, techniques
 
 
 def _is_integer(_checker: object, value: object) -> bool:

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from neuron_pruning.compensations import compensate
-from neuron_pruning.layers import Layer, Recorded
-from neuron_pruning.methods.technique import Prepared, Technique
-from neuron_pruning.selections import Selection
+from neuron_pruning.pruning.compensations import compensate
+from neuron_pruning.pruning.selection import Selection
+from neuron_pruning.pruning.surgery import pruned_logits
+from neuron_pruning.pruning.techniques.technique import Prepared, Technique
+from neuron_pruning.pruning.units import Layer, Recorded
 from neuron_pruning.statistics.metrics import cross_entropy, divergence, share_right
-from neuron_pruning.surgery import pruned_logits
 
 WIDEST = 90.0  # degrees: beyond it nothing is similar
 

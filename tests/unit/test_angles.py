@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from neuron_pruning import pairwise_angles, select_units
-from neuron_pruning.angles import BLOCK
+from neuron_pruning.pruning.angles import BLOCK
 
 DATA = Path(__file__).parents[1] / "data"
 sigmoids = arrays(

@@ -22,11 +22,11 @@ import build_report as script
 from build_report import build_report, read_table, table_of
 from neuron_pruning.configuration import check_config
 from neuron_pruning.core.errors import UserError
+from neuron_pruning.pruning.selection import RULES
 from neuron_pruning.report.facts import duration, job_seconds, recipe_text
 from neuron_pruning.report.results import layer_angles
 from neuron_pruning.report.samples import spread_over_classes, thumbnail
 from neuron_pruning.report.summaries import standing
-from neuron_pruning.selections import RULES
 from table1 import table1
 from table4 import table4
 from table5 import table5

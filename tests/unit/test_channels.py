@@ -10,18 +10,18 @@ from torch import nn
 from torch.nn import functional
 
 from neuron_pruning import Removal, Selection, load_network, save_network
-from neuron_pruning.channels import (
+from neuron_pruning.models.architectures import describe
+from neuron_pruning.models.convolutions import blocks
+from neuron_pruning.models.networks import build_architecture
+from neuron_pruning.pruning.channels import (
     REFUSED,
     channel_importances,
     channel_layer,
     channel_names,
     prune_channels,
 )
-from neuron_pruning.compensations import COMPENSATIONS
-from neuron_pruning.methods import PEERS, find_technique, techniques
-from neuron_pruning.models.architectures import describe
-from neuron_pruning.models.convolutions import blocks
-from neuron_pruning.models.networks import build_architecture
+from neuron_pruning.pruning.compensations import COMPENSATIONS
+from neuron_pruning.pruning.techniques import PEERS, find_technique, techniques
 
 MIDDLE = 3
 

@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neuron_pruning import Removal, Selection, UserError, compensations, select_units
-from neuron_pruning.compensations import COMPENSATIONS, compensate, find_compensation
-from neuron_pruning.layers import Dense, Layer, Recorded
-from neuron_pruning.surgery import pruned_logits
+from neuron_pruning import Removal, Selection, UserError, select_units
+from neuron_pruning.pruning import compensations
+from neuron_pruning.pruning.compensations import COMPENSATIONS, compensate, find_compensation
+from neuron_pruning.pruning.surgery import pruned_logits
+from neuron_pruning.pruning.units import Dense, Layer, Recorded
 
 UNITS, INPUTS, PATTERNS, CLASSES = 8, 5, 30, 3
 MERGING = [name for name, c in COMPENSATIONS.items() if c.needs == "partners"]

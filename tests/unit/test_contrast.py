@@ -3,12 +3,12 @@ import pytest
 import torch
 
 from neuron_pruning import build_network, load_network, save_network
-from neuron_pruning.channels import prune_channels
 from neuron_pruning.models.architectures import count_parameters, describe
 from neuron_pruning.models.convolutions import blocks, run_block, run_features
 from neuron_pruning.models.local_contrast import LocalContrast, gaussian_means
 from neuron_pruning.models.sequential import plain_module
-from neuron_pruning.selections import Removal, Selection
+from neuron_pruning.pruning.channels import prune_channels
+from neuron_pruning.pruning.selection import Removal, Selection
 
 CHANNELS = (2, 3, 4, 3, 4, 3, 2, 5)
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from neuron_pruning.compensations import COMPENSATIONS, compensate
-from neuron_pruning.layers import Dense, Layer, Recorded
-from neuron_pruning.methods import REGISTRY
-from neuron_pruning.surgery import pruned_logits
+from neuron_pruning.pruning.compensations import COMPENSATIONS, compensate
+from neuron_pruning.pruning.surgery import pruned_logits
+from neuron_pruning.pruning.techniques import REGISTRY
+from neuron_pruning.pruning.units import Dense, Layer, Recorded
 
 UNITS, PATTERNS, CLASSES = 10, 40, 3
 

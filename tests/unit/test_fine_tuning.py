@@ -3,10 +3,10 @@ import pytest
 
 from neuron_pruning import Removal, Selection, UserError
 from neuron_pruning.data.split_file import Split
-from neuron_pruning.layers import describe_layer
 from neuron_pruning.models.networks import Network
+from neuron_pruning.pruning.surgery import prune_checkpoint
+from neuron_pruning.pruning.units import describe_layer
 from neuron_pruning.statistics.metrics import cross_entropy
-from neuron_pruning.surgery import prune_checkpoint
 from neuron_pruning.training.fine_tuning import fine_tune_behind, fine_tune_network
 from neuron_pruning.training.loop import OptimiserSettings, TrainingSettings
 

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from neuron_pruning import Removal, compensate, select_units
-from neuron_pruning.groups import band, dependencies, joint_removals, reduced_row_echelon
-from neuron_pruning.layers import Dense, Layer, Recorded
-from neuron_pruning.surgery import pruned_logits
+from neuron_pruning.pruning.groups import band, dependencies, joint_removals, reduced_row_echelon
+from neuron_pruning.pruning.surgery import pruned_logits
+from neuron_pruning.pruning.units import Dense, Layer, Recorded
 
 LOW, HIGH = 0.1, 0.8
 

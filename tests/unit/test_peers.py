@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from neuron_pruning.methods import PEERS
-from neuron_pruning.peers import peer_scores
+from neuron_pruning.pruning.techniques import PEERS
+from neuron_pruning.pruning.torch_pruning_scores import peer_scores
 
 INPUTS = {"fc1": "features", "fc2": "fc1"}
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from neuron_pruning.layers import Dense, Layer, Recorded
-from neuron_pruning.methods import find_technique
-from neuron_pruning.selections import Removal, Selection, units_of
+from neuron_pruning.pruning.selection import Removal, Selection, units_of
+from neuron_pruning.pruning.techniques import find_technique
+from neuron_pruning.pruning.units import Dense, Layer, Recorded
 from neuron_pruning.statistics.metrics import cross_entropy, divergence, softmax
 from neuron_pruning.sweeps import SweepSettings, at_count, counts_up_to, sweep
 

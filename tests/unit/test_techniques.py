@@ -8,10 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neuron_pruning import UserError, build_network, load_network, select_units
-from neuron_pruning.compensations import COMPENSATIONS, compensate
-from neuron_pruning.distinctiveness import Classes, Redundancy
-from neuron_pruning.layers import Dense, Layer, Recorded, describe_layer, record
-from neuron_pruning.methods import (
+from neuron_pruning.models.checkpoints import Checkpoint, save_checkpoint
+from neuron_pruning.models.networks import Network
+from neuron_pruning.pruning.compensations import COMPENSATIONS, compensate
+from neuron_pruning.pruning.redundancy import Classes, Redundancy
+from neuron_pruning.pruning.selection import Removal, Selection
+from neuron_pruning.pruning.surgery import prune_checkpoint, prune_in_turn, pruned_logits
+from neuron_pruning.pruning.techniques import (
     REGISTRY,
     apoz,
     badness,
@@ -25,10 +28,7 @@ from neuron_pruning.methods import (
     techniques,
     variance,
 )
-from neuron_pruning.models.checkpoints import Checkpoint, save_checkpoint
-from neuron_pruning.models.networks import Network
-from neuron_pruning.selections import Removal, Selection
-from neuron_pruning.surgery import prune_checkpoint, prune_in_turn, pruned_logits
+from neuron_pruning.pruning.units import Dense, Layer, Recorded, describe_layer, record
 
 UNITS, INPUTS, PATTERNS, CLASSES, BETWEEN = 12, 9, 60, 4, 6
 MEASURED = [n for n in REGISTRY if n == "karnin" or n.startswith("torch_pruning_")]

@@ -318,8 +318,8 @@ def test_a_new_technique_is_a_file_and_a_line(finished, tmp_path):
     methods = folder / "scripts" / "neuron_pruning" / "methods"
     (methods / "bias_size.py").write_text(
         '"""Size of the bias."""\n\nimport numpy as np\n\n'
-        "from neuron_pruning.layers import Layer\n"
-        "from neuron_pruning.methods.technique import Scores\n\n\n"
+        "from neuron_pruning.pruning.units import Layer\n"
+        "from neuron_pruning.pruning.techniques.technique import Scores\n\n\n"
         "def bias_size(layer: Layer) -> Scores:\n"
         '    """The smallest bias goes first."""\n'
         "    return np.abs(layer.into.bias)\n"

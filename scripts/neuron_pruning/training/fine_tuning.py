@@ -12,9 +12,9 @@ from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.seeds import derive_seed
 from neuron_pruning.data.images import Patterns, batches
 from neuron_pruning.data.split_file import Split
-from neuron_pruning.layers import following_layer
 from neuron_pruning.models.checkpoints import Checkpoint
 from neuron_pruning.models.networks import Network
+from neuron_pruning.pruning.units import following_layer
 from neuron_pruning.training.loop import (
     Epoch,
     TrainingSettings,

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from neuron_pruning.angles import check_sigmoid
-from neuron_pruning.layers import Layer
-from neuron_pruning.methods.technique import Scores
+from neuron_pruning.pruning.angles import check_sigmoid
+from neuron_pruning.pruning.techniques.technique import Scores
+from neuron_pruning.pruning.units import Layer
 
 
 def badness(layer: Layer) -> Scores:

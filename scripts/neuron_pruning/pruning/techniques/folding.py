@@ -4,9 +4,9 @@ import numpy as np
 
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.seeds import derive_seed
-from neuron_pruning.layers import Layer
-from neuron_pruning.methods.technique import Prepared, whole_count
-from neuron_pruning.selections import Removal, Selection
+from neuron_pruning.pruning.selection import Removal, Selection
+from neuron_pruning.pruning.techniques.technique import Prepared, whole_count
+from neuron_pruning.pruning.units import Layer
 
 
 def folding(layer: Layer, *, restarts: int = 2) -> Prepared:

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from neuron_pruning.core.errors import UserError
-from neuron_pruning.layers import Layer, Matrix
-from neuron_pruning.methods.technique import Prepared, whole_count
-from neuron_pruning.selections import OutgoingWeights, Removal, Selection
+from neuron_pruning.pruning.selection import OutgoingWeights, Removal, Selection
+from neuron_pruning.pruning.techniques.technique import Prepared, whole_count
+from neuron_pruning.pruning.units import Layer, Matrix
 from neuron_pruning.statistics.metrics import softmax
 
 STRENGTHS = 80  # of the penalty, in equal ratios

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neuron_pruning.angles import check_activations
-from neuron_pruning.compensations import Weights, compensate
-from neuron_pruning.layers import (
+from neuron_pruning.models.checkpoints import FEATURES, Checkpoint
+from neuron_pruning.pruning.angles import check_activations
+from neuron_pruning.pruning.compensations import Weights, compensate
+from neuron_pruning.pruning.selection import Selection
+from neuron_pruning.pruning.units import (
     Layer,
     Matrix,
     Recorded,
@@ -18,8 +20,6 @@ from neuron_pruning.layers import (
     following_layer,
     sigmoid,
 )
-from neuron_pruning.models.checkpoints import FEATURES, Checkpoint
-from neuron_pruning.selections import Selection
 
 if TYPE_CHECKING:  # work on arrays needs no torch
     from neuron_pruning.models.networks import Network

@@ -18,16 +18,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_pruning.pruner.function import prune_conv_out_channels
 
-from neuron_pruning.angles import check_activations
-from neuron_pruning.compensations import find_compensation
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.seeds import derive_seed
-from neuron_pruning.layers import Dense, Layer, Matrix, Recorded, Vector
 from neuron_pruning.models.architectures import Architecture
 from neuron_pruning.models.convolutions import blocks, run_block
 from neuron_pruning.models.networks import Network
 from neuron_pruning.models.sequential import differentiable, evaluating, plain_module
-from neuron_pruning.peers import (
+from neuron_pruning.pruning.angles import check_activations
+from neuron_pruning.pruning.compensations import find_compensation
+from neuron_pruning.pruning.selection import Selection
+from neuron_pruning.pruning.torch_pruning_scores import (
     Scores,
     coupled,
     hessian_scores,
@@ -36,7 +36,7 @@ from neuron_pruning.peers import (
     trace,
     weight_scores,
 )
-from neuron_pruning.selections import Selection
+from neuron_pruning.pruning.units import Dense, Layer, Matrix, Recorded, Vector
 from neuron_pruning.training.loop import precision_context
 
 # ASSUME: rows (pattern, position) that stand for all where there are more; the first convolution

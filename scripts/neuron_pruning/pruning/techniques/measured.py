@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from neuron_pruning.core.errors import UserError
-from neuron_pruning.layers import Layer
-from neuron_pruning.methods.technique import Scores
+from neuron_pruning.pruning.techniques.technique import Scores
+from neuron_pruning.pruning.units import Layer
 
 
 def karnin(layer: Layer) -> Scores:

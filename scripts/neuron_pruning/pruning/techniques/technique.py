@@ -9,11 +9,11 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from neuron_pruning.angles import check_activations
-from neuron_pruning.compensations import WITHOUT_PARTNER, find_compensation
 from neuron_pruning.core.errors import UserError
-from neuron_pruning.layers import Layer
-from neuron_pruning.selections import Removal, Selection
+from neuron_pruning.pruning.angles import check_activations
+from neuron_pruning.pruning.compensations import WITHOUT_PARTNER, find_compensation
+from neuron_pruning.pruning.selection import Removal, Selection
+from neuron_pruning.pruning.units import Layer
 
 Amount = Literal["angle", "units"]
 Prepared = Callable[[float], Selection]

@@ -3,8 +3,8 @@
 import numpy as np
 
 from neuron_pruning.core.seeds import derive_seed
-from neuron_pruning.layers import Layer
-from neuron_pruning.selections import Removal
+from neuron_pruning.pruning.selection import Removal
+from neuron_pruning.pruning.units import Layer
 
 
 def random(layer: Layer, *, draw: int = 0) -> list[Removal]:

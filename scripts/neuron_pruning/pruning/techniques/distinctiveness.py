@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from neuron_pruning.angles import Centring, pairwise_angles
-from neuron_pruning.distinctiveness import Classes, Complementary, Redundancy, check_angle
-from neuron_pruning.groups import Groups
-from neuron_pruning.layers import Layer
-from neuron_pruning.methods.technique import Prepared
-from neuron_pruning.selections import Removal, Selection
+from neuron_pruning.pruning.angles import Centring, pairwise_angles
+from neuron_pruning.pruning.groups import Groups
+from neuron_pruning.pruning.redundancy import Classes, Complementary, Redundancy, check_angle
+from neuron_pruning.pruning.selection import Removal, Selection
+from neuron_pruning.pruning.techniques.technique import Prepared
+from neuron_pruning.pruning.units import Layer
 
 
 def distinctiveness(

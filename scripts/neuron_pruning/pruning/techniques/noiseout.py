@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from neuron_pruning.angles import is_flat
-from neuron_pruning.layers import Layer
-from neuron_pruning.methods.closest import closest_pairs
-from neuron_pruning.selections import Removal
+from neuron_pruning.pruning.angles import is_flat
+from neuron_pruning.pruning.selection import Removal
+from neuron_pruning.pruning.techniques.closest import closest_pairs
+from neuron_pruning.pruning.units import Layer
 
 
 def noiseout(layer: Layer) -> list[Removal]:

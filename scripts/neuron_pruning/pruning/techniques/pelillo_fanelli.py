@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from neuron_pruning.layers import Layer, Matrix, Vector
-from neuron_pruning.selections import Removal
+from neuron_pruning.pruning.selection import Removal
+from neuron_pruning.pruning.units import Layer, Matrix, Vector
 
 JITTER = 1e-12  # of the mean square: keeps the normal equations of dead layers solvable
 

@@ -7,10 +7,17 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neuron_pruning.angles import Centring, Pairs, centre, check_activations, is_flat, pairs_within
 from neuron_pruning.core.errors import UserError
-from neuron_pruning.groups import Groups, joint_removals
-from neuron_pruning.selections import Removal, Selection
+from neuron_pruning.pruning.angles import (
+    Centring,
+    Pairs,
+    centre,
+    check_activations,
+    is_flat,
+    pairs_within,
+)
+from neuron_pruning.pruning.groups import Groups, joint_removals
+from neuron_pruning.pruning.selection import Removal, Selection
 
 Complementary = Literal["both", "lossless"]
 Alive = NDArray[np.bool_]

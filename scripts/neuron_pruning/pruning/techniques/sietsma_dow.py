@@ -3,11 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from neuron_pruning.angles import check_sigmoid
 from neuron_pruning.core.seeds import derive_seed
-from neuron_pruning.layers import Layer
-from neuron_pruning.methods.closest import closest_pairs
-from neuron_pruning.selections import Removal
+from neuron_pruning.pruning.angles import check_sigmoid
+from neuron_pruning.pruning.selection import Removal
+from neuron_pruning.pruning.techniques.closest import closest_pairs
+from neuron_pruning.pruning.units import Layer
 
 
 def sietsma_dow(layer: Layer) -> list[Removal]:

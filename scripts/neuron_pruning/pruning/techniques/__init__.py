@@ -1,7 +1,7 @@
 """Every technique by its name. A new one is a file beside this and a line below."""
 
 from neuron_pruning.core.errors import UserError
-from neuron_pruning.methods import (
+from neuron_pruning.pruning.techniques import (
     apoz,
     auxiliary,
     badness,
@@ -22,7 +22,7 @@ from neuron_pruning.methods import (
     thinet,
     variance,
 )
-from neuron_pruning.methods.technique import (
+from neuron_pruning.pruning.techniques.technique import (
     Technique,
     by_angle,
     by_count,

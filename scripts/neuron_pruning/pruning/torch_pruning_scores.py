@@ -30,10 +30,10 @@ from torch_pruning.pruner import importance
 from torch_pruning.pruner.function import prune_conv_out_channels, prune_linear_out_channels
 
 from neuron_pruning.core.errors import UserError
-from neuron_pruning.layers import following_layer
 from neuron_pruning.models.checkpoints import Checkpoint
 from neuron_pruning.models.networks import Network
 from neuron_pruning.models.sequential import differentiable, tail
+from neuron_pruning.pruning.units import following_layer
 
 Scores = dict[str, NDArray[np.float64]]
 

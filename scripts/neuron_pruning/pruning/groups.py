@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from neuron_pruning.selections import Removal
+from neuron_pruning.pruning.selection import Removal
 
 Groups = Literal["none", "faithful", "lossless"]
 Matrix = NDArray[np.float64]

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from neuron_pruning.layers import Layer
-from neuron_pruning.methods.closest import squared_distances
-from neuron_pruning.selections import Removal
+from neuron_pruning.pruning.selection import Removal
+from neuron_pruning.pruning.techniques.closest import squared_distances
+from neuron_pruning.pruning.units import Layer
 
 
 def srinivas_babu(layer: Layer) -> list[Removal]:

@@ -10,10 +10,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neuron_pruning.angles import check_activations
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.models.architectures import Architecture
 from neuron_pruning.models.checkpoints import FEATURES, Checkpoint
+from neuron_pruning.pruning.angles import check_activations
 from neuron_pruning.statistics.metrics import cross_entropy, softmax
 
 Matrix = NDArray[np.float64]

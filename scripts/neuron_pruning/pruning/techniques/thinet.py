@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from neuron_pruning.layers import Layer
-from neuron_pruning.selections import Removal
+from neuron_pruning.pruning.selection import Removal
+from neuron_pruning.pruning.units import Layer
 
 
 def thinet(layer: Layer) -> list[Removal]:

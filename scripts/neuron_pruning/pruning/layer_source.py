@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from neuron_pruning.data.split_file import Split
-from neuron_pruning.layers import Layer, Recorded, describe_layer, preceding_name, record
-from neuron_pruning.measured import read_measured, read_outputs
 from neuron_pruning.models.architectures import Architecture
 from neuron_pruning.models.checkpoints import Checkpoint, check_belongs, load_checkpoint
+from neuron_pruning.pruning.scores import read_measured, read_outputs
+from neuron_pruning.pruning.units import Layer, Recorded, describe_layer, preceding_name, record
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from typing import Literal
 
 import numpy as np
 
-from neuron_pruning.angles import check_sigmoid, is_flat
 from neuron_pruning.core.errors import UserError
-from neuron_pruning.layers import Layer, Matrix, Vector
-from neuron_pruning.selections import Removal, Selection
+from neuron_pruning.pruning.angles import check_sigmoid, is_flat
+from neuron_pruning.pruning.selection import Removal, Selection
+from neuron_pruning.pruning.units import Layer, Matrix, Vector
 
 # ASSUME: strength of ridge as a share of the mean square of the kept units; GRAIL leaves it open.
 RIDGE = 1e-3

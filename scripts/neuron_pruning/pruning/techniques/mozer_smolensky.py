@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from neuron_pruning.layers import Layer
-from neuron_pruning.methods.technique import Scores
+from neuron_pruning.pruning.techniques.technique import Scores
+from neuron_pruning.pruning.units import Layer
 from neuron_pruning.statistics.metrics import cross_entropy, softmax
 
 
