@@ -82,7 +82,7 @@ def measure_train(images: int) -> Callable[[], object]:
 def measure_evaluate(images: int) -> Callable[[], object]:
     """Activations of every layer for all images."""
     from neuron_pruning.core.devices import choose_device
-    from neuron_pruning.evaluation import compute_activations
+    from neuron_pruning.evaluation.inference import compute_activations
 
     array, _, _ = sparse_patterns(images)
     device, network = choose_device(cores()), small_network()

@@ -74,9 +74,9 @@ def _pairs(units: int) -> int:
 
 def measure_sweeps(seeds: int) -> Row:
     """All techniques, every amount, on so many layers of 100 units, one after the other."""
+    from neuron_pruning.evaluation.sweeps import SweepSettings, counts_up_to, sweep
     from neuron_pruning.pruning.techniques import PEERS, REGISTRY
     from neuron_pruning.pruning.units import Dense, Layer, Recorded
-    from neuron_pruning.sweeps import SweepSettings, counts_up_to, sweep
 
     settings = SweepSettings(("own", "none", "bias", "lstsq"), 0.5, counts_up_to(100, 200), 20)
     spent: dict[str, float] = {}

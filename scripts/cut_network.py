@@ -15,7 +15,7 @@ from neuron_pruning.core.parquet import write_rows
 from neuron_pruning.core.seeds import derive_seed
 from neuron_pruning.data.images import ImageReader, batches, open_array
 from neuron_pruning.data.split_file import Split, read_split
-from neuron_pruning.evaluation import compute_activations
+from neuron_pruning.evaluation.inference import compute_activations
 from neuron_pruning.models.architectures import with_classes
 from neuron_pruning.models.checkpoints import check_belongs, save_checkpoint
 from neuron_pruning.models.networks import Network, load_network

@@ -13,7 +13,7 @@ from neuron_pruning.core.files import atomic_path
 from neuron_pruning.core.parquet import column, schema, write_rows
 from neuron_pruning.data.images import open_array
 from neuron_pruning.data.split_file import Split, read_split
-from neuron_pruning.evaluation import compute_activations
+from neuron_pruning.evaluation.inference import compute_activations
 from neuron_pruning.models.architectures import with_classes
 from neuron_pruning.models.checkpoints import check_belongs
 from neuron_pruning.models.networks import load_network

@@ -12,7 +12,7 @@ from neuron_pruning.core.devices import choose_device
 from neuron_pruning.core.parquet import read_rows, write_rows
 from neuron_pruning.data.images import open_array
 from neuron_pruning.data.split_file import Split, read_split
-from neuron_pruning.evaluation import compute_activations
+from neuron_pruning.evaluation.inference import compute_activations
 from neuron_pruning.models.checkpoints import (
     FEATURES,
     Checkpoint,

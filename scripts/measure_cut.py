@@ -10,7 +10,7 @@ from adapter import Mirrored, run_job
 from neuron_pruning.core.devices import choose_device
 from neuron_pruning.core.parquet import column, read_rows, schema, write_rows
 from neuron_pruning.data.images import ImageReader, open_array
-from neuron_pruning.latency import compare_latency
+from neuron_pruning.evaluation.latency import compare_latency
 from neuron_pruning.models.architectures import count_multiply_adds, count_parameters
 from neuron_pruning.models.checkpoints import check_belongs
 from neuron_pruning.models.networks import Network, load_network

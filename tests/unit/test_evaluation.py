@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn import metrics as reference
 
-from neuron_pruning.evaluation import compute_activations
+from neuron_pruning.evaluation.inference import compute_activations
 from neuron_pruning.statistics.metrics import class_metrics, confusion_rows, cross_entropy, softmax
 
 CLASSES = ("a", "b", "c")

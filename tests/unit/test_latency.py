@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from neuron_pruning import Removal, Selection, latency, prune_layer
-from neuron_pruning.latency import Comparison, Latency, compare_latency, measure_latency
+from neuron_pruning import Removal, Selection, prune_layer
+from neuron_pruning.evaluation import latency
+from neuron_pruning.evaluation.latency import Comparison, Latency, compare_latency, measure_latency
 from neuron_pruning.models.networks import Network, build_architecture
 
 

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
+from neuron_pruning.evaluation.sweeps import SweepSettings, at_count, counts_up_to, sweep
 from neuron_pruning.pruning.selection import Removal, Selection, units_of
 from neuron_pruning.pruning.techniques import find_technique
 from neuron_pruning.pruning.units import Dense, Layer, Recorded
 from neuron_pruning.statistics.metrics import cross_entropy, divergence, softmax
-from neuron_pruning.sweeps import SweepSettings, at_count, counts_up_to, sweep
 
 UNITS = 8
 
