@@ -27,7 +27,7 @@ from neuron_pruning.statistics.paper_audit import (
     unpaired_p,
 )
 from neuron_pruning.statistics.significance import better_than, holm, p_words
-from neuron_pruning.tables import DISPLAY_NAMES, degrees
+from neuron_pruning.tables.rendering import DISPLAY_NAMES, degrees
 
 Figures = Mapping[str, Any]
 PAPER_KEYS = {"table1", "classes", "table4", "protocol", "baseline", "selected", "networks"}

@@ -9,7 +9,7 @@ import yaml
 from adapter import Mirrored, run_job
 from neuron_pruning.core.parquet import column, read_rows, schema
 from neuron_pruning.statistics.significance import wilson_of_mean
-from neuron_pruning.tables import (
+from neuron_pruning.tables.rendering import (
     DISPLAY_NAMES,
     interval,
     over_seeds,

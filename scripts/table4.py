@@ -17,7 +17,7 @@ from neuron_pruning.statistics.significance import (
     wilson_of_mean,
 )
 from neuron_pruning.statistics.technique_comparison import part_ratio
-from neuron_pruning.tables import (
+from neuron_pruning.tables.rendering import (
     DISPLAY_NAMES,
     count,
     degrees,

@@ -14,7 +14,7 @@ from neuron_pruning.statistics.technique_comparison import (
     part_ratio,
     ranking,
 )
-from neuron_pruning.tables import DISPLAY_NAMES, over_seeds, percent, signed, write_table
+from neuron_pruning.tables.rendering import DISPLAY_NAMES, over_seeds, percent, signed, write_table
 
 AVERAGED = {
     "test_accuracy": "share of the test images right",

@@ -9,7 +9,7 @@ from adapter import Mirrored, run_job
 from neuron_pruning.core.parquet import CELL_COLUMNS, column, read_frame, schema
 from neuron_pruning.statistics.significance import SIGNIFICANT
 from neuron_pruning.statistics.technique_comparison import compensation_table, part_ratio
-from neuron_pruning.tables import (
+from neuron_pruning.tables.rendering import (
     DISPLAY_NAMES,
     count,
     degrees,

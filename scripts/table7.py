@@ -20,7 +20,13 @@ from neuron_pruning.statistics.model_comparison import (
     right_answers,
 )
 from neuron_pruning.statistics.significance import SIGNIFICANT
-from neuron_pruning.tables import DISPLAY_NAMES, interval, over_seeds, percent, write_table
+from neuron_pruning.tables.rendering import (
+    DISPLAY_NAMES,
+    interval,
+    over_seeds,
+    percent,
+    write_table,
+)
 
 KEYS = ["model", "recipe", "crop", "learning_rate", "batch_size", "baseline"]
 ANSWERS = ["split", "seed", "part", "position", "label", "predicted"]

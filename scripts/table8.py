@@ -10,7 +10,7 @@ import yaml
 from adapter import Mirrored, run_job
 from neuron_pruning.core.parquet import column, read_many, schema
 from neuron_pruning.statistics.significance import wilson_of_mean
-from neuron_pruning.tables import interval, over_seeds, percent, share, write_table
+from neuron_pruning.tables.rendering import interval, over_seeds, percent, share, write_table
 from table7 import MACHINES
 
 METRICS = ("precision", "recall", "specificity", "accuracy")

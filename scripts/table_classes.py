@@ -10,7 +10,7 @@ import yaml
 from adapter import Mirrored, run_job
 from neuron_pruning.core.parquet import CELL, CELL_COLUMNS, column, read_many, schema
 from neuron_pruning.statistics.significance import wilson_of_mean
-from neuron_pruning.tables import DISPLAY_NAMES, interval, over_seeds, share, write_table
+from neuron_pruning.tables.rendering import DISPLAY_NAMES, interval, over_seeds, share, write_table
 
 METRICS = ("precision", "recall", "accuracy")
 TABLE_SCHEMA = schema(

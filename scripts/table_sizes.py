@@ -8,7 +8,7 @@ import pyarrow as pa
 from adapter import Mirrored, run_job
 from measure_cut import SIZES
 from neuron_pruning.core.parquet import CELL, CELL_COLUMNS, column, read_frame, schema
-from neuron_pruning.tables import DISPLAY_NAMES, over_seeds, percent, write_table
+from neuron_pruning.tables.rendering import DISPLAY_NAMES, over_seeds, percent, write_table
 
 KEYS = [*CELL, "cut", "layer"]
 FIGURES = {

@@ -3,7 +3,7 @@ import pyarrow as pa
 import pytest
 
 from neuron_pruning.core.parquet import column, read_rows, schema
-from neuron_pruning.tables import count, degrees, percent, share, write_table
+from neuron_pruning.tables.rendering import count, degrees, percent, share, write_table
 
 TABLE = schema(
     column("model", pa.string(), "network"), column("removed", pa.float64(), "units"), run=False

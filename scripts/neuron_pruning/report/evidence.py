@@ -24,7 +24,7 @@ from neuron_pruning.statistics.significance import (
     p_words,
     paired_over_seeds,
 )
-from neuron_pruning.tables import count, degrees, percent, signed
+from neuron_pruning.tables.rendering import count, degrees, percent, signed
 
 Statement = tuple[str, str]  # what it is about, and the sentence
 NONE_SHOWN = "no difference that these images could show"

@@ -12,7 +12,7 @@ import pandas as pd
 import yaml
 
 from neuron_pruning.report.results import Results
-from neuron_pruning.tables import percent
+from neuron_pruning.tables.rendering import percent
 
 PACKAGES = (
     "snakemake",

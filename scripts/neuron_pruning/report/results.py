@@ -24,7 +24,7 @@ from neuron_pruning.statistics.model_comparison import (
     right_answers,
 )
 from neuron_pruning.statistics.technique_comparison import part_ratio, per_seed
-from neuron_pruning.tables import DISPLAY_NAMES
+from neuron_pruning.tables.rendering import DISPLAY_NAMES
 
 NOTHING_PUBLISHED: Mapping[str, Any] = {"classes": [], "figures": []}
 

@@ -18,7 +18,7 @@ from neuron_pruning.report.lines import (
     table_lines,
 )
 from neuron_pruning.report.results import Results
-from neuron_pruning.tables import count, degrees
+from neuron_pruning.tables.rendering import count, degrees
 
 UNIT = "\N{NO-BREAK SPACE}%"
 

@@ -9,7 +9,7 @@ from neuron_pruning.report.evidence import interval_words
 from neuron_pruning.report.results import Results, display_name, mean_and_deviation
 from neuron_pruning.report.sentences import free_sentences
 from neuron_pruning.statistics.significance import SIGNIFICANT
-from neuron_pruning.tables import count, degrees, percent
+from neuron_pruning.tables.rendering import count, degrees, percent
 
 
 def model_summary(results: Results, model: str) -> dict[str, Any]:

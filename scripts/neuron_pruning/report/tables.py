@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from neuron_pruning.report.results import display_name
-from neuron_pruning.tables import interval, over_seeds
+from neuron_pruning.tables.rendering import interval, over_seeds
 
 Display = Callable[[pd.DataFrame], pd.DataFrame]
 FIRST_LINES = 12
