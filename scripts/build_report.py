@@ -11,10 +11,10 @@ from adapter import Mirrored, git_commit, run_job
 from neuron_pruning.configuration import input_size_of
 from neuron_pruning.core.files import write_text
 from neuron_pruning.core.parquet import read_frame, read_many, read_rows
-from neuron_pruning.report.faces import faces_found
-from neuron_pruning.report.page import page_context, render
-from neuron_pruning.report.results import Results, layer_angles
-from neuron_pruning.report.tables import page_table
+from neuron_pruning.reporting.found_faces import faces_found
+from neuron_pruning.reporting.page import page_context, render
+from neuron_pruning.reporting.results import Results, layer_angles
+from neuron_pruning.reporting.table_notes import page_table
 from table1 import display as display_settings
 from table4 import display as display_prunings
 from table5 import display as display_techniques

@@ -23,10 +23,10 @@ from build_report import build_report, read_table, table_of
 from neuron_pruning.configuration import check_config
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.pruning.selection import RULES
-from neuron_pruning.report.facts import duration, job_seconds, recipe_text
-from neuron_pruning.report.results import layer_angles
-from neuron_pruning.report.samples import spread_over_classes, thumbnail
-from neuron_pruning.report.summaries import standing
+from neuron_pruning.reporting.provenance import duration, job_seconds, recipe_text
+from neuron_pruning.reporting.results import layer_angles
+from neuron_pruning.reporting.sample_images import spread_over_classes, thumbnail
+from neuron_pruning.reporting.summaries import standing
 from table1 import table1
 from table4 import table4
 from table5 import table5
@@ -441,7 +441,7 @@ def test_rest_of_the_comparisons_is_folded(arguments, text, monkeypatch):
     # Eight lines of the trained network, four of the untrained one, then the majority class.
     assert "majority class" not in Page(shown).text and "majority class" in Page(folded).text
     assert "The other 2 lines of Table 5" in Page(folded).text
-    monkeypatch.setattr("neuron_pruning.report.tables.FIRST_LINES", 3)
+    monkeypatch.setattr("neuron_pruning.reporting.table_notes.FIRST_LINES", 3)
     table = shown_table(arguments, 5)
     assert [row[0] for row in table["rows"]] == ["AlexNet fc2"] * 3 + ["VGG fc2"] * 3
     everything = table["rows"] + table["rest"]

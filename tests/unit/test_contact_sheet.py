@@ -11,7 +11,7 @@ from PIL import Image
 from neuron_pruning.data.face_boxes import FaceBox
 from neuron_pruning.data.face_crops import crop_face
 from neuron_pruning.data.face_detection import VIEWS, centre_box
-from neuron_pruning.report.contact_sheet import (
+from neuron_pruning.reporting.contact_sheet import (
     FRAME,
     MARKS,
     OTHER,

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from neuron_pruning.figures import (
+from neuron_pruning.reporting.charts import (
     LINES,
     Curve,
     Dot,

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from neuron_pruning.report.chart import contender_panels, dots, in_words
-from neuron_pruning.report.contact_sheet import contact_sheet
-from neuron_pruning.report.evidence import (
+from neuron_pruning.reporting.comparison_chart import contender_panels, dots, in_words
+from neuron_pruning.reporting.contact_sheet import contact_sheet
+from neuron_pruning.reporting.evidence import (
     after_pruning,
     against_guessing,
     against_machine,
@@ -21,9 +21,9 @@ from neuron_pruning.report.evidence import (
     on_strangers,
     unbroken,
 )
-from neuron_pruning.report.faces import faces_by_class, faces_found, found_sentence
-from neuron_pruning.report.kinship import NO_RELATIVES, kinship
-from neuron_pruning.report.results import Results
+from neuron_pruning.reporting.found_faces import faces_by_class, faces_found, found_sentence
+from neuron_pruning.reporting.leakage import NO_RELATIVES, kinship
+from neuron_pruning.reporting.results import Results
 
 CELL = {"split": "random", "crop": "none", "recipe": "plain", "learning_rate": 0.001,
         "batch_size": 16}  # fmt: skip
@@ -459,7 +459,7 @@ def test_contact_sheet_shows_images_only_where_the_page_may(tmp_path: Path):
 def test_contact_sheet_draws_the_boxes_of_the_rows(tmp_path: Path, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        "neuron_pruning.report.faces.contact_sheet",
+        "neuron_pruning.reporting.found_faces.contact_sheet",
         lambda examples, columns, size, margin: seen.extend(examples) or "data:",
     )
     Image.new("RGB", (40, 30)).save(tmp_path / "0.png")

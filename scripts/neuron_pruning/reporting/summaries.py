@@ -5,9 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-from neuron_pruning.report.evidence import interval_words
-from neuron_pruning.report.results import Results, display_name, mean_and_deviation
-from neuron_pruning.report.sentences import free_sentences
+from neuron_pruning.reporting.evidence import interval_words
+from neuron_pruning.reporting.results import Results, display_name, mean_and_deviation
+from neuron_pruning.reporting.sentences import free_sentences
 from neuron_pruning.statistics.significance import SIGNIFICANT
 from neuron_pruning.tables.rendering import count, degrees, percent
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from matplotlib.ticker import MaxNLocator
 
-from neuron_pruning.figures import LINES, STATES, Curve, Level, banded_curves
-from neuron_pruning.report.lines import (
+from neuron_pruning.reporting.charts import LINES, STATES, Curve, Level, banded_curves
+from neuron_pruning.reporting.curves import (
     Line,
     by_angle,
     by_removed,
@@ -14,9 +14,9 @@ from neuron_pruning.report.lines import (
     label,
     shown_lines,
 )
-from neuron_pruning.report.panels import Panel
-from neuron_pruning.report.results import Results, display_name
-from neuron_pruning.report.sentences import (
+from neuron_pruning.reporting.panels import Panel
+from neuron_pruning.reporting.results import Results, display_name
+from neuron_pruning.reporting.sentences import (
     agreement_sentence,
     angle_sentence,
     compensation_sentence,

@@ -15,8 +15,8 @@ from safetensors import SafetensorError, safe_open
 from neuron_pruning.configuration import pruned_layers
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.parquet import read_rows
-from neuron_pruning.figures import pair_angles
 from neuron_pruning.pruning.angles import pairwise_angles
+from neuron_pruning.reporting.charts import pair_angles
 from neuron_pruning.statistics.model_comparison import (
     CONSTANT,
     NETWORK,

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from neuron_pruning.figures import LINES
-from neuron_pruning.report.results import Results, on_layer
+from neuron_pruning.reporting.charts import LINES
+from neuron_pruning.reporting.results import Results, on_layer
 
 Line = tuple[str, str]  # technique and compensation
 CHANCE: Line = ("random", "none")

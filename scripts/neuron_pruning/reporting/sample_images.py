@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from neuron_pruning.report.results import Results, display_name
+from neuron_pruning.reporting.results import Results, display_name
 
 THUMBNAIL = (240, 192)  # pixels at most: sharp at the size shown, a few kB each
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from neuron_pruning.figures import STATES
-from neuron_pruning.report.lines import (
+from neuron_pruning.reporting.charts import STATES
+from neuron_pruning.reporting.curves import (
     CHANCE,
     Line,
     by_angle,
@@ -17,7 +17,7 @@ from neuron_pruning.report.lines import (
     shown_lines,
     table_lines,
 )
-from neuron_pruning.report.results import Results
+from neuron_pruning.reporting.results import Results
 from neuron_pruning.tables.rendering import count, degrees
 
 UNIT = "\N{NO-BREAK SPACE}%"

@@ -7,15 +7,15 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from neuron_pruning.figures import (
+from neuron_pruning.reporting.charts import (
     against_angle,
     angle_histogram,
     confusion_matrix,
     learning_curves,
     own_names,
 )
-from neuron_pruning.report.results import Results, display_name
-from neuron_pruning.report.summaries import setting_text
+from neuron_pruning.reporting.results import Results, display_name
+from neuron_pruning.reporting.summaries import setting_text
 
 
 @dataclass(frozen=True)

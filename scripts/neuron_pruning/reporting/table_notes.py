@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from neuron_pruning.report.results import display_name
+from neuron_pruning.reporting.results import display_name
 from neuron_pruning.tables.rendering import interval, over_seeds
 
 Display = Callable[[pd.DataFrame], pd.DataFrame]

@@ -6,15 +6,15 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from neuron_pruning.report.chart import contender_panels
-from neuron_pruning.report.evidence import evidence
-from neuron_pruning.report.facts import config_text, data_facts, recipe_text, run_facts
-from neuron_pruning.report.kinship import kinship
-from neuron_pruning.report.panels import figures
-from neuron_pruning.report.questions import questions
-from neuron_pruning.report.results import Results
-from neuron_pruning.report.samples import samples
-from neuron_pruning.report.summaries import model_summary
+from neuron_pruning.reporting.comparison_chart import contender_panels
+from neuron_pruning.reporting.evidence import evidence
+from neuron_pruning.reporting.leakage import kinship
+from neuron_pruning.reporting.panels import figures
+from neuron_pruning.reporting.provenance import config_text, data_facts, recipe_text, run_facts
+from neuron_pruning.reporting.questions import questions
+from neuron_pruning.reporting.results import Results
+from neuron_pruning.reporting.sample_images import samples
+from neuron_pruning.reporting.summaries import model_summary
 
 
 def page_context(

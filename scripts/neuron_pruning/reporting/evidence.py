@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import fisher_exact
 
-from neuron_pruning.report.results import Results, as_dicts, display_name
+from neuron_pruning.reporting.results import Results, as_dicts, display_name
 from neuron_pruning.statistics.model_comparison import CONSTANT, CONTENDER, NETWORK, PUBLISHED
 from neuron_pruning.statistics.significance import (
     SIGNIFICANT,

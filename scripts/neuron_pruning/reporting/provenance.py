@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from neuron_pruning.report.results import Results
+from neuron_pruning.reporting.results import Results
 from neuron_pruning.tables.rendering import percent
 
 PACKAGES = (

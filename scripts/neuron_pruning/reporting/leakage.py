@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 
 from neuron_pruning.data.leakage import SAID, crossing_sentence
-from neuron_pruning.report.evidence import unbroken
-from neuron_pruning.report.results import as_dicts
+from neuron_pruning.reporting.evidence import unbroken
+from neuron_pruning.reporting.results import as_dicts
 
 HEADINGS = {
     "clip": "Same clip",

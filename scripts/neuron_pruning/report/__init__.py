@@ -1,1 +1,0 @@
-"""The report page: what earlier stages found, as facts, tables, charts and sentences."""

@@ -1,0 +1,1 @@
+"""The report page: results, findings, figures, sections."""
