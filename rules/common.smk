@@ -11,7 +11,7 @@ SCRIPTS = Path(workflow.basedir) / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 from guards import RunLock, date_back
-from neuron_pruning.configuration import (
+from neuron_pruning.configuration.validation import (
     check_config,
     convolutions_of,
     compared_labels,

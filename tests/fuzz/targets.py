@@ -22,7 +22,7 @@ from PIL import Image
 
 from neuron_pruning import UserError, build_network, load_network, save_network
 from neuron_pruning.baselines.feature_table import COLUMNS, read_sheet
-from neuron_pruning.configuration import check_config
+from neuron_pruning.configuration.validation import check_config
 from neuron_pruning.core.parquet import read_frame, read_rows, write_rows
 from neuron_pruning.data.face_detection import GIVEN_COLUMNS, read_given_boxes
 from neuron_pruning.data.index import INDEX_SCHEMA, UNREADABLE, read_upright

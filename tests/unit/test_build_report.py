@@ -20,7 +20,7 @@ from safetensors.numpy import save_file
 
 import build_report as script
 from build_report import build_report, read_table, table_of
-from neuron_pruning.configuration import check_config
+from neuron_pruning.configuration.validation import check_config
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.pruning.selection import RULES
 from neuron_pruning.reporting.provenance import duration, job_seconds, recipe_text

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from neuron_pruning import UserError, techniques
-from neuron_pruning.configuration import (
+from neuron_pruning.configuration.validation import (
     check_config,
     compared_labels,
     cut_layers,

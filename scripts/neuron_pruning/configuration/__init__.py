@@ -1,0 +1,1 @@
+"""The config: checks and what follows from it."""
