@@ -40,6 +40,7 @@ lint: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/mypy
+	PYTHONPATH=scripts $(BIN)/lint-imports
 	$(BIN)/snakemake --lint
 
 # uv installs the lock in about half a minute; without it, pip does the same more slowly.

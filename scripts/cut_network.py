@@ -25,7 +25,7 @@ from neuron_pruning.pruning.selection import Selection, units_of
 from neuron_pruning.pruning.surgery import prune_in_turn
 from neuron_pruning.pruning.techniques import find_technique
 from neuron_pruning.pruning.torch_pruning_scores import peer_scores
-from neuron_pruning.pruning.units import Layer, preceding_name
+from neuron_pruning.pruning.units import Layer
 from prune import METRICS_SCHEMA, UNITS_SCHEMA, about, compared, pruned_answers, sizes, unit_rows
 
 IMPORTANCE_IMAGES = 64  # ASSUME: training images behind torch-pruning's gradients of convolutions
@@ -154,7 +154,7 @@ def cut_units(
     rows = parts.positions("train")
     scores: dict[str, dict[str, np.ndarray]] = defaultdict(dict, read_scores(measured))
     for layer in layers if plan.peer else []:
-        inputs = outputs[preceding_name(network.architecture, layer)][rows]
+        inputs = outputs[network.architecture.input_name(layer)][rows]
         for name, values in peer_scores(network, layer, inputs, parts.truth[rows]).items():
             scores[name][layer] = values
     return prune_in_turn(

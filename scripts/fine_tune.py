@@ -13,8 +13,8 @@ from neuron_pruning.core.parquet import read_rows, write_rows
 from neuron_pruning.data.images import open_array
 from neuron_pruning.data.split_file import Split, read_split
 from neuron_pruning.evaluation.inference import compute_activations
+from neuron_pruning.models.architectures import FEATURES
 from neuron_pruning.models.checkpoints import (
-    FEATURES,
     Checkpoint,
     check_belongs,
     load_checkpoint,

@@ -10,13 +10,13 @@ from adapter import Mirrored, run_job
 from neuron_pruning.core.parquet import column, schema, write_rows
 from neuron_pruning.data.split_file import Split, read_split
 from neuron_pruning.models.architectures import (
+    FEATURES,
     Architecture,
     count_multiply_adds,
     count_parameters,
     with_classes,
 )
 from neuron_pruning.models.checkpoints import (
-    FEATURES,
     Checkpoint,
     check_belongs,
     load_checkpoint,

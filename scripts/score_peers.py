@@ -13,7 +13,6 @@ from neuron_pruning.models.checkpoints import check_belongs
 from neuron_pruning.models.networks import load_network
 from neuron_pruning.pruning.scores import read_outputs, write_scores
 from neuron_pruning.pruning.torch_pruning_scores import peer_scores
-from neuron_pruning.pruning.units import preceding_name
 
 
 def score_peers(
@@ -34,7 +33,7 @@ def score_peers(
     whole, rows = load_network(network), parts.positions("train")
     found: dict[str, dict[str, NDArray]] = defaultdict(dict)
     for layer in layers:
-        reads = preceding_name(expected, layer)
+        reads = expected.input_name(layer)
         inputs = read_outputs(activations, [reads])[reads][rows]
         for name, values in peer_scores(whole, layer, inputs, parts.truth[rows]).items():
             found[name][layer] = values

@@ -1,6 +1,6 @@
 """What reads files from outside, as functions of bytes: each returns, or says what is wrong.
 
-``TARGETS`` are fed by hypothesis in tests/unit/test_hostile.py, and for longer by
+``TARGETS`` are fed by hypothesis in tests/fuzz/test_hostile_input.py, and for longer by
 ``python -m tests.fuzz NAME`` with atheris.
 """
 

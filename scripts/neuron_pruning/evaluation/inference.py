@@ -4,10 +4,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from neuron_pruning.core.numerics import precision_context
 from neuron_pruning.data.images import ImageReader, batches
-from neuron_pruning.models.checkpoints import FEATURES
+from neuron_pruning.models.architectures import FEATURES
 from neuron_pruning.models.networks import Network
-from neuron_pruning.training.loop import precision_context
 
 
 @torch.inference_mode()

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from neuron_pruning.core.devices import device_name
 from neuron_pruning.core.errors import UserError
+from neuron_pruning.core.numerics import precision_context
 from neuron_pruning.models.networks import Network
-from neuron_pruning.training.loop import precision_context
 
 BATCH_SIZES = (1, 64)
 

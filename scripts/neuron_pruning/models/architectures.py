@@ -15,6 +15,7 @@ from neuron_pruning.models.backbone_sizes import BACKBONES, SIDE, BackboneSize
 
 Normalisation = Literal["none", "batch", "contrast"]
 
+FEATURES = "features"  # name of what the convolutions give to the first fully connected layer
 TORCHVISION = "torchvision/"  # in front of a name of torchvision's
 
 PAPER = ("alexnet", "vgg")
@@ -110,6 +111,23 @@ class Architecture:
             known = ", ".join(self.layer_names)
             raise UserError(f"{self.name} has no layer {layer!r}; it has {known}")
         return self.layer_names.index(layer)
+
+    def following(self, layer: str) -> str:
+        """Name of the fully connected layer that reads from ``layer``.
+
+        Raises:
+            UserError: no such layer, or the output layer, which nothing reads from.
+        """
+        place = self.place_of(layer)
+        *hidden, last = self.layer_names
+        if layer == last:
+            raise UserError(f"{layer} is the output layer: its units are the classes; use {hidden}")
+        return self.layer_names[place + 1]
+
+    def input_name(self, layer: str) -> str:
+        """Name under which the inputs of a fully connected layer are recorded."""
+        place = self.place_of(layer)
+        return self.layer_names[place - 1] if place else FEATURES
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Sizes of torchvision's classifiers, so that rules and work on stored networks need no torch.
 
-What ``neuron_pruning.models.backbones.measure_backbone`` finds in torchvision 0.28; a test compares.
+What ``backbones.measure_backbone`` finds in torchvision 0.28; a test compares.
 """
 
 from typing import NamedTuple

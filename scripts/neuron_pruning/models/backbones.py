@@ -82,7 +82,7 @@ def check_input_size(name: str, input_size: tuple[int, int]) -> None:
 
 
 def measure_backbone(name: str) -> BackboneSize:
-    """What :mod:`neuron_pruning.models.backbone_sizes` lists of a network, from its shapes alone."""
+    """What ``backbone_sizes`` lists of a network, from its shapes alone."""
     outputs = 0
 
     def count(module: nn.Module, inputs: object, output: object) -> None:

@@ -15,10 +15,10 @@ from safetensors.numpy import save_file
 
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.files import atomic_path, read_json, write_json
+from neuron_pruning.core.numerics import sigmoid
 from neuron_pruning.models.architectures import Architecture, layer_sizes
 
 LARGEST_NUMBER = 10_000_000  # of units, kernels or pixels that a description may name
-FEATURES = "features"  # name of what the convolutions give to the first fully connected layer
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Checkpoint:
     def said(self, layer: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Outputs, N x units, of a hidden layer that reads ``values``, N x inputs."""
         weight, bias = self.linear(layer)
-        return 0.5 * (1.0 + np.tanh(0.5 * (values @ weight.T + bias)))  # without overflow
+        return sigmoid(values @ weight.T + bias)
 
     def logits_from(self, layer: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits, N x classes, of ``values``, the N x inputs that ``layer`` reads."""

@@ -27,9 +27,9 @@ class InitialisationSettings:
 
     The convolutions of a network of torchvision keep torchvision's own start, or get the
     pretrained ``weights``: the name of an entry of torchvision's enum of weights, or the path of
-    a file (:func:`neuron_pruning.models.pretrained.load_weights`). The scheme is for the fully connected
-    layers. ``centred`` gives every unit that reads features weights of mean 0, since features
-    behind a ReLU are of one sign.
+    a file (:func:`neuron_pruning.models.pretrained.load_weights`). The scheme is for the fully
+    connected layers. ``centred`` gives every unit that reads features weights of mean 0, since
+    features behind a ReLU are of one sign.
     """
 
     scheme: Scheme = "default"

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from neuron_pruning.training.augmentation import LUMA
+from neuron_pruning.core.numerics import LUMA
 
 # ASSUME: settings of local contrast, found on SFEW's faces.
 NEIGHBOURHOOD = 0.13  # of the shorter side: deviation of the Gaussian

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from neuron_pruning.models.architectures import (
+    FEATURES,
     PLANS,
     Architecture,
     ConvolutionPlan,
@@ -20,7 +21,6 @@ from neuron_pruning.models.architectures import (
     layer_sizes,
 )
 from neuron_pruning.models.checkpoints import (
-    FEATURES,
     Checkpoint,
     load_checkpoint,
     save_checkpoint,

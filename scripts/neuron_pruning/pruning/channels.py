@@ -19,6 +19,7 @@ from torch.nn import functional
 from torch_pruning.pruner.function import prune_conv_out_channels
 
 from neuron_pruning.core.errors import UserError
+from neuron_pruning.core.numerics import precision_context
 from neuron_pruning.core.seeds import derive_seed
 from neuron_pruning.models.architectures import Architecture
 from neuron_pruning.models.convolutions import blocks, run_block
@@ -37,7 +38,6 @@ from neuron_pruning.pruning.torch_pruning_scores import (
     weight_scores,
 )
 from neuron_pruning.pruning.units import Dense, Layer, Matrix, Recorded, Vector
-from neuron_pruning.training.loop import precision_context
 
 # ASSUME: rows (pattern, position) that stand for all where there are more; the first convolution
 # of a 576 x 720 image has thousands of positions for each of hundreds of patterns.

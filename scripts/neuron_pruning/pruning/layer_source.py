@@ -9,7 +9,7 @@ from neuron_pruning.data.split_file import Split
 from neuron_pruning.models.architectures import Architecture
 from neuron_pruning.models.checkpoints import Checkpoint, check_belongs, load_checkpoint
 from neuron_pruning.pruning.scores import read_measured, read_outputs
-from neuron_pruning.pruning.units import Layer, Recorded, describe_layer, preceding_name, record
+from neuron_pruning.pruning.units import Layer, Recorded, describe_layer, record
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def read_layer(
         UserError: a file is missing, damaged, or of another experiment.
     """
     check_belongs(network, architecture, belongs)
-    outputs = read_outputs(activations, [preceding_name(architecture, name), name])
+    outputs = read_outputs(activations, [architecture.input_name(name), name])
     training, test = (
         record(outputs, architecture, name, parts.positions(part), parts.truth)
         for part in ("train", "test")

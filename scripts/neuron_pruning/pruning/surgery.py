@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neuron_pruning.models.checkpoints import FEATURES, Checkpoint
+from neuron_pruning.core.numerics import sigmoid
+from neuron_pruning.models.architectures import FEATURES
+from neuron_pruning.models.checkpoints import Checkpoint
 from neuron_pruning.pruning.angles import check_activations
 from neuron_pruning.pruning.compensations import Weights, compensate
 from neuron_pruning.pruning.selection import Selection
@@ -17,8 +19,6 @@ from neuron_pruning.pruning.units import (
     Matrix,
     Recorded,
     describe_layer,
-    following_layer,
-    sigmoid,
 )
 
 if TYPE_CHECKING:  # work on arrays needs no torch
@@ -64,7 +64,7 @@ def prune_checkpoint(
 
 def cut(checkpoint: Checkpoint, layer: str, selection: Selection, weights: Weights) -> Checkpoint:
     """Without the rows of ``layer`` and the columns of the following one that go."""
-    following = following_layer(checkpoint.architecture, layer)
+    following = checkpoint.architecture.following(layer)
     kept, architecture = list(selection.kept), checkpoint.architecture
     own_weight, own_bias = checkpoint.linear(layer)
     kind = own_weight.dtype

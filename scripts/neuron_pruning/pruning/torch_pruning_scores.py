@@ -33,7 +33,6 @@ from neuron_pruning.core.errors import UserError
 from neuron_pruning.models.checkpoints import Checkpoint
 from neuron_pruning.models.networks import Network
 from neuron_pruning.models.sequential import differentiable, tail
-from neuron_pruning.pruning.units import following_layer
 
 Scores = dict[str, NDArray[np.float64]]
 
@@ -64,7 +63,7 @@ def peer_scores(
     """
     if isinstance(network, Checkpoint):
         network = Network.from_checkpoint(network)
-    following_layer(network.architecture, layer)  # the output layer has none
+    network.architecture.following(layer)  # the output layer has none
     # A copy: gradients go to the parameters, and frozen ones the library would pass over.
     module = copy.deepcopy(tail(network, layer)).cpu().requires_grad_(True)
     first = module[0]

@@ -11,18 +11,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuron_pruning.core.errors import UserError
+from neuron_pruning.core.numerics import sigmoid
 from neuron_pruning.models.architectures import Architecture
-from neuron_pruning.models.checkpoints import FEATURES, Checkpoint
+from neuron_pruning.models.checkpoints import Checkpoint
 from neuron_pruning.pruning.angles import check_activations
 from neuron_pruning.statistics.metrics import cross_entropy, softmax
 
 Matrix = NDArray[np.float64]
 Vector = NDArray[np.float64]
-
-
-def sigmoid(values: Matrix) -> Matrix:
-    """1 / (1 + exp(-x)), without overflow."""
-    return 0.5 * (1.0 + np.tanh(0.5 * values))
 
 
 @dataclass(frozen=True)
@@ -180,21 +176,6 @@ class Layer:
         return cross_entropy(self.own_logits, self.truth)
 
 
-def following_layer(architecture: Architecture, layer: str) -> str:
-    """Name of the layer that reads from ``layer``; the output layer has none."""
-    place = architecture.place_of(layer)
-    *hidden, last = architecture.layer_names
-    if layer == last:
-        raise UserError(f"{layer} is the output layer: its units are the classes; use {hidden}")
-    return architecture.layer_names[place + 1]
-
-
-def preceding_name(architecture: Architecture, layer: str) -> str:
-    """Name under which the inputs of ``layer`` are recorded."""
-    place = architecture.place_of(layer)
-    return architecture.layer_names[place - 1] if place else FEATURES
-
-
 def describe_layer(
     checkpoint: Checkpoint,
     layer: str,
@@ -207,7 +188,7 @@ def describe_layer(
     Raises:
         UserError: no such hidden layer, or activations of another number of units.
     """
-    following = following_layer(checkpoint.architecture, layer)
+    following = checkpoint.architecture.following(layer)
     names = checkpoint.architecture.layer_names
     dense = {name: _dense(checkpoint, name) for name in names[names.index(layer) :]}
     units = len(dense[layer].bias)
@@ -235,7 +216,7 @@ def record(
         UserError: activations that are NaN or infinite, or fewer than two units.
     """
     return Recorded(
-        outputs[preceding_name(architecture, layer)][rows],
+        outputs[architecture.input_name(layer)][rows],
         check_activations(outputs[layer][rows]),
         np.asarray(truth)[rows],
     )

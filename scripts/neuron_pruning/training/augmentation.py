@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from neuron_pruning.core.errors import UserError
+from neuron_pruning.core.numerics import LUMA
 
-LUMA = (0.299, 0.587, 0.114)  # grey of red, green and blue (ITU-R BT.601)
 LARGEST_ERASED = 0.4  # of a side
 
 

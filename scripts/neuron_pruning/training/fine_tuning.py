@@ -14,7 +14,6 @@ from neuron_pruning.data.images import Patterns, batches
 from neuron_pruning.data.split_file import Split
 from neuron_pruning.models.checkpoints import Checkpoint
 from neuron_pruning.models.networks import Network
-from neuron_pruning.pruning.units import following_layer
 from neuron_pruning.training.loop import (
     Epoch,
     TrainingSettings,
@@ -47,7 +46,7 @@ def fine_tune_behind(
         UserError: the loss is no longer a number.
     """
     names = checkpoint.architecture.layer_names
-    behind = names[names.index(following_layer(checkpoint.architecture, layer)) :]
+    behind = names[names.index(checkpoint.architecture.following(layer)) :]
     layers = {name: _linear(checkpoint, name) for name in behind}
     tail = nn.Sequential(
         *[part for name in behind for part in (layers[name], nn.Sigmoid())][:-1]

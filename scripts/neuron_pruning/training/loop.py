@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from neuron_pruning.core.errors import UserError
+from neuron_pruning.core.numerics import Precision, precision_context
 from neuron_pruning.core.resume import Arrays, Resume, StateKeeper
 from neuron_pruning.core.seeds import derive_seed
 from neuron_pruning.data.images import ImageReader, Patterns, Rows, batches, rows_on
@@ -23,7 +24,6 @@ from neuron_pruning.training.augmentation import AugmentationSettings, augment
 from neuron_pruning.training.sensitivity import Sensitivity
 from neuron_pruning.training.state import Moving
 
-Precision = Literal["float32", "tf32", "bfloat16"]
 OptimiserName = Literal["adam", "adamw", "sgd"]
 Schedule = Literal["constant", "cosine"]
 
@@ -87,26 +87,6 @@ class Epoch:
 
 Progress = Callable[[int], None]  # images of a step
 Trained = TypeVar("Trained")
-
-
-@contextmanager
-def precision_context(
-    precision: Precision, device: torch.device, autotune: bool = False
-) -> Iterator[None]:
-    """Arithmetic of the matrix products inside the block; weights stay float32.
-
-    ``autotune`` lets cuDNN time its deterministic algorithms and take the fastest.
-    """
-    cudnn = torch.backends.cudnn
-    before = torch.get_float32_matmul_precision(), cudnn.allow_tf32, cudnn.benchmark
-    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
-    cudnn.allow_tf32, cudnn.benchmark = precision == "tf32", autotune
-    try:
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-            yield
-    finally:
-        torch.set_float32_matmul_precision(before[0])
-        cudnn.allow_tf32, cudnn.benchmark = before[1:]
 
 
 class _Part:

@@ -19,7 +19,7 @@ lease = lease_card(sys.argv[2:], Path(sys.argv[1]))
 print(lease, flush=True)
 sys.stdin.read()
 """
-SCRIPTS = Path(devices.__file__).parents[1]
+SCRIPTS = Path(devices.__file__).parents[2]
 
 
 def start(folder, *cards):

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from neuron_pruning import pairwise_angles, select_units
 from neuron_pruning.pruning.angles import BLOCK
 
-DATA = Path(__file__).parents[1] / "data"
+DATA = Path(__file__).parent / "oracles"
 sigmoids = arrays(
     np.float64,
     st.tuples(st.integers(2, 12), st.integers(2, 9)),

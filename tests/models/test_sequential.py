@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from neuron_pruning.models.checkpoints import FEATURES
+from neuron_pruning.models.architectures import FEATURES
 from neuron_pruning.models.networks import build_architecture
 from neuron_pruning.models.sequential import evaluating, plain_module, tail
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from neuron_pruning import UserError
+from neuron_pruning.core.numerics import precision_context
 from neuron_pruning.core.seeds import derive_seed
 from neuron_pruning.data import images as images_module
 from neuron_pruning.data.images import ImageReader, Patterns
@@ -19,7 +20,6 @@ from neuron_pruning.training.loop import (
     TrainingSettings,
     build_optimiser,
     centre_gradients,
-    precision_context,
     train_network,
 )
 

@@ -1,0 +1,42 @@
+"""Arithmetic that several folders share: constants, the sigmoid, precision of matrix products."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # work on arrays needs no torch
+    import torch
+
+LUMA = (0.299, 0.587, 0.114)  # grey of red, green and blue (ITU-R BT.601)
+Precision = Literal["float32", "tf32", "bfloat16"]
+Values = TypeVar("Values", bound=NDArray[np.floating])
+
+
+def sigmoid(values: Values) -> Values:
+    """1 / (1 + exp(-x)) in the type of ``values``, without overflow."""
+    return 0.5 * (1.0 + np.tanh(0.5 * values))
+
+
+@contextmanager
+def precision_context(
+    precision: Precision, device: "torch.device", autotune: bool = False
+) -> Iterator[None]:
+    """Arithmetic of the matrix products inside the block; weights stay float32.
+
+    ``autotune`` lets cuDNN time its deterministic algorithms and take the fastest.
+    """
+    import torch
+
+    cudnn = torch.backends.cudnn
+    before = torch.get_float32_matmul_precision(), cudnn.allow_tf32, cudnn.benchmark
+    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+    cudnn.allow_tf32, cudnn.benchmark = precision == "tf32", autotune
+    try:
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        cudnn.allow_tf32, cudnn.benchmark = before[1:]
