@@ -79,4 +79,4 @@ lock:
 	  --generate-hashes --no-emit-index-url --no-header -o requirements.lock
 
 clean:
-	rm -rf .venv .snakemake results
+	rm -rf .venv .snakemake results/*/ results/mlflow.db*
