@@ -9,8 +9,6 @@ configfile: "config.yaml"
 
 
 include: "rules/common.smk"
-include: "rules/inputs.smk"
-include: "rules/settings.smk"
 include: "rules/tracking.smk"
 include: "rules/data.smk"
 include: "rules/train.smk"
@@ -18,13 +16,17 @@ include: "rules/evaluate.smk"
 include: "rules/baseline.smk"
 include: "rules/prune.smk"
 include: "rules/compare.smk"
-include: "rules/cuts.smk"
 include: "rules/tables.smk"
+include: "rules/cuts.smk"
 include: "rules/audit.smk"
 include: "rules/report.smk"
 
 
 report: "report/workflow.rst"
+
+
+wildcard_constraints:
+    **targets.wildcard_constraints,
 
 
 localrules:
@@ -35,6 +37,6 @@ localrules:
 rule all:
     default_target: True
     input:
-        tables=expand(f"{ROOT}/tables/{{table}}.parquet", table=TABLES),
-        rendered=[path for table in TABLES for path in rendered(table)],
-        report=f"{ROOT}/report.html",
+        tables=[paths.table(name) for name in targets.tables],
+        rendered=[path for name in targets.tables for path in rendered(name)],
+        report=paths.report,

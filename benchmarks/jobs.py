@@ -80,7 +80,7 @@ def finished(place: Path) -> str:
 
 
 def tracking_rows() -> Iterator[Row]:
-    """What the courier needs for a new store and then for each record."""
+    """What the tracking uploader needs for a new store and then for each record."""
     from neuron_pruning.tracking.outbox import (
         JobRecord,
         Store,
@@ -102,7 +102,7 @@ def tracking_rows() -> Iterator[Row]:
         queued = time.perf_counter()
         resend_pending(store, folder)
         sent = time.perf_counter()
-        what = "a record, by the courier" if repeat else "import and new store, by the courier"
+        what = "a record, by the uploader" if repeat else "import and new store, by the uploader"
         yield {"kind": "tracking", "what": what, "seconds": sent - queued, "repeat": repeat}
         what = "a record, by the job"
         yield {"kind": "tracking", "what": what, "seconds": queued - started, "repeat": repeat}

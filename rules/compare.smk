@@ -1,79 +1,43 @@
 # Techniques and compensations side by side, from recorded activations.
 rule score_peers:
-    input:
-        split=SPLIT,
-        network=network_of,
-        about=about_network,
-        activations=f"{EVALUATION}/activations.safetensors",
-        code=code_of("score_peers"),
-    output:
-        scores=f"{EVALUATION}/torch_pruning.safetensors",
-    log:
-        f"{ROOT}/logs/score_peers/{RUN}/state~{{state}}.log",
-    benchmark:
-        f"{ROOT}/benchmarks/score_peers/{RUN}/state~{{state}}.jsonl"
-    conda:
-        ENVIRONMENT
+    input: **NETWORK, activations=paths.evaluation["activations"]
+    output: scores=paths.peer_scores
+    log: paths.log("score_peers", names.NETWORK_STATE)
+    benchmark: paths.benchmark("score_peers", names.NETWORK_STATE)
+    conda: ENVIRONMENT
     threads: 1
-    resources:
-        mem_mb=memory_of(copies=3, images=1),
-    params:
-        settings=peer_settings,
-    message:
-        "Score units of {wildcards.state} {wildcards.model} with torch-pruning, seed {wildcards.seed}"
-    script:
-        "../scripts/score_peers.py"
+    resources: mem_mb=memory.network(copies=3, images=1)
+    params: settings=settings.peer_scores, code=code_digest("score_peers")
+    message: "Score units of {wildcards.state} {wildcards.model} with torch-pruning, seed {wildcards.seed}"
+    script: "../scripts/score_peers.py"
 
 
 rule sweep_technique:
     input:
-        split=SPLIT,
-        network=network_of,
-        about=about_network,
-        activations=f"{EVALUATION}/activations.safetensors",
-        measured=measured_scores,
-        code=code_of_technique("sweep_technique"),
-    output:
-        points=f"{ROOT}/sweeps/{ON_LAYER}/technique~{{technique}}.parquet",
-    log:
-        f"{ROOT}/logs/sweep_technique/{ON_LAYER}/technique~{{technique}}.log",
-    benchmark:
-        f"{ROOT}/benchmarks/sweep_technique/{ON_LAYER}/technique~{{technique}}.jsonl"
-    conda:
-        ENVIRONMENT
+        **NETWORK,
+        activations=paths.evaluation["activations"],
+        measured=targets.precomputed_scores,
+    output: points=paths.sweep
+    log: paths.log("sweep_technique", names.SWEEP)
+    benchmark: paths.benchmark("sweep_technique", names.SWEEP)
+    conda: ENVIRONMENT
     threads: 1
-    resources:
-        mem_mb=memory(layer_megabytes),
-    params:
-        settings=sweep_settings,
-    message:
-        "Sweep {wildcards.technique} over {wildcards.layer} of {wildcards.state} {wildcards.model}, seed {wildcards.seed}"
-    script:
-        "../scripts/sweep_technique.py"
+    resources: mem_mb=memory.layer()
+    params: settings=settings.sweep, code=settings.code("sweep_technique")
+    message: "Sweep {wildcards.technique} over {wildcards.layer} of {wildcards.state} {wildcards.model}, seed {wildcards.seed}"
+    script: "../scripts/sweep_technique.py"
 
 
 rule compare_compensations:
-    input:
-        split=SPLIT,
-        network=network_of,
-        about=about_network,
-        activations=f"{EVALUATION}/activations.safetensors",
-        code=code_of_technique("compare_compensations", "distinctiveness"),
-        random_code=shipped("scripts/neuron_pruning/methods/random_removal.py"),
-    output:
-        points=f"{ROOT}/compensations/{ON_LAYER}/compensation~{{compensation}}.parquet",
-    log:
-        f"{ROOT}/logs/compare_compensations/{ON_LAYER}/compensation~{{compensation}}.log",
-    benchmark:
-        f"{ROOT}/benchmarks/compare_compensations/{ON_LAYER}/compensation~{{compensation}}.jsonl"
-    conda:
-        ENVIRONMENT
+    input: **NETWORK, activations=paths.evaluation["activations"]
+    output: points=paths.compensation
+    log: paths.log("compare_compensations", names.COMPENSATION)
+    benchmark: paths.benchmark("compare_compensations", names.COMPENSATION)
+    conda: ENVIRONMENT
     threads: 1
-    resources:
-        mem_mb=memory(layer_megabytes),
+    resources: mem_mb=memory.layer()
     params:
-        settings=compensation_settings,
-    message:
-        "Compensate {wildcards.layer} of {wildcards.state} {wildcards.model} by {wildcards.compensation}, seed {wildcards.seed}"
-    script:
-        "../scripts/compare_compensations.py"
+        settings=settings.compensation,
+        code=settings.code("compare_compensations", "distinctiveness", "random"),
+    message: "Compensate {wildcards.layer} of {wildcards.state} {wildcards.model} by {wildcards.compensation}, seed {wildcards.seed}"
+    script: "../scripts/compare_compensations.py"

@@ -1,88 +1,51 @@
 # Target `sizes`: networks cut in one or more layers, what they weigh and how fast they are.
 rule cut_network:
-    input:
-        array=array_of,
-        split=SPLIT,
-        network=network_of,
-        about=about_network,
-        measured=scores_of_cut,
-        code=code_of_technique("cut_network"),
-    output:
-        pruned=f"{CUT}/network.safetensors",
-        description=f"{CUT}/network.json",
-        metrics=f"{CUT}/metrics.parquet",
-        units=f"{CUT}/units.parquet",
-    log:
-        f"{ROOT}/logs/cut_network/{RUN}/state~{{state}}/cut~{{cut}}.log",
-    benchmark:
-        f"{ROOT}/benchmarks/cut_network/{RUN}/state~{{state}}/cut~{{cut}}.jsonl"
-    conda:
-        ENVIRONMENT
+    input: **NETWORK, array=targets.images, measured=targets.scores_of_cut
+    output: **paths.cut
+    log: paths.log("cut_network", names.CUT)
+    benchmark: paths.benchmark("cut_network", names.CUT)
+    conda: ENVIRONMENT
     threads: 4
-    resources:
-        gpu=1,
-        mem_mb=memory_of(copies=8, images=config["evaluation"]["batch_size"]),
-    params:
-        settings=cut_settings,
-    message:
-        "Cut {wildcards.state} {wildcards.model}: {wildcards.cut}, seed {wildcards.seed}"
-    script:
-        "../scripts/cut_network.py"
+    resources: gpu=1, mem_mb=memory.network(copies=8, images=config["evaluation"]["batch_size"])
+    params: settings=settings.cut, code=settings.code("cut_network")
+    message: "Cut {wildcards.state} {wildcards.model}: {wildcards.cut}, seed {wildcards.seed}"
+    script: "../scripts/cut_network.py"
 
 
 # More threads than cores are scaled down to all: nothing else runs beside what is timed.
 rule measure_cut:
     input:
-        array=array_of,
-        network=network_of,
-        about=about_network,
-        pruned=f"{CUT}/network.safetensors",
-        metrics=f"{CUT}/metrics.parquet",
-        code=code_of("measure_cut"),
-    output:
-        exported=f"{CUT}/network.onnx",
-        measured=f"{CUT}/measured.parquet",
-    log:
-        f"{ROOT}/logs/measure_cut/{RUN}/state~{{state}}/cut~{{cut}}.log",
-    benchmark:
-        f"{ROOT}/benchmarks/measure_cut/{RUN}/state~{{state}}/cut~{{cut}}.jsonl"
-    conda:
-        ENVIRONMENT
+        array=targets.images,
+        network=targets.network,
+        about=targets.description,
+        pruned=paths.cut["pruned"],
+        metrics=paths.cut["metrics"],
+    output: **paths.measured_cut
+    log: paths.log("measure_cut", names.CUT)
+    benchmark: paths.benchmark("measure_cut", names.CUT)
+    conda: ENVIRONMENT
     threads: 128
     resources:
         gpu=1,
-        mem_mb=memory_of(copies=6, images=max(PRUNE["latency"]["batch_sizes"])),
-    params:
-        settings=measure_settings,
-    message:
-        "Measure {wildcards.state} {wildcards.model} before and after {wildcards.cut}, seed {wildcards.seed}"
-    script:
-        "../scripts/measure_cut.py"
+        mem_mb=memory.network(copies=6, images=max(config["pruning"]["latency"]["batch_sizes"])),
+    params: settings=settings.measure_cut, code=code_digest("measure_cut")
+    message: "Measure {wildcards.state} {wildcards.model} before and after {wildcards.cut}, seed {wildcards.seed}"
+    script: "../scripts/measure_cut.py"
 
 
 rule table_sizes:
-    input:
-        measured=measured_cuts,
-        code=code_of("table_sizes"),
-    output:
-        table=f"{ROOT}/tables/sizes.parquet",
-        rendered=rendered("sizes"),
-    log:
-        f"{ROOT}/logs/table_sizes.log",
-    benchmark:
-        f"{ROOT}/benchmarks/table_sizes.jsonl"
-    conda:
-        ENVIRONMENT
-    resources:
-        mem_mb=memory(500),
+    input: measured=targets.measured_cuts
+    output: table=paths.table("sizes"), rendered=rendered("sizes")
+    log: paths.log("table_sizes")
+    benchmark: paths.benchmark("table_sizes")
+    conda: ENVIRONMENT
+    resources: mem_mb=growing(500)
     params:
         settings=dict(caption="Size and speed before and after cuts."),
-    message:
-        "Table of sizes"
-    script:
-        "../scripts/table_sizes.py"
+        code=code_digest("table_sizes"),
+    message: "Table of sizes"
+    script: "../scripts/table_sizes.py"
 
 
 rule sizes:
-    input:
-        rules.table_sizes.output,
+    input: rules.table_sizes.output

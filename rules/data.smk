@@ -1,172 +1,96 @@
+# Images: drawn or the user's, their index, arrays, faces, splits and leakage between parts.
 rule make_faces:
-    input:
-        code=code_of("make_faces"),
-    output:
-        folder=directory(FACES),
-    log:
-        f"{ROOT}/logs/make_faces.log",
-    benchmark:
-        f"{ROOT}/benchmarks/make_faces.jsonl"
-    conda:
-        ENVIRONMENT
+    output: folder=directory(paths.faces)
+    log: paths.log("make_faces")
+    benchmark: paths.benchmark("make_faces")
+    conda: ENVIRONMENT
     threads: 4
-    resources:
-        mem_mb=memory(2000),
-    params:
-        settings=config["faces"],
-    message:
-        "Draw the built-in faces"
-    script:
-        "../scripts/make_faces.py"
+    resources: mem_mb=growing(2000)
+    params: settings=config["faces"], code=code_digest("make_faces")
+    message: "Draw the built-in faces"
+    script: "../scripts/make_faces.py"
 
 
 rule index_images:
-    input:
-        **FOLDER,
-        code=code_of("index_images"),
+    input: **IMAGE_FOLDER
     output:
-        index=f"{ROOT}/dataset/index.parquet",
-        audit=report(
-            f"{ROOT}/dataset/audit.parquet",
-            caption="../report/audit.rst",
-            category="Data",
-        ),
-    log:
-        f"{ROOT}/logs/index_images.log",
-    benchmark:
-        f"{ROOT}/benchmarks/index_images.jsonl"
-    conda:
-        ENVIRONMENT
+        index=paths.index["index"],
+        audit=report(paths.index["audit"], caption="../report/audit.rst", category="Data"),
+    log: paths.log("index_images")
+    benchmark: paths.benchmark("index_images")
+    conda: ENVIRONMENT
     threads: 4
-    resources:
-        mem_mb=memory(2000),
-    params:
-        settings=index_settings(),
-    message:
-        "Look at every image once: index, audit"
-    script:
-        "../scripts/index_images.py"
+    resources: mem_mb=growing(2000)
+    params: settings=settings.index(), code=code_digest("index_images")
+    message: "Look at every image once: index, audit"
+    script: "../scripts/index_images.py"
 
 
 rule prepare_frames:
-    input:
-        **FOLDER,
-        index=f"{ROOT}/dataset/index.parquet",
-        code=code_of("prepare_frames"),
-    output:
-        array=f"{VIEW}/images.npy",
-    log:
-        f"{ROOT}/logs/prepare_frames/crop~{{crop}}/size~{{size}}.log",
-    benchmark:
-        f"{ROOT}/benchmarks/prepare_frames/crop~{{crop}}/size~{{size}}.jsonl"
-    wildcard_constraints:
-        crop="none",
-    conda:
-        ENVIRONMENT
+    input: **IMAGE_FOLDER, index=paths.index["index"]
+    output: array=paths.images
+    wildcard_constraints: crop="none"
+    log: paths.log("prepare_frames", names.IMAGES)
+    benchmark: paths.benchmark("prepare_frames", names.IMAGES)
+    conda: ENVIRONMENT
     threads: 4
-    resources:
-        mem_mb=memory(2000),
-    params:
-        settings=view_settings,
-    message:
-        "Decode the images at {wildcards.size}"
-    script:
-        "../scripts/prepare_frames.py"
+    resources: mem_mb=growing(2000)
+    params: settings=settings.images, code=code_digest("prepare_frames")
+    message: "Decode the images at {wildcards.size}"
+    script: "../scripts/prepare_frames.py"
 
 
 rule find_faces:
-    input:
-        **FOLDER,
-        index=f"{ROOT}/dataset/index.parquet",
-        about=given(config["dataset"]["boxes"]),
-        code=code_of("find_faces"),
-    output:
-        boxes=f"{ROOT}/dataset/boxes.parquet",
-    log:
-        f"{ROOT}/logs/find_faces.log",
-    benchmark:
-        f"{ROOT}/benchmarks/find_faces.jsonl"
-    conda:
-        ENVIRONMENT
+    input: **IMAGE_FOLDER, index=paths.index["index"], about=user_file(config["dataset"]["boxes"])
+    output: boxes=paths.boxes
+    log: paths.log("find_faces")
+    benchmark: paths.benchmark("find_faces")
+    conda: ENVIRONMENT
     threads: 4
-    resources:
-        mem_mb=memory(2000),
-    params:
-        settings=dict(**folder_settings(), given=config["dataset"]["boxes"]),
-    message:
-        "Find the faces"
-    script:
-        "../scripts/find_faces.py"
+    resources: mem_mb=growing(2000)
+    params: settings=settings.find_faces(), code=code_digest("find_faces")
+    message: "Find the faces"
+    script: "../scripts/find_faces.py"
 
 
 rule crop_faces:
-    input:
-        **FOLDER,
-        index=f"{ROOT}/dataset/index.parquet",
-        boxes=f"{ROOT}/dataset/boxes.parquet",
-        code=code_of("crop_faces"),
-    output:
-        array=f"{VIEW}/images.npy",
-    log:
-        f"{ROOT}/logs/crop_faces/crop~{{crop}}/size~{{size}}.log",
-    benchmark:
-        f"{ROOT}/benchmarks/crop_faces/crop~{{crop}}/size~{{size}}.jsonl"
-    wildcard_constraints:
-        crop="face",
-    conda:
-        ENVIRONMENT
+    input: **IMAGE_FOLDER, index=paths.index["index"], boxes=paths.boxes
+    output: array=paths.images
+    wildcard_constraints: crop="face"
+    log: paths.log("crop_faces", names.IMAGES)
+    benchmark: paths.benchmark("crop_faces", names.IMAGES)
+    conda: ENVIRONMENT
     threads: 4
-    resources:
-        mem_mb=memory(2000),
-    params:
-        settings=view_settings,
-    message:
-        "Cut the faces out at {wildcards.size}"
-    script:
-        "../scripts/crop_faces.py"
+    resources: mem_mb=growing(2000)
+    params: settings=settings.images, code=code_digest("crop_faces")
+    message: "Cut the faces out at {wildcards.size}"
+    script: "../scripts/crop_faces.py"
+
+
+def file_of_split(wildcards):
+    """CSV that a split reads, if it does."""
+    return user_file(config["splits"][wildcards.split]["file"])
 
 
 rule split_dataset:
-    input:
-        index=f"{ROOT}/dataset/index.parquet",
-        about=file_of_split,
-        code=code_of("split_dataset"),
-    output:
-        split=SPLIT,
-    log:
-        f"{ROOT}/logs/split_dataset/split~{{split}}/seed~{{seed}}.log",
-    benchmark:
-        f"{ROOT}/benchmarks/split_dataset/split~{{split}}/seed~{{seed}}.jsonl"
-    conda:
-        ENVIRONMENT
-    resources:
-        mem_mb=memory(500),
-    params:
-        settings=split_settings,
-    message:
-        "Split the images: {wildcards.split}, seed {wildcards.seed}"
-    script:
-        "../scripts/split_dataset.py"
+    input: index=paths.index["index"], about=file_of_split
+    output: split=paths.split
+    log: paths.log("split_dataset", names.SPLIT)
+    benchmark: paths.benchmark("split_dataset", names.SPLIT)
+    conda: ENVIRONMENT
+    resources: mem_mb=growing(500)
+    params: settings=settings.split, code=code_digest("split_dataset")
+    message: "Split the images: {wildcards.split}, seed {wildcards.seed}"
+    script: "../scripts/split_dataset.py"
 
 
 rule audit_splits:
-    input:
-        index=f"{ROOT}/dataset/index.parquet",
-        splits=all_splits(),
-        code=code_of("audit_splits"),
-    output:
-        crossings=f"{ROOT}/dataset/crossings.parquet",
-    log:
-        f"{ROOT}/logs/audit_splits.log",
-    benchmark:
-        f"{ROOT}/benchmarks/audit_splits.jsonl"
-    conda:
-        ENVIRONMENT
-    resources:
-        mem_mb=memory(500),
-    params:
-        settings=dict(near_identical=config["dataset"]["near_identical"]),
-    message:
-        "Look for what lies on both sides of a split"
-    script:
-        "../scripts/audit_splits.py"
+    input: index=paths.index["index"], splits=targets.splits
+    output: crossings=paths.leakage
+    log: paths.log("audit_splits")
+    benchmark: paths.benchmark("audit_splits")
+    conda: ENVIRONMENT
+    resources: mem_mb=growing(500)
+    params: settings=settings.audit_splits(), code=code_digest("audit_splits")
+    message: "Look for leakage between the parts of each split"
+    script: "../scripts/audit_splits.py"

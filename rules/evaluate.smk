@@ -1,50 +1,24 @@
+# Predictions, metrics and recorded activations; then the selection of hyper-parameters.
 rule evaluate:
-    input:
-        array=array_of,
-        split=SPLIT,
-        network=network_of,
-        about=about_network,
-        code=code_of("evaluate"),
-    output:
-        predictions=f"{EVALUATION}/predictions.parquet",
-        metrics=f"{EVALUATION}/metrics.parquet",
-        confusion=f"{EVALUATION}/confusion.parquet",
-        activations=f"{EVALUATION}/activations.safetensors",
-    log:
-        f"{ROOT}/logs/evaluate/{RUN}/state~{{state}}.log",
-    benchmark:
-        f"{ROOT}/benchmarks/evaluate/{RUN}/state~{{state}}.jsonl"
-    conda:
-        ENVIRONMENT
+    input: **NETWORK, array=targets.images
+    output: **paths.evaluation
+    log: paths.log("evaluate", names.NETWORK_STATE)
+    benchmark: paths.benchmark("evaluate", names.NETWORK_STATE)
+    conda: ENVIRONMENT
     threads: 4
-    resources:
-        gpu=1,
-        mem_mb=memory_of(copies=1, images=config["evaluation"]["batch_size"]),
-    params:
-        settings=evaluate_settings,
-    message:
-        "Evaluate {wildcards.state} {wildcards.model}, learning rate {wildcards.learning_rate}, batch size {wildcards.batch_size}, seed {wildcards.seed}"
-    script:
-        "../scripts/evaluate.py"
+    resources: gpu=1, mem_mb=memory.network(copies=1, images=config["evaluation"]["batch_size"])
+    params: settings=settings.evaluate, code=code_digest("evaluate")
+    message: "Evaluate {wildcards.state} {wildcards.model}, learning rate {wildcards.learning_rate}, batch size {wildcards.batch_size}, seed {wildcards.seed}"
+    script: "../scripts/evaluate.py"
 
 
 checkpoint select_hyperparameters:
-    input:
-        metrics=run_paths(f"{ROOT}/evaluations/{RUN}/state~trained/metrics.parquet"),
-        code=code_of("select_hyperparameters"),
-    output:
-        selection=f"{ROOT}/selection.parquet",
-    log:
-        f"{ROOT}/logs/select_hyperparameters.log",
-    benchmark:
-        f"{ROOT}/benchmarks/select_hyperparameters.jsonl"
-    conda:
-        ENVIRONMENT
-    resources:
-        mem_mb=memory(500),
-    params:
-        settings=config["selection"],
-    message:
-        "Select learning rate and batch size of each model"
-    script:
-        "../scripts/select_hyperparameters.py"
+    input: metrics=targets.of_runs(targets.trained("metrics"))
+    output: selection=paths.selection
+    log: paths.log("select_hyperparameters")
+    benchmark: paths.benchmark("select_hyperparameters")
+    conda: ENVIRONMENT
+    resources: mem_mb=growing(500)
+    params: settings=config["selection"], code=code_digest("select_hyperparameters")
+    message: "Select learning rate and batch size of each model"
+    script: "../scripts/select_hyperparameters.py"

@@ -1,199 +1,165 @@
-SPLITS_OF_RUNS = expand(SPLIT, split=MAIN["split"], seed=SEEDS)
+# Tables 1-8: Parquet, and the formats of the config.
+def rendered(table):
+    """The table in every format of the config."""
+    return paths.rendered(table, config["tables"]["formats"])
+
+
+def class_settings(wildcards):
+    """Caption and number of a table of classes."""
+    number = int(wildcards.table.removeprefix("table"))
+    return dict(caption="Test precision and recall of each class.", number=number)
 
 
 rule table1:
     input:
-        selection=f"{ROOT}/selection.parquet",
-        paper=shipped("resources/paper.yaml"),
-        code=code_of("table1"),
+        selection=paths.selection,
+        paper=workflow_file("resources/paper.yaml"),
     output:
-        table=f"{ROOT}/tables/table1.parquet",
+        table=paths.table("table1"),
         rendered=report(
             rendered("table1"), caption="../report/tables.rst", category="Tables"
         ),
-    log:
-        f"{ROOT}/logs/table1.log",
-    benchmark:
-        f"{ROOT}/benchmarks/table1.jsonl"
-    conda:
-        ENVIRONMENT
-    resources:
-        mem_mb=memory(500),
+    log: paths.log("table1")
+    benchmark: paths.benchmark("table1")
+    conda: ENVIRONMENT
+    resources: mem_mb=growing(500)
     params:
         settings=dict(caption="Different hyperparameters: train and test accuracy."),
-    message:
-        "Table 1"
-    script:
-        "../scripts/table1.py"
+        code=code_digest("table1"),
+    message: "Table 1"
+    script: "../scripts/table1.py"
 
 
 rule table_classes:
     input:
-        metrics=class_metrics,
-        paper=shipped("resources/paper.yaml"),
-        code=code_of("table_classes"),
+        metrics=targets.class_metrics,
+        paper=workflow_file("resources/paper.yaml"),
     output:
-        table=f"{ROOT}/tables/{{class_table}}.parquet",
+        table=paths.table("{table}"),
         rendered=report(
-            rendered("{class_table}"),
+            rendered("{table}"),
             caption="../report/tables.rst",
             category="Tables",
         ),
-    log:
-        f"{ROOT}/logs/{{class_table}}.log",
-    benchmark:
-        f"{ROOT}/benchmarks/{{class_table}}.jsonl"
-    wildcard_constraints:
-        class_table="|".join(CLASS_TABLES),
-    conda:
-        ENVIRONMENT
-    resources:
-        mem_mb=memory(500),
+    wildcard_constraints: table="|".join(targets.class_tables)
+    log: paths.log("{table}")
+    benchmark: paths.benchmark("{table}")
+    conda: ENVIRONMENT
+    resources: mem_mb=growing(500)
     params:
         settings=class_settings,
-    message:
-        "Make {wildcards.class_table}"
-    script:
-        "../scripts/table_classes.py"
+        code=code_digest("table_classes"),
+    message: "Make {wildcards.table}"
+    script: "../scripts/table_classes.py"
 
 
 rule table4:
     input:
-        metrics=pruned_metrics,
-        splits=SPLITS_OF_RUNS,
-        paper=shipped("resources/paper.yaml"),
-        code=code_of("table4"),
+        metrics=targets.pruned_metrics,
+        splits=targets.splits_of_runs,
+        paper=workflow_file("resources/paper.yaml"),
     output:
-        table=f"{ROOT}/tables/table4.parquet",
+        table=paths.table("table4"),
         rendered=report(
             rendered("table4"), caption="../report/tables.rst", category="Tables"
         ),
-    log:
-        f"{ROOT}/logs/table4.log",
-    benchmark:
-        f"{ROOT}/benchmarks/table4.jsonl"
-    conda:
-        ENVIRONMENT
-    resources:
-        mem_mb=memory(500),
+    log: paths.log("table4")
+    benchmark: paths.benchmark("table4")
+    conda: ENVIRONMENT
+    resources: mem_mb=growing(500)
     params:
         settings=dict(
             caption="Accuracy after pruning and the number of neurons removed."
         ),
-    message:
-        "Table 4"
-    script:
-        "../scripts/table4.py"
+        code=code_digest("table4"),
+    message: "Table 4"
+    script: "../scripts/table4.py"
 
 
 rule table5:
     input:
-        points=sweep_points,
-        splits=SPLITS_OF_RUNS,
-        code=code_of("table5"),
+        points=targets.sweep_points,
+        splits=targets.splits_of_runs,
     output:
-        table=f"{ROOT}/tables/table5.parquet",
+        table=paths.table("table5"),
         rendered=report(
             rendered("table5"), caption="../report/tables.rst", category="Tables"
         ),
-    log:
-        f"{ROOT}/logs/table5.log",
-    benchmark:
-        f"{ROOT}/benchmarks/table5.jsonl"
-    conda:
-        ENVIRONMENT
-    resources:
-        mem_mb=memory(1500),
+    log: paths.log("table5")
+    benchmark: paths.benchmark("table5")
+    conda: ENVIRONMENT
+    resources: mem_mb=growing(1500)
     params:
         settings=dict(
             caption="Techniques at equal numbers of removed units.",
-            counts=PRUNE["counts"],
-            draws=PRUNE["sweep"]["draws"],
+            counts=config["pruning"]["counts"],
+            draws=config["pruning"]["sweep"]["draws"],
         ),
-    message:
-        "Table 5"
-    script:
-        "../scripts/table5.py"
+        code=code_digest("table5"),
+    message: "Table 5"
+    script: "../scripts/table5.py"
 
 
 rule table6:
     input:
-        points=compensation_points,
-        splits=SPLITS_OF_RUNS,
-        code=code_of("table6"),
+        points=targets.compensation_points,
+        splits=targets.splits_of_runs,
     output:
-        table=f"{ROOT}/tables/table6.parquet",
+        table=paths.table("table6"),
         rendered=report(
             rendered("table6"), caption="../report/tables.rst", category="Tables"
         ),
-    log:
-        f"{ROOT}/logs/table6.log",
-    benchmark:
-        f"{ROOT}/benchmarks/table6.jsonl"
-    conda:
-        ENVIRONMENT
-    resources:
-        mem_mb=memory(1000),
+    log: paths.log("table6")
+    benchmark: paths.benchmark("table6")
+    conda: ENVIRONMENT
+    resources: mem_mb=growing(1000)
     params:
         settings=dict(caption="Compensations of distinctiveness."),
-    message:
-        "Table 6"
-    script:
-        "../scripts/table6.py"
+        code=code_digest("table6"),
+    message: "Table 6"
+    script: "../scripts/table6.py"
 
 
 rule table7:
     input:
-        networks=compared_predictions,
-        machines=machine_files("predictions.parquet"),
-        splits=expand(SPLIT, split=COMPARISON["splits"], seed=SEEDS),
-        published=shipped("resources/published.yaml"),
-        code=code_of("table7"),
+        networks=targets.compared_predictions,
+        machines=targets.svm_files("predictions"),
+        splits=targets.compared_splits,
+        published=workflow_file("resources/published.yaml"),
     output:
-        table=f"{ROOT}/tables/table7.parquet",
+        table=paths.table("table7"),
         rendered=report(
             rendered("table7"), caption="../report/tables.rst", category="Tables"
         ),
-    log:
-        f"{ROOT}/logs/table7.log",
-    benchmark:
-        f"{ROOT}/benchmarks/table7.jsonl"
-    conda:
-        ENVIRONMENT
-    resources:
-        mem_mb=memory(1000),
+    log: paths.log("table7")
+    benchmark: paths.benchmark("table7")
+    conda: ENVIRONMENT
+    resources: mem_mb=growing(1000)
     params:
         settings=dict(
-            experiment=EXPERIMENT,
+            experiment=config["experiment"],
             caption="Contenders under every way to split the images.",
         ),
-    message:
-        "Table 7"
-    script:
-        "../scripts/table7.py"
+        code=code_digest("table7"),
+    message: "Table 7"
+    script: "../scripts/table7.py"
 
 
 rule table8:
     input:
-        metrics=machine_files("metrics.parquet"),
-        published=shipped("resources/baseline.yaml"),
-        code=code_of("table8"),
+        metrics=targets.svm_files("metrics"),
+        published=workflow_file("resources/baseline.yaml"),
     output:
-        table=f"{ROOT}/tables/table8.parquet",
+        table=paths.table("table8"),
         rendered=report(
             rendered("table8"), caption="../report/tables.rst", category="Tables"
         ),
-    log:
-        f"{ROOT}/logs/table8.log",
-    benchmark:
-        f"{ROOT}/benchmarks/table8.jsonl"
-    conda:
-        ENVIRONMENT
-    resources:
-        mem_mb=memory(500),
+    log: paths.log("table8")
+    benchmark: paths.benchmark("table8")
+    conda: ENVIRONMENT
+    resources: mem_mb=growing(500)
     params:
         settings=dict(caption="Support vector machines, class by class."),
-    message:
-        "Table 8"
-    script:
-        "../scripts/table8.py"
+        code=code_digest("table8"),
+    message: "Table 8"
+    script: "../scripts/table8.py"

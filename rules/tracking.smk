@@ -1,46 +1,32 @@
-# Jobs write records; the courier sends them to the tracking store while the workflow runs.
-from courier import Courier
+# Jobs write records; the uploader sends them to the tracking store while the workflow runs.
+from runtime.tracking_uploader import TrackingUploader
 
-TRACKING = f"{ROOT}/tracking"
-COURIER = Courier(
-    Path(TRACKING),
-    dict(
-        uri=config["tracking"]["uri"],
-        experiment=EXPERIMENT,
-        artifacts=config["tracking"]["artifacts"],
-    ),
-)
+uploader = TrackingUploader(Path(paths.tracking), settings.tracking())
 
 
 onstart:
-    take_lock()
-    COURIER.start()
+    try:
+        lock.take()
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+    if date_back(files_below(Path(paths.root)), time.time(), SKEW):
+        print("files from the future were dated back: a clock has jumped", file=sys.stderr)
+    uploader.start()
 
 
 onsuccess:
-    COURIER.finish()
+    uploader.finish()
 
 
 onerror:
-    COURIER.finish()
+    uploader.finish()
 
 
 # Sends what the store did not take while the jobs ran.
 rule sync_tracking:
-    log:
-        f"{ROOT}/logs/sync_tracking.log",
-    conda:
-        ENVIRONMENT
-    resources:
-        mem_mb=memory(500),
-    params:
-        settings=dict(
-            folder=TRACKING,
-            uri=config["tracking"]["uri"],
-            experiment=EXPERIMENT,
-            artifacts=config["tracking"]["artifacts"],
-        ),
-    message:
-        "Send records that the tracking store did not take"
-    script:
-        "../scripts/sync_tracking.py"
+    log: paths.log("sync_tracking")
+    conda: ENVIRONMENT
+    resources: mem_mb=growing(500)
+    params: settings=dict(**settings.tracking(), folder=paths.tracking)
+    message: "Send records that the tracking store did not take"
+    script: "../scripts/sync_tracking.py"

@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from adapter import Mirrored, run_job
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.files import write_text
 from neuron_pruning.statistics.paper_audit import (
@@ -28,6 +27,7 @@ from neuron_pruning.statistics.paper_audit import (
 )
 from neuron_pruning.statistics.significance import better_than, holm, p_words
 from neuron_pruning.tables.rendering import DISPLAY_NAMES, degrees
+from runtime.job_adapter import Mirrored, run_job
 
 Figures = Mapping[str, Any]
 PAPER_KEYS = {"table1", "classes", "table4", "protocol", "baseline", "selected", "networks"}
@@ -616,4 +616,4 @@ def conclusions_section(findings: Figures) -> str:
 
 
 if "snakemake" in globals():
-    run_job(snakemake, audit_paper)  # noqa: F821
+    run_job(globals()["snakemake"], audit_paper)

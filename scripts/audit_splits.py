@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from adapter import Mirrored, run_job
 from neuron_pruning.core.parquet import read_rows, write_rows
 from neuron_pruning.data.leakage import CROSSINGS_SCHEMA, audit_split, check_promises, shared_sets
 from neuron_pruning.data.near_duplicates import DISTANCE
+from runtime.job_adapter import Mirrored, run_job
 
 
 def audit_splits(
@@ -25,4 +25,4 @@ def audit_splits(
 
 
 if "snakemake" in globals():
-    run_job(snakemake, audit_splits)  # noqa: F821
+    run_job(globals()["snakemake"], audit_splits)

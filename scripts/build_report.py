@@ -7,7 +7,6 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from adapter import Mirrored, git_commit, run_job
 from neuron_pruning.configuration.validation import input_size_of
 from neuron_pruning.core.files import write_text
 from neuron_pruning.core.parquet import read_frame, read_many, read_rows
@@ -15,6 +14,7 @@ from neuron_pruning.reporting.found_faces import faces_found
 from neuron_pruning.reporting.page import page_context, render
 from neuron_pruning.reporting.results import Results, layer_angles
 from neuron_pruning.reporting.table_notes import page_table
+from runtime.job_adapter import Mirrored, git_commit, run_job
 from table1 import display as display_settings
 from table4 import display as display_prunings
 from table5 import display as display_techniques
@@ -118,4 +118,4 @@ def display_comparison(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 if "snakemake" in globals():
-    run_job(snakemake, build_report)  # noqa: F821
+    run_job(globals()["snakemake"], build_report)

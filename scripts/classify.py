@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from adapter import Mirrored, run_job
 from neuron_pruning.baselines.descriptors import read_features
 from neuron_pruning.baselines.svm import (
     ClassifierSettings,
@@ -18,6 +17,7 @@ from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.parquet import column, schema, write_rows
 from neuron_pruning.data.split_file import Split, read_split
 from neuron_pruning.statistics.metrics import class_metrics
+from runtime.job_adapter import Mirrored, run_job
 
 MACHINE_COLUMNS = (
     column("experiment", pa.string(), "name of the experiment"),
@@ -115,4 +115,4 @@ def metric_rows(parts: Split, answers: np.ndarray) -> list[dict[str, Any]]:
 
 
 if "snakemake" in globals():
-    run_job(snakemake, classify)  # noqa: F821
+    run_job(globals()["snakemake"], classify)

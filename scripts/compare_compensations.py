@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from adapter import Mirrored, run_job
 from neuron_pruning.core.parquet import column, schema, write_rows
 from neuron_pruning.data.split_file import read_split
 from neuron_pruning.models.architectures import with_classes
@@ -20,6 +19,7 @@ from neuron_pruning.pruning.techniques import find_technique
 from neuron_pruning.statistics.metrics import before_and_after
 from neuron_pruning.training.fine_tuning import fine_tune_behind
 from neuron_pruning.training.loop import TrainingSettings
+from runtime.job_adapter import Mirrored, run_job
 from train import training_settings
 
 POINTS_SCHEMA = schema(
@@ -120,4 +120,4 @@ def pruned_answers(
 
 
 if "snakemake" in globals():
-    run_job(snakemake, compare_compensations)  # noqa: F821
+    run_job(globals()["snakemake"], compare_compensations)

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from PIL import Image
 
-from adapter import Mirrored, run_job
 from neuron_pruning.core.parquet import read_rows
 from neuron_pruning.data.face_boxes import read_boxes
 from neuron_pruning.data.face_crops import crop_face
 from neuron_pruning.data.image_arrays import write_array
 from neuron_pruning.data.index import upright_rgb
+from runtime.job_adapter import Mirrored, run_job
 
 
 def crop_faces(
@@ -37,4 +37,4 @@ def crop_faces(
 
 
 if "snakemake" in globals():
-    run_job(snakemake, crop_faces)  # noqa: F821
+    run_job(globals()["snakemake"], crop_faces)

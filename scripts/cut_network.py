@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from adapter import Mirrored, run_job
 from neuron_pruning.core.devices import choose_device
 from neuron_pruning.core.parquet import write_rows
 from neuron_pruning.core.seeds import derive_seed
@@ -27,6 +26,7 @@ from neuron_pruning.pruning.techniques import find_technique
 from neuron_pruning.pruning.torch_pruning_scores import peer_scores
 from neuron_pruning.pruning.units import Layer
 from prune import METRICS_SCHEMA, UNITS_SCHEMA, about, compared, pruned_answers, sizes, unit_rows
+from runtime.job_adapter import Mirrored, run_job
 
 IMPORTANCE_IMAGES = 64  # ASSUME: training images behind torch-pruning's gradients of convolutions
 
@@ -170,4 +170,4 @@ def cut_units(
 
 
 if "snakemake" in globals():
-    run_job(snakemake, cut_network)  # noqa: F821
+    run_job(globals()["snakemake"], cut_network)

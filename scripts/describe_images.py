@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from adapter import Mirrored, run_job
 from neuron_pruning.baselines.descriptors import DescriptorSettings, describe_images, write_features
 from neuron_pruning.core.parquet import read_rows
 from neuron_pruning.data.images import open_array
+from runtime.job_adapter import Mirrored, run_job
 
 
 def describe_dataset(
@@ -27,4 +27,4 @@ def describe_dataset(
 
 
 if "snakemake" in globals():
-    run_job(snakemake, describe_dataset)  # noqa: F821
+    run_job(globals()["snakemake"], describe_dataset)

@@ -7,7 +7,6 @@ import numpy as np
 import pyarrow as pa
 from safetensors.numpy import save_file
 
-from adapter import Mirrored, run_job
 from neuron_pruning.core.devices import choose_device
 from neuron_pruning.core.files import atomic_path
 from neuron_pruning.core.parquet import column, schema, write_rows
@@ -18,6 +17,7 @@ from neuron_pruning.models.architectures import with_classes
 from neuron_pruning.models.checkpoints import check_belongs
 from neuron_pruning.models.networks import load_network
 from neuron_pruning.statistics.metrics import class_metrics, confusion_rows, cross_entropy, softmax
+from runtime.job_adapter import Mirrored, run_job
 
 STATE = column("state", pa.string(), "trained or untrained")
 PART = column("part", pa.string(), "train, validation or test")
@@ -130,4 +130,4 @@ def part_confusions(parts: Split, logits: np.ndarray) -> list[dict[str, Any]]:
 
 
 if "snakemake" in globals():
-    run_job(snakemake, evaluate)  # noqa: F821
+    run_job(globals()["snakemake"], evaluate)

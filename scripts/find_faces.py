@@ -9,7 +9,6 @@ from typing import Any
 import cv2
 import numpy as np
 
-from adapter import Mirrored, run_job
 from neuron_pruning.core.parquet import read_rows, write_rows
 from neuron_pruning.core.row_cache import rows_by_key
 from neuron_pruning.data.face_boxes import BOXES_SCHEMA, FaceBox
@@ -19,6 +18,7 @@ from neuron_pruning.data.face_detection import (
     roll_angle,
 )
 from neuron_pruning.data.index import upright_rgb
+from runtime.job_adapter import Mirrored, run_job
 
 
 def find_faces(
@@ -42,7 +42,8 @@ def find_faces(
             progress.update()
             return row
 
-        rows = [row for _, row in rows_by_key(items, look, kept, threads)]
+        found = [row for _, row in rows_by_key(items, look, kept, threads)]
+    rows = [row for row in found if row is not None]
     write_rows(boxes, rows, BOXES_SCHEMA)
     rules = Counter(row["rule"].replace(" ", "_") for row in rows)
     return Mirrored(metrics={f"faces_{rule}": count for rule, count in sorted(rules.items())})
@@ -60,4 +61,4 @@ def _row(
 
 
 if "snakemake" in globals():
-    run_job(snakemake, find_faces)  # noqa: F821
+    run_job(globals()["snakemake"], find_faces)

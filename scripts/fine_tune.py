@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from adapter import Mirrored, run_job
 from neuron_pruning.core.devices import choose_device
 from neuron_pruning.core.parquet import read_rows, write_rows
 from neuron_pruning.data.images import open_array
@@ -25,6 +24,7 @@ from neuron_pruning.pruning.scores import read_outputs
 from neuron_pruning.training.fine_tuning import fine_tune_behind, fine_tune_network
 from neuron_pruning.training.loop import TrainingSettings, within_memory
 from prune import METRICS_SCHEMA, PRUNING_KEYS, compared, pruned_answers
+from runtime.job_adapter import Mirrored, run_job
 from train import training_settings
 
 
@@ -100,4 +100,4 @@ def whole_network(
 
 
 if "snakemake" in globals():
-    run_job(snakemake, fine_tune)  # noqa: F821
+    run_job(globals()["snakemake"], fine_tune)

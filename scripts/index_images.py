@@ -4,22 +4,23 @@ import logging
 from dataclasses import asdict
 from pathlib import Path
 
-from adapter import Mirrored, run_job
 from neuron_pruning.core.parquet import write_rows
 from neuron_pruning.data.index import (
     AUDIT_SCHEMA,
     INDEX_SCHEMA,
+    OnBadImage,
     audit_images,
     index_images,
     list_ignored,
 )
+from runtime.job_adapter import Mirrored, run_job
 
 
 def index_dataset(
     index: Path,
     audit: Path,
     folder: str | Path,
-    on_bad_image: str,
+    on_bad_image: OnBadImage,
     kept: Path,
     fingerprint: str = "",
     threads: int = 1,
@@ -34,4 +35,4 @@ def index_dataset(
 
 
 if "snakemake" in globals():
-    run_job(snakemake, index_dataset)  # noqa: F821
+    run_job(globals()["snakemake"], index_dataset)

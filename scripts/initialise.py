@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from adapter import Mirrored, run_job
 from neuron_pruning.core.devices import use_cpu
 from neuron_pruning.core.seeds import derive_seed
 from neuron_pruning.data.images import ImageReader, open_array
@@ -13,6 +12,7 @@ from neuron_pruning.data.split_file import read_split
 from neuron_pruning.models.architectures import count_parameters, with_classes
 from neuron_pruning.models.initialisation import InitialisationSettings, initialise_network
 from neuron_pruning.models.networks import save_network
+from runtime.job_adapter import Mirrored, run_job
 
 
 def initialise(
@@ -39,4 +39,4 @@ def initialise(
 
 
 if "snakemake" in globals():
-    run_job(snakemake, initialise)  # noqa: F821
+    run_job(globals()["snakemake"], initialise)

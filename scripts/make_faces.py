@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from adapter import Mirrored, run_job
 from neuron_pruning.data.drawn_faces import FacesSettings, write_faces
+from runtime.job_adapter import Mirrored, run_job
 
 
 def make_faces(
@@ -30,4 +30,4 @@ def make_faces(
 
 
 if "snakemake" in globals():
-    run_job(snakemake, make_faces)  # noqa: F821
+    run_job(globals()["snakemake"], make_faces)

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from adapter import Mirrored, run_job
 from neuron_pruning.core.devices import choose_device
 from neuron_pruning.core.parquet import column, read_rows, schema, write_rows
 from neuron_pruning.data.images import ImageReader, open_array
@@ -15,6 +14,7 @@ from neuron_pruning.models.architectures import count_multiply_adds, count_param
 from neuron_pruning.models.checkpoints import check_belongs
 from neuron_pruning.models.networks import Network, load_network
 from neuron_pruning.models.onnx_export import compare_onnx, export_onnx
+from runtime.job_adapter import Mirrored, run_job
 
 ONNX_IMAGES = 4  # compared between PyTorch and onnxruntime
 SIZES = {
@@ -119,4 +119,4 @@ def first_images(array: Path) -> Any:
 
 
 if "snakemake" in globals():
-    run_job(snakemake, measure_cut)  # noqa: F821
+    run_job(globals()["snakemake"], measure_cut)

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from adapter import Mirrored, run_job
 from neuron_pruning.core.parquet import read_rows
-from neuron_pruning.data.image_arrays import resize_image, write_array
+from neuron_pruning.data.image_arrays import Resize, resize_image, write_array
 from neuron_pruning.data.index import upright_rgb
+from runtime.job_adapter import Mirrored, run_job
 
 INDEX_COLUMNS = ["image", "sha256", "width", "height"]
 
@@ -17,7 +17,7 @@ def prepare_frames(
     array: Path,
     folder: str | Path,
     size: list[int],
-    resize: str,
+    resize: Resize,
     kept: Path,
     threads: int = 1,
 ) -> Mirrored:
@@ -36,4 +36,4 @@ def prepare_frames(
 
 
 if "snakemake" in globals():
-    run_job(snakemake, prepare_frames)  # noqa: F821
+    run_job(globals()["snakemake"], prepare_frames)

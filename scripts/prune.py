@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from adapter import Mirrored, run_job
 from neuron_pruning.core.parquet import column, schema, write_rows
 from neuron_pruning.data.split_file import Split, read_split
 from neuron_pruning.models.architectures import (
@@ -28,6 +27,7 @@ from neuron_pruning.pruning.surgery import prune_in_turn
 from neuron_pruning.pruning.techniques import find_technique
 from neuron_pruning.pruning.units import Layer
 from neuron_pruning.statistics.metrics import before_and_after
+from runtime.job_adapter import Mirrored, run_job
 
 PRUNING = (
     column("state", pa.string(), "trained or untrained"),
@@ -199,4 +199,4 @@ def unit_rows(selections: dict[str, Selection]) -> list[dict[str, Any]]:
 
 
 if "snakemake" in globals():
-    run_job(snakemake, prune)  # noqa: F821
+    run_job(globals()["snakemake"], prune)

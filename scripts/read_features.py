@@ -3,11 +3,11 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from adapter import Mirrored, run_job
 from neuron_pruning.baselines.descriptors import write_features
 from neuron_pruning.baselines.feature_table import FAULTS_SCHEMA, match_features, read_sheet
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.parquet import read_rows, write_rows
+from runtime.job_adapter import Mirrored, run_job
 
 
 def read_published(sheet: Path | list[Path], index: Path, features: Path, faults: Path) -> Mirrored:
@@ -25,4 +25,4 @@ def read_published(sheet: Path | list[Path], index: Path, features: Path, faults
 
 
 if "snakemake" in globals():
-    run_job(snakemake, read_published)  # noqa: F821
+    run_job(globals()["snakemake"], read_published)

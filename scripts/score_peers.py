@@ -6,13 +6,13 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from adapter import Mirrored, run_job
 from neuron_pruning.data.split_file import read_split
 from neuron_pruning.models.architectures import with_classes
 from neuron_pruning.models.checkpoints import check_belongs
 from neuron_pruning.models.networks import load_network
 from neuron_pruning.pruning.scores import read_outputs, write_scores
 from neuron_pruning.pruning.torch_pruning_scores import peer_scores
+from runtime.job_adapter import Mirrored, run_job
 
 
 def score_peers(
@@ -42,4 +42,4 @@ def score_peers(
 
 
 if "snakemake" in globals():
-    run_job(snakemake, score_peers)  # noqa: F821
+    run_job(globals()["snakemake"], score_peers)

@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from adapter import Mirrored, run_job
 from neuron_pruning.core.parquet import CELL, CELL_COLUMNS, column, read_many, schema, write_rows
+from runtime.job_adapter import Mirrored, run_job
 
 PARTS = ("train", "validation", "test")
 SELECTION_SCHEMA = schema(
@@ -81,4 +81,4 @@ def mark_fixed(grid: pd.DataFrame, fixed: dict[str, dict[str, Any]]) -> pd.Serie
 
 
 if "snakemake" in globals():
-    run_job(snakemake, select_hyperparameters)  # noqa: F821
+    run_job(globals()["snakemake"], select_hyperparameters)

@@ -4,12 +4,12 @@ import logging
 from collections import Counter
 from pathlib import Path
 
-from adapter import Mirrored, run_job
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.parquet import read_rows, write_rows
 from neuron_pruning.data.near_duplicates import DISTANCE
 from neuron_pruning.data.split_file import PARTS, SPLIT_SCHEMA
 from neuron_pruning.data.splits import Protocol, SplitSettings, split_index
+from runtime.job_adapter import Mirrored, run_job
 
 
 def split_dataset(
@@ -45,4 +45,4 @@ def split_dataset(
 
 
 if "snakemake" in globals():
-    run_job(snakemake, split_dataset)  # noqa: F821
+    run_job(globals()["snakemake"], split_dataset)

@@ -6,13 +6,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from adapter import Mirrored, run_job
 from neuron_pruning.core.parquet import column, schema, write_rows
 from neuron_pruning.data.split_file import read_split
 from neuron_pruning.evaluation.sweeps import SweepSettings, counts_up_to, sweep
 from neuron_pruning.models.architectures import with_classes
 from neuron_pruning.pruning.layer_source import read_layer
 from neuron_pruning.pruning.techniques import find_technique
+from runtime.job_adapter import Mirrored, run_job
 
 POINTS_SCHEMA = schema(
     column("state", pa.string(), "trained or untrained"),
@@ -88,4 +88,4 @@ def amounts(settings: dict[str, Any], units: int) -> SweepSettings:
 
 
 if "snakemake" in globals():
-    run_job(snakemake, sweep_technique)  # noqa: F821
+    run_job(globals()["snakemake"], sweep_technique)

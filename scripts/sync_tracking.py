@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from adapter import run_job
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.tracking.outbox import PENDING, REFUSED, Store, resend_pending
+from runtime.job_adapter import run_job
 
 
 def sync_tracking(folder: str, uri: str | None, experiment: str, artifacts: str | None) -> None:
@@ -25,4 +25,4 @@ def sync_tracking(folder: str, uri: str | None, experiment: str, artifacts: str 
 
 
 if "snakemake" in globals():
-    run_job(snakemake, sync_tracking)  # noqa: F821
+    run_job(globals()["snakemake"], sync_tracking)

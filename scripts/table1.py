@@ -6,7 +6,6 @@ import pandas as pd
 import pyarrow as pa
 import yaml
 
-from adapter import Mirrored, run_job
 from neuron_pruning.core.parquet import column, read_rows, schema
 from neuron_pruning.statistics.significance import wilson_of_mean
 from neuron_pruning.tables.rendering import (
@@ -17,6 +16,7 @@ from neuron_pruning.tables.rendering import (
     signed,
     write_table,
 )
+from runtime.job_adapter import Mirrored, run_job
 from select_hyperparameters import SELECTION_SCHEMA
 
 TABLE_SCHEMA = schema(
@@ -89,4 +89,4 @@ def display(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 if "snakemake" in globals():
-    run_job(snakemake, table1)  # noqa: F821
+    run_job(globals()["snakemake"], table1)

@@ -6,7 +6,6 @@ import pandas as pd
 import pyarrow as pa
 import yaml
 
-from adapter import Mirrored, run_job
 from neuron_pruning.core.parquet import CELL, CELL_COLUMNS, column, read_frame, read_many, schema
 from neuron_pruning.pruning.selection import RULES
 from neuron_pruning.statistics.significance import (
@@ -26,6 +25,7 @@ from neuron_pruning.tables.rendering import (
     percent,
     write_table,
 )
+from runtime.job_adapter import Mirrored, run_job
 
 KEYS = [
     *CELL,
@@ -195,4 +195,4 @@ def display(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 if "snakemake" in globals():
-    run_job(snakemake, table4)  # noqa: F821
+    run_job(globals()["snakemake"], table4)

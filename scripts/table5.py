@@ -5,7 +5,6 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from adapter import Mirrored, run_job
 from neuron_pruning.core.parquet import CELL_COLUMNS, column, read_frame, schema
 from neuron_pruning.statistics.significance import SIGNIFICANT
 from neuron_pruning.statistics.technique_comparison import (
@@ -15,6 +14,7 @@ from neuron_pruning.statistics.technique_comparison import (
     ranking,
 )
 from neuron_pruning.tables.rendering import DISPLAY_NAMES, over_seeds, percent, signed, write_table
+from runtime.job_adapter import Mirrored, run_job
 
 AVERAGED = {
     "test_accuracy": "share of the test images right",
@@ -135,4 +135,4 @@ def free(units: float | None) -> str:
 
 
 if "snakemake" in globals():
-    run_job(snakemake, table5)  # noqa: F821
+    run_job(globals()["snakemake"], table5)

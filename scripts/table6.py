@@ -5,7 +5,6 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from adapter import Mirrored, run_job
 from neuron_pruning.core.parquet import CELL_COLUMNS, column, read_frame, schema
 from neuron_pruning.statistics.significance import SIGNIFICANT
 from neuron_pruning.statistics.technique_comparison import compensation_table, part_ratio
@@ -18,6 +17,7 @@ from neuron_pruning.tables.rendering import (
     signed,
     write_table,
 )
+from runtime.job_adapter import Mirrored, run_job
 
 AVERAGED = {
     "removed": "removed units",
@@ -107,4 +107,4 @@ def cell(row: pd.Series) -> str:
 
 
 if "snakemake" in globals():
-    run_job(snakemake, table6)  # noqa: F821
+    run_job(globals()["snakemake"], table6)

@@ -9,7 +9,6 @@ import pandas as pd
 import pyarrow as pa
 import yaml
 
-from adapter import Mirrored, run_job
 from neuron_pruning.core.parquet import column, read_frame, schema
 from neuron_pruning.statistics.model_comparison import (
     ANY_SPLIT,
@@ -27,6 +26,7 @@ from neuron_pruning.tables.rendering import (
     percent,
     write_table,
 )
+from runtime.job_adapter import Mirrored, run_job
 
 KEYS = ["model", "recipe", "crop", "learning_rate", "batch_size", "baseline"]
 ANSWERS = ["split", "seed", "part", "position", "label", "predicted"]
@@ -155,4 +155,4 @@ def text_of(rows: pd.DataFrame, caption: str) -> str:
 
 
 if "snakemake" in globals():
-    run_job(snakemake, table7)  # noqa: F821
+    run_job(globals()["snakemake"], table7)

@@ -7,10 +7,10 @@ import pandas as pd
 import pyarrow as pa
 import yaml
 
-from adapter import Mirrored, run_job
 from neuron_pruning.core.parquet import column, read_many, schema
 from neuron_pruning.statistics.significance import wilson_of_mean
 from neuron_pruning.tables.rendering import interval, over_seeds, percent, share, write_table
+from runtime.job_adapter import Mirrored, run_job
 from table7 import MACHINES
 
 METRICS = ("precision", "recall", "specificity", "accuracy")
@@ -119,4 +119,4 @@ def published_lines(rows: pd.DataFrame, classes: list[str]) -> list[dict[str, st
 
 
 if "snakemake" in globals():
-    run_job(snakemake, table8)  # noqa: F821
+    run_job(globals()["snakemake"], table8)

@@ -7,10 +7,10 @@ import pandas as pd
 import pyarrow as pa
 import yaml
 
-from adapter import Mirrored, run_job
 from neuron_pruning.core.parquet import CELL, CELL_COLUMNS, column, read_many, schema
 from neuron_pruning.statistics.significance import wilson_of_mean
 from neuron_pruning.tables.rendering import DISPLAY_NAMES, interval, over_seeds, share, write_table
+from runtime.job_adapter import Mirrored, run_job
 
 METRICS = ("precision", "recall", "accuracy")
 TABLE_SCHEMA = schema(
@@ -93,4 +93,4 @@ def display(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 if "snakemake" in globals():
-    run_job(snakemake, table_classes)  # noqa: F821
+    run_job(globals()["snakemake"], table_classes)

@@ -5,10 +5,10 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from adapter import Mirrored, run_job
 from measure_cut import SIZES
 from neuron_pruning.core.parquet import CELL, CELL_COLUMNS, column, read_frame, schema
 from neuron_pruning.tables.rendering import DISPLAY_NAMES, over_seeds, percent, write_table
+from runtime.job_adapter import Mirrored, run_job
 
 KEYS = [*CELL, "cut", "layer"]
 FIGURES = {
@@ -96,4 +96,4 @@ def latency(row: pd.Series) -> str:
 
 
 if "snakemake" in globals():
-    run_job(snakemake, table_sizes)  # noqa: F821
+    run_job(globals()["snakemake"], table_sizes)

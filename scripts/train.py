@@ -9,7 +9,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from adapter import Mirrored, run_job
 from neuron_pruning.core.devices import choose_device, device_name
 from neuron_pruning.core.parquet import column, schema, write_rows
 from neuron_pruning.core.resume import Resume
@@ -29,6 +28,7 @@ from neuron_pruning.training.loop import (
     within_memory,
 )
 from neuron_pruning.training.sensitivity import Sensitivity
+from runtime.job_adapter import Mirrored, run_job
 
 HISTORY_SCHEMA = schema(
     column("epoch", pa.int64(), "passes through the training images, from 1"),
@@ -138,4 +138,4 @@ def progress_bar(title: str, images: int) -> Iterator[Progress]:
 
 
 if "snakemake" in globals():
-    run_job(snakemake, train)  # noqa: F821
+    run_job(globals()["snakemake"], train)

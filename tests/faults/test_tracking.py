@@ -179,7 +179,7 @@ def test_a_server_that_dawdles(disturbed, tmp_path, seconds):
         is_mirrored_once(port)
 
 
-def test_a_dead_courier_leaves_no_run_that_runs_for_ever(disturbed, tmp_path):
+def test_a_dead_uploader_leaves_no_run_that_runs_for_ever(disturbed, tmp_path):
     """Killed between the begin and the end of a run, what it began is completed later."""
     import psutil
 
@@ -188,14 +188,14 @@ def test_a_dead_courier_leaves_no_run_that_runs_for_ever(disturbed, tmp_path):
     with server(tmp_path, port), slow_door(port, 0.3) as door:
         run = disturbed.start(tracking={**tracking, "uri": f"http://127.0.0.1:{door}"})
         wait_for(lambda: [r for r in runs_on(port) if r.info.status == "RUNNING"])
-        couriers = [
+        uploaders = [
             p
             for p in psutil.Process(run.pid).children()
-            if any(word.endswith("courier.py") for word in p.cmdline())
+            if "runtime.tracking_uploader" in p.cmdline()
         ]
-        assert couriers
-        for courier in couriers:
-            courier.kill()
+        assert uploaders
+        for uploader in uploaders:
+            uploader.kill()
         assert run.wait(timeout=300) == 0, disturbed.printed[-3000:]
         disturbed.check()
         ran = sync(disturbed, tracking)

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-import adapter
+import runtime.job_adapter as adapter
 from neuron_pruning import UserError
 
 
@@ -27,9 +27,9 @@ def job(tmp_path, monkeypatch):
     return SimpleNamespace(
         rule="train",
         wildcards={"seed": "3"},
-        input=Named(array="a.npy", code=["x.py"]),
+        input=Named(array="a.npy"),
         output=Named(network="n.bin"),
-        params={"settings": {"epochs": 2}},
+        params={"settings": {"epochs": 2}, "code": "one"},
         log=["logs/train.log"],
         threads=1,
         config={
@@ -110,13 +110,20 @@ TORCHLESS = [
     "select_hyperparameters",
     "prune",
 ]
-TORCHLESS += ["table1", "table_classes", "table4", "build_report", "sync_tracking", "courier"]
+TORCHLESS += [
+    "table1",
+    "table_classes",
+    "table4",
+    "build_report",
+    "sync_tracking",
+    "runtime.tracking_uploader",
+]
 
 
 @pytest.mark.parametrize("script", TORCHLESS)
 def test_jobs_without_a_network_load_neither_torch_nor_mlflow(script):
     code = f"import sys, {script}; print(sorted({{'torch', 'mlflow'}} & set(sys.modules)))"
-    folder = str(Path(adapter.__file__).parent)
+    folder = str(Path(adapter.__file__).parents[1])
     ran = subprocess.run(
         [sys.executable, "-c", code],
         env={"PYTHONPATH": folder},
@@ -137,7 +144,7 @@ def write(path, text):
 @pytest.fixture
 def results(job):
     """The job with files below the results, as a rule has them."""
-    job.input = Named(array=str(write("results/e/a.npy", "whole")), code=["x.py"])
+    job.input = Named(array=str(write("results/e/a.npy", "whole")))
     job.output = Named(network="results/e/n.bin")
     return job
 
@@ -174,7 +181,6 @@ def test_what_killed_processes_left_is_removed(results):
 
 
 def test_what_is_kept_belongs_to_the_code(results):
-    write("x.py", "one")
     seen = []
 
     def work(array, network, epochs, kept):
@@ -185,7 +191,7 @@ def test_what_is_kept_belongs_to_the_code(results):
     adapter.run_job(results, work)
     adapter.run_job(results, work)
     assert seen[0] == seen[1] and seen[0].is_relative_to("results/e/.kept/train")
-    write("x.py", "two")
+    results.params["code"] = "two"
     adapter.run_job(results, work)
     assert seen[2] != seen[0] and not seen[0].exists() and seen[2].exists()
 
@@ -199,13 +205,15 @@ def test_a_state_belongs_to_settings_inputs_and_threads(results):
 
     adapter.run_job(results, work)
     adapter.run_job(results, work)
-    results.params = {"settings": {"epochs": 3}}
+    results.params["settings"] = {"epochs": 3}
+    adapter.run_job(results, work)
+    results.params["code"] = "two"
     adapter.run_job(results, work)
     write("results/e/a.npy", "other")
     adapter.run_job(results, work)
     results.threads = 2
     adapter.run_job(results, work)
-    assert seen[0] == seen[1] and len(set(seen)) == 4
+    assert seen[0] == seen[1] and len(set(seen)) == 5
     results.config["resume"]["minutes"] = None
     adapter.run_job(results, work)
     assert seen[-1] is None

@@ -15,8 +15,7 @@ from threading import Thread
 import psutil
 import pytest
 
-import courier
-from courier import Courier
+import runtime.tracking_uploader as tracking_uploader
 from neuron_pruning.tracking.outbox import (
     JobRecord,
     Store,
@@ -25,6 +24,7 @@ from neuron_pruning.tracking.outbox import (
     resend_pending,
     shared_store,
 )
+from runtime.tracking_uploader import TrackingUploader
 
 
 @pytest.fixture(scope="module")
@@ -158,16 +158,16 @@ def test_a_deadline_leaves_the_rest_for_later(store, tmp_path):
     assert resend_pending(wanted, tmp_path) == 0
 
 
-def test_the_courier_sends_until_its_parent_is_gone(store, tmp_path):
-    carrier = Courier(
+def test_the_uploader_sends_until_its_parent_is_gone(store, tmp_path):
+    uploader = TrackingUploader(
         tmp_path, {"uri": store.uri, "experiment": "exp", "artifacts": store.artifacts}
     )
-    carrier.start()
+    uploader.start()
     queue_record(record(tmp_path, "carried"), tmp_path)
     waiting = tmp_path / "pending"
     wait_until(lambda: not list(waiting.iterdir()))  # while the workflow runs
     queue_record(record(tmp_path, "last"), tmp_path)
-    carrier.finish()  # and what came at the end
+    uploader.finish()  # and what came at the end
     assert list(waiting.iterdir()) == []
     assert {"carried", "last"} <= {r.data.tags["rule"] for r in runs(store)}
 
@@ -175,16 +175,16 @@ def test_the_courier_sends_until_its_parent_is_gone(store, tmp_path):
 PARENT = """
 import sys, time
 from pathlib import Path
-import courier
-from courier import Courier
-Courier(Path(sys.argv[1]), {"uri": sys.argv[2], "experiment": "exp", "artifacts": None}).start()
+from runtime.tracking_uploader import TrackingUploader
+store = {"uri": sys.argv[2], "experiment": "exp", "artifacts": None}
+TrackingUploader(Path(sys.argv[1]), store).start()
 print("started", flush=True)
 time.sleep(600)
 """
 
 
-def test_a_killed_workflow_leaves_no_courier_and_no_record(store, tmp_path):
-    folder = str(Path(courier.__file__).parent)
+def test_a_killed_workflow_leaves_no_uploader_and_no_record(store, tmp_path):
+    folder = str(Path(tracking_uploader.__file__).parents[1])
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT, str(tmp_path), store.uri],
         stdout=subprocess.PIPE,
@@ -192,26 +192,32 @@ def test_a_killed_workflow_leaves_no_courier_and_no_record(store, tmp_path):
     )
     assert parent.stdout.readline() == b"started\n"
     queue_record(record(tmp_path, "orphan"), tmp_path)
-    (command,) = couriers(tmp_path)
+    (command,) = uploaders(tmp_path)
     assert store.uri not in command  # it may hold a password
     parent.kill()
     parent.wait()
     wait_until(lambda: not list((tmp_path / "pending").iterdir()))
-    wait_until(lambda: not couriers(tmp_path))
+    wait_until(lambda: not uploaders(tmp_path))
     assert "orphan" in {r.data.tags["rule"] for r in runs(store)}
 
 
-def couriers(folder):
+def uploaders(folder):
     """Processes that send the records of ``folder``."""
     commands = [" ".join(p.info["cmdline"] or []) for p in psutil.process_iter(["cmdline"])]
-    return [command for command in commands if "courier.py" in command and str(folder) in command]
+    return [
+        command
+        for command in commands
+        if "runtime.tracking_uploader" in command and str(folder) in command
+    ]
 
 
-def test_the_courier_says_what_it_could_not_send(tmp_path, capfd):
+def test_the_uploader_says_what_it_could_not_send(tmp_path, capfd):
     queue_record(record(tmp_path, "stuck"), tmp_path)
-    carrier = Courier(tmp_path, {"uri": "http://127.0.0.1:9", "experiment": "e", "artifacts": None})
-    carrier.start()
-    carrier.finish()
+    uploader = TrackingUploader(
+        tmp_path, {"uri": "http://127.0.0.1:9", "experiment": "e", "artifacts": None}
+    )
+    uploader.start()
+    uploader.finish()
     assert "1 records were not mirrored to MLflow (http://127.0.0.1:9" in capfd.readouterr().err
     assert len(list((tmp_path / "pending").iterdir())) == 1
 
@@ -244,11 +250,13 @@ def test_a_refused_record_can_be_mended_and_sent_again(store, tmp_path):
     assert run.info.status == "FINISHED" and run.data.metrics["accuracy"] == 0.5
 
 
-def test_the_courier_names_the_file_that_was_refused(store, tmp_path, capfd):
-    carrier = Courier(tmp_path, {"uri": store.uri, "experiment": "exp", "artifacts": None})
-    carrier.start()
+def test_the_uploader_names_the_file_that_was_refused(store, tmp_path, capfd):
+    uploader = TrackingUploader(
+        tmp_path, {"uri": store.uri, "experiment": "exp", "artifacts": None}
+    )
+    uploader.start()
     queue_record(replace(record(tmp_path, "odd"), metrics={"no|name": 1.0}), tmp_path)
-    carrier.finish()
+    uploader.finish()
     (aside,) = (tmp_path / "refused").iterdir()
     assert f"warning: MLflow did not take one record, now {aside}: " in capfd.readouterr().err
 

@@ -1,18 +1,18 @@
 """MLflow as a mirror of the Parquet files: nothing reads it, nothing is lost without it."""
 
-import fcntl
 import logging
 import math
 import os
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
+
+from filelock import FileLock
 
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.files import read_json, write_json
@@ -80,7 +80,9 @@ def shared_store(wanted: Store, folder: Path) -> Store:
     """
     folder.mkdir(parents=True, exist_ok=True)
     note, database = folder / "store.json", _sqlite_file(wanted.uri)
-    with _locked(folder / "lock" if database is None else database.with_suffix(".lock")):
+    lock = folder / "lock" if database is None else database.with_suffix(".lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(lock):
         if note.exists() and (database is None or database.exists()):
             known = Store(**read_json(note))
             if replace(known, experiment_id=None) == wanted and _still_there(known):
@@ -99,15 +101,6 @@ def _still_there(store: Store) -> bool:
     except MlflowException:
         return False
     return bool(found.name == store.experiment and found.lifecycle_stage == "active")
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock that the kernel lets go when the process dies."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
 
 
 def _open_store(store: Store) -> Store:
@@ -195,7 +188,7 @@ def resend_pending(store: Store, folder: Path, deadline: float = math.inf) -> in
     """
     if store.uri is None or not waiting_records(folder):
         return len(waiting_records(folder))
-    with _locked(folder / "sending.lock"):
+    with FileLock(folder / "sending.lock"):
         waiting = sorted(waiting_records(folder), key=lambda path: path.stat().st_mtime)
         opened = shared_store(store, folder) if waiting else store
         for path in waiting:

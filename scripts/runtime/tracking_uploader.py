@@ -1,6 +1,6 @@
 """Send the records of jobs to the tracking store while the workflow runs.
 
-No rule: the front door starts it. A job only writes its record, which takes milliseconds; this
+It is no rule: the Snakefile starts it. A job only writes its record, which takes milliseconds; this
 one process imports MLflow once, for all jobs. It ends when the workflow does, however that ends,
 because its standard input closes then.
 """
@@ -17,13 +17,14 @@ from typing import IO, Any
 
 from neuron_pruning.tracking.outbox import Store, deliver_pending, waiting_records
 
+SCRIPTS = Path(__file__).parents[1]
 INTERVAL = 1.0  # seconds between looks into the folder
 RETRY = 30.0  # seconds before a store that failed is asked again
 PATIENCE = 60.0  # seconds that the end of a workflow waits for the last records
 
 
-class Courier:
-    """The front door's handle on the process."""
+class TrackingUploader:
+    """The Snakefile's handle on the process."""
 
     def __init__(self, folder: Path, store: Mapping[str, Any]) -> None:
         """``store`` has the fields of a :class:`Store`; without an address nothing starts."""
@@ -33,9 +34,14 @@ class Courier:
     def start(self) -> None:
         """Start to send; a session of its own keeps it from Ctrl-C."""
         if self._store["uri"] is not None:
-            command = [sys.executable, __file__, str(self._folder)]
+            command = [sys.executable, "-m", "runtime.tracking_uploader", str(self._folder)]
+            places = [str(SCRIPTS), os.environ.get("PYTHONPATH", "")]
             self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                start_new_session=True,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))},
             )
             # Not on the command line, which everybody on the machine may read.
             self._input.write(json.dumps(self._store).encode() + b"\n")

@@ -1,6 +1,5 @@
 """Between Snakemake and the scripts: arguments, log, errors, threads, checks, and the mirror."""
 
-import contextlib
 import inspect
 import logging
 import os
@@ -15,15 +14,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from guards import end_with_run
 from neuron_pruning.core.checksums import check_files, digest_of, note_checksums
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.files import remove_leftovers
 from neuron_pruning.core.resume import Resume, StateKeeper
 from neuron_pruning.tracking.outbox import JobRecord, milliseconds, queue_record
+from runtime.clock import date_back
+from runtime.parent_watchdog import end_with_run
 
 DECODERS = ("pillow", "numpy", "imagehash", "opencv-python-headless")  # what pixels depend on
-NOT_ARGUMENTS = {"code", "random_code", "about"}  # inputs that only say when to run again
+NOT_ARGUMENTS = {"about"}  # an input that only says when to run again
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def run_job(snakemake: Any, function: Callable[..., Mirrored | None]) -> None:
     _open_log(Path(snakemake.log[0]))
     started = milliseconds()
     try:
-        _date_back(_paths(snakemake.input))
+        _date_back_inputs(_paths(snakemake.input))
         check_files(_paths(snakemake.input), _results(snakemake))
         for output in _paths(snakemake.output):
             remove_leftovers(output)
@@ -77,7 +77,9 @@ def _open_log(path: Path) -> None:
 
 def _arguments(snakemake: Any, function: Callable[..., Any]) -> dict[str, Any]:
     files = {**_named(snakemake.input), **_named(snakemake.output)}
-    arguments = {name: paths for name, paths in files.items() if name not in NOT_ARGUMENTS}
+    arguments: dict[str, Any] = {
+        name: paths for name, paths in files.items() if name not in NOT_ARGUMENTS
+    }
     arguments.update(snakemake.params.get("settings", {}))
     takes = inspect.signature(function).parameters
     if "threads" in takes:
@@ -92,7 +94,8 @@ def _arguments(snakemake: Any, function: Callable[..., Any]) -> dict[str, Any]:
 def _kept(snakemake: Any) -> Path:
     """Folder where a job finds what earlier ones of its kind found out, by the same code."""
     rule = _results(snakemake) / ".kept" / Path(snakemake.rule, *map(str, snakemake.wildcards))
-    folder = rule / digest_of(_code(snakemake), {name: version(name) for name in DECODERS})
+    decides = {"code": snakemake.params["code"], **{name: version(name) for name in DECODERS}}
+    folder = rule / digest_of([], decides)
     for old in rule.iterdir() if rule.is_dir() else ():
         if old != folder:
             shutil.rmtree(old)
@@ -105,29 +108,17 @@ def _resume(snakemake: Any) -> Resume | None:
     if minutes is None:
         return None
     place = _paths(snakemake.output)[0].with_name(".state.safetensors")
-    decides = {"settings": snakemake.params["settings"], "threads": snakemake.threads}
-    decides["torch"] = version("torch")
-    files = [*_code(snakemake), *_paths(snakemake.input)]
-    return Resume(place, minutes, digest_of(files, decides))
+    decides = {name: snakemake.params[name] for name in ("settings", "code")}
+    decides |= {"threads": snakemake.threads, "torch": version("torch")}
+    return Resume(place, minutes, digest_of(_paths(snakemake.input), decides))
 
 
-def _code(snakemake: Any) -> list[Path]:
-    """The script of a rule, and the modules that it imports."""
-    script = Path(__file__).with_name(f"{snakemake.rule}.py")
-    return [script, *map(Path, snakemake.input.get("code", []))]
+def _date_back_inputs(inputs: list[Path]) -> None:
+    """Inputs from the future are from now, where the clock has jumped back since the run began.
 
-
-def _date_back(inputs: list[Path]) -> None:
-    """Inputs from the future are from now: the clock has jumped back in mid-run.
-
-    Snakemake would throw away the outputs as older than what they were made from; what stands for
-    the time of a folder is a file in it.
+    What stands for the time of a folder is a file in it.
     """
-    now = time.time()
-    for path in [*inputs, *(folder / ".snakemake_timestamp" for folder in inputs)]:
-        with contextlib.suppress(OSError):  # it is not there, or not ours to change
-            if path.stat().st_mtime > now:
-                os.utime(path, (now, now))
+    date_back([*inputs, *(folder / ".snakemake_timestamp" for folder in inputs)], time.time())
 
 
 def _results(snakemake: Any) -> Path:

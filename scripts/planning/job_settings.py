@@ -1,0 +1,295 @@
+"""The config keys that a job gets: one dictionary each, since Snakemake compares them by value."""
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from neuron_pruning.configuration.validation import (
+    convolutions_of,
+    cut_layers,
+    input_size_of,
+    pruned_layers,
+    technique_choices,
+)
+from neuron_pruning.pruning.techniques import find_technique
+from planning.code_digest import code_digest
+
+Config = Mapping[str, Any]
+Wildcards = Mapping[str, str]
+Settings = dict[str, Any]
+SHARED_KEYS = ("split", "crop", "recipe")
+
+
+@dataclass(frozen=True)
+class JobSettings:
+    """Settings of every kind of job, from the checked config and a job's wildcards."""
+
+    config: Config
+
+    # Data
+
+    def index(self) -> Settings:
+        """Settings of the index; a folder that the workflow draws itself is an input instead."""
+        settings = {**self.folder(), "on_bad_image": self.config["dataset"]["on_bad_image"]}
+        if "folder" in settings:
+            settings["fingerprint"] = folder_fingerprint(Path(settings["folder"]))
+        return settings
+
+    def folder(self) -> Settings:
+        """Where the images are, unless the workflow draws them."""
+        folder = self.config["dataset"]["path"]
+        return {} if folder is None else {"folder": folder}
+
+    def find_faces(self) -> Settings:
+        """Settings of the face detection."""
+        return {**self.folder(), "given": self.config["dataset"]["boxes"]}
+
+    def images(self, wildcards: Wildcards) -> Settings:
+        """Height and width of an array, and how whole frames or faces get there."""
+        how = "resize" if wildcards["crop"] == "none" else "margin"
+        size = [int(side) for side in wildcards["size"].split("x")]
+        return {**self.folder(), "size": size, how: self.config["dataset"][how]}
+
+    def split(self, wildcards: Wildcards) -> Settings:
+        """Settings of one split."""
+        return {
+            **self.config["splits"][wildcards["split"]],
+            "label": wildcards["split"],
+            "seed": int(wildcards["seed"]),
+            **self.audit_splits(),
+        }
+
+    def audit_splits(self) -> Settings:
+        """What counts as the same picture."""
+        return {"near_identical": self.config["dataset"]["near_identical"]}
+
+    # Networks
+
+    def run_keys(self, wildcards: Wildcards) -> Settings:
+        """Keys of a training run, typed, as every Parquet row carries them."""
+        return {
+            "experiment": self.config["experiment"],
+            **{key: wildcards[key] for key in SHARED_KEYS},
+            "model": wildcards["model"],
+            "learning_rate": float(wildcards["learning_rate"]),
+            "batch_size": int(wildcards["batch_size"]),
+            "seed": int(wildcards["seed"]),
+        }
+
+    def initial_keys(self, wildcards: Wildcards) -> Settings:
+        """Provenance of an initial network: all but the hyper-parameters of the optimiser."""
+        return {
+            "experiment": self.config["experiment"],
+            **{key: wildcards[key] for key in SHARED_KEYS},
+            "model": wildcards["model"],
+            "seed": int(wildcards["seed"]),
+        }
+
+    def architecture(self, wildcards: Wildcards) -> Settings:
+        """Arguments of ``build_network``; the output layer follows from the classes of the data."""
+        model = self.config["models"][wildcards["model"]]
+        return {
+            "name": model["architecture"] or wildcards["model"],
+            "input_size": input_size_of(self.config, wildcards["model"]),
+            "channels": model["channels"],
+            "widths": model["widths"],
+            "normalisation": self._recipe(wildcards)["normalisation"],
+        }
+
+    def initialise(self, wildcards: Wildcards) -> Settings:
+        """Settings of an initial network, which all runs of a model and seed share."""
+        return {
+            "architecture": self.architecture(wildcards),
+            "initialisation": self._recipe(wildcards)["initialisation"],
+            "keys": self.initial_keys(wildcards),
+        }
+
+    def train(self, wildcards: Wildcards) -> Settings:
+        """Settings of one run."""
+        return {
+            "keys": self.run_keys(wildcards),
+            "belongs": self.initial_keys(wildcards),
+            "architecture": self.architecture(wildcards),
+            "training": self.training(wildcards),
+        }
+
+    def training(self, wildcards: Wildcards) -> Settings:
+        """How a run is trained: the experiment's settings and its recipe's."""
+        recipe = self._recipe(wildcards)
+        own = {key: recipe[key] for key in ("optimiser", "augmentation", "label_smoothing")}
+        if recipe["epochs"] is not None:
+            own["epochs"] = recipe["epochs"]
+        return {**self.config["training"], **own}
+
+    def evaluate(self, wildcards: Wildcards) -> Settings:
+        """Settings of one evaluation."""
+        return {**self.network(wildcards), **self._evaluation_batches()}
+
+    def network(self, wildcards: Wildcards) -> Settings:
+        """Which network a job looks at, and what its description must say."""
+        trained = wildcards["state"] == "trained"
+        belongs = self.run_keys if trained else self.initial_keys
+        return {
+            "keys": self.run_keys(wildcards),
+            "belongs": belongs(wildcards),
+            "architecture": self.architecture(wildcards),
+            "state": wildcards["state"],
+        }
+
+    # Pruning
+
+    def prune(self, wildcards: Wildcards) -> Settings:
+        """Settings of one pruned network."""
+        return {
+            **self.network(wildcards),
+            "layers": self._layers(wildcards),
+            **self._technique(wildcards["technique"]),
+            "amount": float(wildcards["amount"]),
+        }
+
+    def fine_tune(self, wildcards: Wildcards) -> Settings:
+        """Settings of the fine-tuning of one pruned network."""
+        section = self.config["pruning"]["fine_tuning"]
+        return {
+            "keys": self.run_keys(wildcards),
+            "layers": self._layers(wildcards),
+            "fine_tuning": {key: section[key] for key in ("epochs", "trains")},
+            "training": self.training(wildcards),
+            **self._evaluation_batches(),
+        }
+
+    def peer_scores(self, wildcards: Wildcards) -> Settings:
+        """Settings of the importances of torch-pruning."""
+        return {**self.network(wildcards), "layers": self._layers(wildcards)}
+
+    def sweep(self, wildcards: Wildcards) -> Settings:
+        """Settings of one technique on one layer; it gets of the sweep what it heeds."""
+        chosen = self._technique(wildcards["technique"])
+        pruning = self.config["pruning"]
+        sweep = {**pruning["sweep"], "counts": pruning["counts"]}
+        if chosen["technique"]["amount"] != "angle":
+            sweep["step"] = None
+        if "draw" not in chosen["technique"]["settings"]:
+            sweep["draws"] = 1
+        return {
+            **self.network(wildcards),
+            "layer": wildcards["layer"],
+            **chosen,
+            "sweep_settings": sweep,
+        }
+
+    def compensation(self, wildcards: Wildcards) -> Settings:
+        """Settings of one compensation on one layer."""
+        pruning = self.config["pruning"]
+        technique = self.techniques["distinctiveness"]
+        return {
+            **self.network(wildcards),
+            "layer": wildcards["layer"],
+            "technique": {key: technique[key] for key in ("name", "settings")},
+            "compensation": wildcards["compensation"],
+            "angles": pruning["compared_angles"],
+            "epochs": sorted({0, pruning["fine_tuning"]["compared_epochs"]}),
+            "draws": pruning["sweep"]["draws"],
+            "training": self.training(wildcards),
+        }
+
+    def cut(self, wildcards: Wildcards) -> Settings:
+        """Settings of a cut of several layers."""
+        cut = self.config["pruning"]["cuts"][wildcards["cut"]]
+        model = self.config["models"][wildcards["model"]]
+        return {
+            **self.network(wildcards),
+            "layers": cut_layers(model, cut, convolutions_of(model, wildcards["model"])),
+            **self._technique(cut["technique"]),
+            "amount": cut["amount"],
+            **self._evaluation_batches(),
+        }
+
+    def measure_cut(self, wildcards: Wildcards) -> Settings:
+        """Settings of the timing of one cut."""
+        latency = self.config["pruning"]["latency"]
+        return {"keys": self.run_keys(wildcards), "cut": wildcards["cut"], **latency}
+
+    # Baselines, tables, tracking
+
+    def classify(self, wildcards: Wildcards) -> Settings:
+        """Settings of one support vector machine."""
+        keys = {
+            "experiment": self.config["experiment"],
+            "baseline": wildcards["baseline"],
+            "split": wildcards["split"],
+            "crop": "face",
+            "seed": int(wildcards["seed"]),
+        }
+        return {"keys": keys, "machine": self.config["baseline"]["machine"]}
+
+    def report(self, benchmarks: str, shows_faces: bool) -> Settings:
+        """The config as the report states it.
+
+        The address of the tracking store is no part of the result, and may hold a password.
+        """
+        hidden = ("tracking", "resume")
+        stated = {key: value for key, value in self.config.items() if key not in hidden}
+        folder = self.folder() if shows_faces else {}
+        return {"config": stated, "benchmarks": benchmarks, **folder}
+
+    def tracking(self) -> Settings:
+        """Where records of jobs are sent."""
+        tracking = self.config["tracking"]
+        store = {key: tracking[key] for key in ("uri", "artifacts")}
+        return {**store, "experiment": self.config["experiment"]}
+
+    # Pieces
+
+    @cached_property
+    def techniques(self) -> dict[str, Settings]:
+        """Techniques by label, with their settings."""
+        return technique_choices(self.config["pruning"])
+
+    def code(self, script: str, *labels: str) -> Callable[[Wildcards], str]:
+        """Parameter function: digest of a script's code, and of the techniques that a job runs.
+
+        Those are named by ``labels``, or else by the wildcards of the job.
+        """
+
+        def digest(wildcards: Wildcards) -> str:
+            run = labels or (self._label(wildcards),)
+            names = [find_technique(self.techniques[label]["name"]).module for label in run]
+            return code_digest(script, *names)
+
+        return digest
+
+    def _label(self, wildcards: Wildcards) -> str:
+        """Label of the technique of a pruning, a sweep or a cut."""
+        cut = wildcards.get("cut")
+        cuts = self.config["pruning"]["cuts"]
+        return str(wildcards["technique"] if cut is None else cuts[cut]["technique"])
+
+    def _technique(self, label: str) -> Settings:
+        return {"label": label, "technique": self.techniques[label]}
+
+    def _layers(self, wildcards: Wildcards) -> list[str]:
+        return pruned_layers(self.config["models"][wildcards["model"]])
+
+    def _recipe(self, wildcards: Wildcards) -> Mapping[str, Any]:
+        return dict(self.config["recipes"][wildcards["recipe"]])
+
+    def _evaluation_batches(self) -> Settings:
+        return {"batch_size": self.config["evaluation"]["batch_size"]}
+
+
+def folder_fingerprint(folder: Path) -> str:
+    """Names, sizes and times of the images in a folder: a change reruns the data stage."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*/*")):
+        digest.update(os.fsencode(path))
+        try:
+            status = path.stat()  # of what a link leads to
+        except OSError:  # nowhere, or it is gone meanwhile
+            continue
+        digest.update(f" {status.st_size} {status.st_mtime_ns} ".encode())
+    return digest.hexdigest()

@@ -1,0 +1,72 @@
+"""Memory of jobs in MB, from what they hold (docs/PERFORMANCE.md)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from neuron_pruning.models.architectures import (
+    Architecture,
+    layer_sizes,
+    memory_mb,
+    with_classes,
+)
+from planning.job_settings import JobSettings
+
+Wildcards = Mapping[str, str]
+Resource = Callable[[Wildcards, int], int]  # of a job, at its first, second ... attempt
+CLASSES = 7  # stand for any number: the output layer is small
+
+
+def growing(megabytes: int | Callable[[Wildcards], int]) -> Resource:
+    """A job that a cluster killed for its memory gets twice as much, then three times."""
+
+    def memory(wildcards: Wildcards, attempt: int) -> int:
+        return attempt * (megabytes(wildcards) if callable(megabytes) else megabytes)
+
+    return memory
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Memory of the jobs that hold networks."""
+
+    settings: JobSettings
+
+    def network(
+        self, copies: int, images: int | Callable[[Wildcards], int] | None = None
+    ) -> Resource:
+        """``copies`` of the parameters, and ``images`` at once: by default those of a step."""
+
+        def megabytes(wildcards: Wildcards) -> int:
+            at_once = images(wildcards) if callable(images) else images
+            return memory_mb(
+                self._architecture(wildcards), at_once or self._step_images(wildcards), copies
+            )
+
+        return growing(megabytes)
+
+    def layer(self) -> Resource:
+        """One layer and what lies behind it: float64, a few copies."""
+
+        def megabytes(wildcards: Wildcards) -> int:
+            architecture = self._architecture(wildcards)
+            names = architecture.layer_names
+            sizes = {layer.name: layer for layer in layer_sizes(architecture)}
+            downstream = [sizes[name] for name in names[names.index(wildcards["layer"]) :]]
+            weights = sum(layer.inputs * layer.outputs for layer in downstream)
+            squares = downstream[0].outputs ** 2
+            return round(1500 + 8 * (3 * weights + 6 * squares) / 1e6)
+
+        return growing(megabytes)
+
+    def calibration_images(self, wildcards: Wildcards) -> int:
+        """Images that the initialisation looks at."""
+        recipe = self.settings.config["recipes"][wildcards["recipe"]]
+        return int(recipe["initialisation"]["calibration_images"])
+
+    def _architecture(self, wildcards: Wildcards) -> Architecture:
+        return with_classes(self.settings.architecture(wildcards), CLASSES)
+
+    def _step_images(self, wildcards: Wildcards) -> int:
+        """Images that a training step works on at once."""
+        batch_size = int(wildcards["batch_size"])
+        return min(batch_size, self.settings.config["training"]["micro_batch"] or batch_size)

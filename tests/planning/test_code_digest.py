@@ -1,0 +1,145 @@
+"""What a digest of code notices, and what it does not."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from planning import code_digest
+from planning.code_digest import SCRIPTS, imported_files
+
+MODULE = '''
+"""What it is."""
+
+
+def double(value):
+    """Twice."""
+    return 2 * value  # simply
+'''
+SAME = '''
+"""Something else."""
+
+# A comment.
+def double(value):
+
+
+    """Two times."""
+    return (2 *
+            value)
+'''
+
+
+@pytest.fixture
+def scripts(tmp_path, monkeypatch):
+    """A script that imports a package's module, which imports another one."""
+    package = tmp_path / "neuron_pruning" / "core"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "numbers.py").write_text(MODULE)
+    (package / "sums.py").write_text("from neuron_pruning.core.numbers import double\n")
+    (package / "alone.py").write_text("")
+    (tmp_path / "work.py").write_text("import os\n\nfrom neuron_pruning.core import sums\n")
+    monkeypatch.setattr(code_digest, "SCRIPTS", tmp_path)
+    return tmp_path
+
+
+def digest(*modules):
+    for function in (code_digest._tree, code_digest._imports, code_digest._file_digest):
+        function.cache_clear()
+    code_digest._digest_of.cache_clear()
+    return code_digest.code_digest("work", *modules)
+
+
+def test_comments_docstrings_layout_and_times_change_nothing(scripts):
+    before = digest()
+    module = scripts / "neuron_pruning" / "core" / "numbers.py"
+    module.write_text(SAME)
+    os.utime(module, (time.time() + 100,) * 2)
+    assert digest() == before
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("neuron_pruning/core/numbers.py", MODULE.replace("2 *", "3 *")),
+        ("neuron_pruning/core/sums.py", "from neuron_pruning.core.numbers import double as d\n"),
+        ("work.py", "from neuron_pruning.core import sums\n\nsums.double(1)\n"),
+    ],
+)
+def test_a_change_in_anything_imported_is_a_change(scripts, file, text):
+    before = digest()
+    (scripts / file).write_text(text)
+    assert digest() != before
+
+
+def test_modules_that_are_not_imported_do_not_count_unless_they_are_named(scripts):
+    before, named = digest(), digest("neuron_pruning.core.alone")
+    (scripts / "neuron_pruning" / "core" / "alone.py").write_text("ONE = 1\n")
+    assert digest() == before and digest("neuron_pruning.core.alone") != named
+
+
+def test_a_template_beside_a_module_counts(scripts):
+    (scripts / "neuron_pruning" / "core" / "page.j2").write_text("one")
+    before = digest()
+    (scripts / "neuron_pruning" / "core" / "page.j2").write_text("two")
+    assert digest() != before
+
+
+def test_a_checkout_elsewhere_has_the_same_digest(scripts, tmp_path_factory, monkeypatch):
+    before = digest()
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "scripts"
+    scripts.rename(elsewhere)
+    monkeypatch.setattr(code_digest, "SCRIPTS", elsewhere)
+    assert digest() == before
+
+
+def test_digests_do_not_vary_between_processes():
+    code = "from planning.code_digest import code_digest; print(code_digest('train'))"
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={"PYTHONPATH": str(SCRIPTS), "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(found) == 1
+
+
+def loaded_by(script):
+    """Files of the package that Python itself has loaded after importing a script."""
+    code = (
+        f"import sys, {script}; print('\\n'.join(m.__file__ for n, m in sys.modules.items() "
+        "if n.startswith('neuron_pruning.') and m.__file__))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": str(SCRIPTS)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return {name for name in ran.stdout.splitlines() if not name.endswith("__init__.py")}
+
+
+@pytest.mark.parametrize("script", ["split_dataset", "prune", "crop_faces"])
+def test_nothing_that_a_script_loads_is_missed(script):
+    found = {str(path) for path in imported_files(SCRIPTS / f"{script}.py")}
+    techniques = str(SCRIPTS / "neuron_pruning" / "pruning" / "techniques")
+    of_adapter = ("tracking/outbox.py", "core/resume.py", "core/checksums.py")
+    known = {str(SCRIPTS / "neuron_pruning" / name) for name in of_adapter}
+    missed = {name for name in loaded_by(script) - found if not name.startswith(techniques)}
+    assert missed <= known
+
+
+def test_no_script_imports_another():
+    names = {path.stem for path in SCRIPTS.glob("*.py")}
+    for path in SCRIPTS.glob("*.py"):
+        imports = {
+            line.split()[1] for line in path.read_text().splitlines() if line.startswith("from ")
+        }
+        assert not imports & names, path

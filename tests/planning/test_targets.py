@@ -1,0 +1,139 @@
+"""Which files an experiment asks for, without Snakemake."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from neuron_pruning.configuration.validation import check_config
+from planning.job_settings import JobSettings
+from planning.memory import Memory, growing
+from planning.paths import RUN, Paths, fill
+from planning.targets import Targets
+
+ROOT = Path(__file__).parents[2]
+
+
+def merged(base, overlay):
+    both = {key: overlay.get(key, base.get(key)) for key in {**base, **overlay}}
+    for key in base.keys() & overlay.keys():
+        if isinstance(base[key], dict) and isinstance(overlay[key], dict):
+            both[key] = merged(base[key], overlay[key])
+    return both
+
+
+@pytest.fixture
+def config():
+    base, tiny = (
+        yaml.safe_load((ROOT / name).read_text()) for name in ("config.yaml", "configs/tiny.yaml")
+    )
+    config = merged(base, tiny)
+    check_config(config, ROOT / "schemas" / "config.schema.yaml")
+    return config
+
+
+def targets_of(config):
+    targets = Targets(JobSettings(config), Paths(config["experiment"]), lambda: selection)
+    selection = [
+        {**run, "selected": run["learning_rate"] == 0.001}
+        for run in targets.runs
+        if not run["seed"]
+    ]
+    return targets
+
+
+def test_wildcards_that_no_row_names_stay():
+    assert fill("{a}/{b}", [{"a": 1}, {"a": 2}]) == ["1/{b}", "2/{b}"]
+    assert fill("{a}", []) == []
+
+
+def test_learning_rates_stand_in_paths_as_in_the_config(config):
+    config["models"]["vgg"]["learning_rates"] = [0.00001]
+    found = targets_of(config).of_runs(RUN)
+    assert any("model~vgg/learning_rate~1e-05/batch_size~16/seed~1" in path for path in found)
+    assert any("model~alexnet/learning_rate~0.002/" in path for path in found)
+
+
+def test_runs_are_the_grid_times_the_seeds(config):
+    targets = targets_of(config)
+    assert len(targets.runs) == len(set(targets.of_runs(RUN))) == 3 * 2
+    assert len(targets.of_selected(RUN)) == 2 * 2
+    assert targets.of_selected(RUN, "vgg") == [p for p in targets.of_runs(RUN) if "~vgg/" in p]
+
+
+def test_only_trained_networks_have_a_sensitivity(config):
+    config["pruning"]["written"] = ["karnin", "l2"]
+    found = targets_of(config).pruned_metrics({})
+    assert {path for path in found if "technique~karnin" in path and "~untrained" in path} == set()
+    assert any("technique~karnin" in path and "state~trained" in path for path in found)
+    assert any("technique~l2" in path and "~untrained" in path for path in found)
+    assert {re.search("amount~([^/]*)", path)[1] for path in found} == {"2", "10", "18"}
+
+
+def test_nothing_is_asked_for_that_the_config_turns_off(config):
+    config["comparison"]["splits"] = []
+    config["controls"]["untrained"] = False
+    targets = targets_of(config)
+    assert targets.tables == ["table1", "table2", "table3", "table4", "table5", "table6"]
+    assert not targets.shows_faces and targets.svm_files("metrics") == []
+    assert targets.states == ["trained"]
+    assert not [path for path in targets.sweep_points({}) if "untrained" in path]
+
+
+def test_every_pattern_asked_for_is_one_that_a_job_writes(config):
+    """No path has a wildcard left, and each fits a pattern of what rules write."""
+    targets = targets_of(config)
+    paths = targets.paths
+    written = [paths.split, paths.sweep, paths.compensation]
+    for files in (paths.evaluation, paths.pruned, paths.svm, paths.measured_cut):
+        written += files.values()
+    patterns = [re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(pattern)) for pattern in written]
+    asked = [
+        *targets.splits, *targets.sweep_points({}), *targets.compensation_points({}),
+        *targets.pruned_metrics({}), *targets.compared_predictions({}), *targets.measured_cuts({}),
+        *targets.svm_files("metrics"), *targets.class_metrics({"table": "table2"}),
+        *targets.selected_evaluations("activations")({}),
+    ]  # fmt: skip
+    for path in asked:
+        assert "{" not in path and any(re.fullmatch(pattern, path) for pattern in patterns), path
+
+
+def test_a_network_is_that_of_its_state(config):
+    targets = targets_of(config)
+    assert "runs/" in targets.network({"state": "trained"})
+    assert "networks/" in targets.description({"state": "untrained"})
+
+
+def test_settings_hold_what_a_job_heeds_and_nothing_else(config):
+    wildcards = dict(
+        split="random", crop="none", recipe="initialised", model="vgg", learning_rate="0.001",
+        batch_size="16", seed="1", state="trained", layer="fc3", technique="l2",
+    )  # fmt: skip
+    settings = JobSettings(config)
+    by_count, by_angle = (
+        settings.sweep({**wildcards, "technique": technique})["sweep_settings"]
+        for technique in ("l2", "distinctiveness")
+    )
+    assert by_count["step"] is None and by_angle["step"] == 5 and by_count["draws"] == 1
+    keys = settings.train(wildcards)["keys"]
+    assert keys["learning_rate"] == 0.001 and keys["batch_size"] == 16 and keys["seed"] == 1
+    assert settings.training({**wildcards, "recipe": "faces"})["epochs"] == 1
+    stated = settings.report("b", shows_faces=True)["config"]
+    assert not {"tracking", "resume"} & set(stated)
+
+
+def test_the_code_of_a_job_is_that_of_its_technique(config):
+    config["pruning"]["cuts"] = {"mine": {"layers": "pruned", "technique": "l2", "amount": 2}}
+    code = JobSettings(config).code("cut_network")
+    assert code({"cut": "mine"}) == JobSettings(config).code("cut_network", "l2")({})
+    assert code({"cut": "mine"}) != JobSettings(config).code("cut_network", "taylor")({})
+
+
+def test_memory_grows_with_every_attempt(config):
+    wildcards = dict(
+        recipe="initialised", model="vgg", batch_size="16", layer="fc3", crop="none", split="random"
+    )
+    assert growing(500)(wildcards, 3) == 1500
+    for memory in (Memory(JobSettings(config)).network(2), Memory(JobSettings(config)).layer()):
+        assert memory(wildcards, 2) == 2 * memory(wildcards, 1) > 0
