@@ -1,4 +1,4 @@
-# make demo: the whole workflow in minutes. make test: the tests. Both set up .venv first.
+# make demo: the whole workflow in minutes. make test: the tests. Both first install what they need.
 PYTHON ?= python3
 BIN := .venv/bin
 CORES ?= $(shell nproc)
@@ -6,36 +6,36 @@ CORES ?= $(shell nproc)
 DEMO := --cores $(CORES) --resources gpu=$(CORES) --configfile configs/demo.yaml \
   --set-threads initialise=1 train=1 evaluate=1
 
-.PHONY: demo test test-services test-faults test-cluster fuzz lint lock clean bench bench-gpu bench-growth
+.PHONY: demo cluster-tools test test-services test-faults test-cluster fuzz lint lock clean bench bench-gpu bench-growth
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
 	$(BIN)/snakemake $(DEMO)
 	@echo "tables: results/demo/tables/   report: results/demo/report.html"
 
-test: .venv/installed
+test: .venv/tested
 	$(BIN)/python -m pytest -n $(CORES) --dist loadfile
 
 # A tracking server on PostgreSQL, results in a bucket: real servers on this machine, minutes.
-test-services: .venv/installed
+test-services: .venv/tested
 	$(BIN)/python -m pytest tests/services
 
 # The tiny config through profiles/slurm, on SLURM itself: installs Debian's packages, needs root.
-test-cluster: .venv/installed
+test-cluster: .venv/tested
 	$(BIN)/python -m pytest tests/cluster -s
 
 # Kills, full disks, dead servers, damaged files; TRIALS of each random fault, at moments by SEED.
 TRIALS ?= 20
 SEED ?= 0
-test-faults: .venv/installed
+test-faults: .venv/tested
 	FAULT_TRIALS=$(TRIALS) FAULT_SEED=$(SEED) $(BIN)/python -m pytest -n $(CORES) tests/faults
 
 # Readers of files from outside under libFuzzer, 100,000 cases or ten minutes each.
-fuzz: .venv/installed
+fuzz: .venv/tested
 	for reader in config index xlsx boxes image checkpoint; do \
 	  $(BIN)/python -m tests.fuzz $$reader -runs=100000 -max_total_time=600 || exit 1; done
 
-lint: .venv/installed
+lint: .venv/tested
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules
@@ -43,16 +43,31 @@ lint: .venv/installed
 	PYTHONPATH=scripts $(BIN)/lint-imports
 	$(BIN)/snakemake --lint
 
-# uv installs the lock in about half a minute; without it, pip does the same more slowly.
+# What profiles/slurm, kubernetes and s3 and a tracking server on PostgreSQL need as well.
+cluster-tools: .venv/cluster
+
+# What running needs; the other two environments add to it, each with a lock of its own.
+# uv takes about half a minute; without it, pip does the same more slowly.
 # --compile-bytecode: without it every job would start seconds later.
+LOCKS = $(patsubst %,-r %,$(filter %.lock,$^))
+INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode \
+    --require-hashes $(LOCKS) \
+  || $(BIN)/python -m pip install --quiet --require-hashes $(LOCKS)
+
 .venv/installed: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or newer is needed; try: make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet uv \
-	  && $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode \
-	    --require-hashes -r requirements.lock \
-	  || $(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	-$(BIN)/python -m pip install --quiet uv
+	$(INSTALL)
+	touch $@
+
+.venv/cluster: .venv/installed requirements.lock requirements-cluster.lock
+	$(INSTALL)
+	touch $@
+
+.venv/tested: .venv/installed requirements.lock requirements-cluster.lock requirements-dev.lock
+	$(INSTALL)
 	touch $@
 
 # What docs/PERFORMANCE.md claims, measured again: ten minutes on two idle cores.
@@ -74,9 +89,16 @@ bench-growth: .venv/installed
 	$(BIN)/python -m benchmarks.growth
 	$(BIN)/python -m benchmarks.profile layers
 
+# A lock holds the versions of the locks before it fixed and leaves their packages out.
+COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 \
+  --generate-hashes --no-emit-index-url --no-header --quiet
+after = -c $(1) $$(sed -nE 's/^([a-z0-9._-]+)==.*/--no-emit-package \1/p' $(1))
 lock:
-	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
-	  --generate-hashes --no-emit-index-url --no-header -o requirements.lock
+	$(COMPILE) --extra workflow -o requirements.lock
+	$(COMPILE) --extra workflow --extra cluster $(call after,requirements.lock) \
+	  -o requirements-cluster.lock
+	$(COMPILE) --all-extras $(call after,requirements.lock) \
+	  $(call after,requirements-cluster.lock) -o requirements-dev.lock
 
 clean:
-	rm -rf .venv .snakemake results/*/ results/mlflow.db*
+	rm -rf .venv .snakemake build scripts/*.egg-info results/*/ results/mlflow.db*

@@ -1,4 +1,4 @@
-"""Three lists of versions that must agree, and files that may not be shipped."""
+"""Lists of versions that must agree, and files that may not be shipped."""
 
 import re
 import subprocess
@@ -12,30 +12,60 @@ from packaging.version import Version
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+RUNNING = [*PROJECT["dependencies"], *EXTRAS["workflow"]]
+# What each lock is compiled from. Each holds what those before it do not.
+LOCKS = {
+    "requirements.lock": RUNNING,
+    "requirements-cluster.lock": EXTRAS["cluster"],
+    "requirements-dev.lock": EXTRAS["dev"],
+}
 
 
-def locked():
-    """Versions of the lock for Python 3.11."""
+def locked(*locks):
+    """Versions of some locks, or of all, for Python 3.11."""
     found = {}
-    for line in (ROOT / "requirements.lock").read_text().splitlines():
-        match = re.match(r"([A-Za-z0-9_.-]+)==([^\s;\\]+)(?: ; (.*?))?\s*\\?$", line)
-        if match and "python_full_version >=" not in (match[3] or ""):
-            found[match[1].lower()] = match[2]
+    for lock in locks or LOCKS:
+        for line in (ROOT / lock).read_text().splitlines():
+            match = re.match(r"([A-Za-z0-9_.-]+)==([^\s;\\]+)(?: ; (.*?))?\s*\\?$", line)
+            if match and "python_full_version >=" not in (match[3] or ""):
+                found[match[1].lower()] = match[2]
     return found
 
 
-def test_the_lock_satisfies_the_ranges_and_has_hashes_without_addresses():
-    text = (ROOT / "requirements.lock").read_text()
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_has_hashes_without_addresses(lock):
+    text = (ROOT / lock).read_text()
     assert "://" not in text
-    assert text.count("==") < text.count("--hash=sha256:")
-    for wanted in map(Requirement, PROJECT["dependencies"]):
-        assert wanted.specifier.contains(locked()[wanted.name.lower()]), wanted
+    assert 0 < text.count("==") < text.count("--hash=sha256:")
 
 
-def test_the_environment_has_the_pins_of_the_lock():
+def test_the_locks_satisfy_the_ranges():
+    assert set(EXTRAS) == {"workflow", "cluster", "dev"}
+    for lock, requirements in LOCKS.items():
+        for wanted in map(Requirement, requirements):
+            assert wanted.specifier.contains(locked()[wanted.name.lower()]), wanted
+            if lock == "requirements.lock":
+                assert wanted.name.lower() in locked(lock)
+
+
+def test_each_lock_only_adds_to_those_before():
+    base, cluster, dev = (set(locked(lock)) for lock in LOCKS)
+    assert not base & cluster and not (base | cluster) & dev
+    assert {Requirement(wanted).name.lower() for wanted in EXTRAS["cluster"]} <= cluster
+    assert {"pytest", "moto", "atheris", "import-linter"} <= dev
+
+
+def test_running_installs_no_tools_for_tests_clusters_or_servers():
+    wanted = {Requirement(r).name.lower() for r in EXTRAS["cluster"] + EXTRAS["dev"]}
+    comes_with_torch = {"setuptools"}
+    assert wanted & set(locked("requirements.lock")) == comes_with_torch
+
+
+def test_the_environment_has_the_pins_of_the_locks():
     environment = yaml.safe_load((ROOT / "envs" / "workflow.yaml").read_text())
     pins = [Requirement(pin) for pin in environment["dependencies"][-1]["pip"]]
-    names = {Requirement(wanted).name for wanted in PROJECT["dependencies"]}
+    names = {Requirement(wanted).name for wanted in RUNNING + EXTRAS["cluster"]}
     assert {pin.name for pin in pins} == names
     for pin in pins:
         assert str(pin.specifier) == f"=={locked()[pin.name.lower()]}"

@@ -120,12 +120,24 @@ def build_network(
 
 
 def save_network(network: Network, path: Path, provenance: dict[str, Any]) -> None:
-    """Write weights to ``path`` and architecture and provenance to the JSON beside it."""
+    """Write weights to ``path`` and architecture and provenance to the JSON beside it.
+
+    Args:
+        network: any :class:`Network`, pruned or not.
+        path: of the weights, a ``.safetensors`` file.
+        provenance: where the network comes from, as JSON holds it; {} if that does not matter.
+
+    Raises:
+        UserError: the disk is full.
+    """
     save_checkpoint(network.to_checkpoint(), path, provenance)
 
 
 def load_network(path: Path | str) -> Network:
     """Network in evaluation mode on the CPU.
+
+    Args:
+        path: of the weights; the JSON lies beside it.
 
     Raises:
         UserError: a file is missing or damaged, or weights and description do not match.

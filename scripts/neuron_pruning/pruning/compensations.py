@@ -282,7 +282,12 @@ def find_compensation(name: str) -> Compensation:
 
 
 def compensate(layer: Layer, selection: Selection, name: str) -> Weights:
-    """Weights of the layer before the cut, in return for what goes.
+    """Weights of the layer before the cut, after compensation for the removed units.
+
+    Args:
+        layer: with activations wherever something is fitted.
+        selection: which of its units are removed.
+        name: of a compensation, one of ``COMPENSATIONS``.
 
     Raises:
         UserError: unknown name, or a selection that does not bring what it needs.

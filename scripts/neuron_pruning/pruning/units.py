@@ -185,6 +185,13 @@ def describe_layer(
 ) -> Layer:
     """A hidden layer of a stored network.
 
+    Args:
+        checkpoint: the network; of it are read this layer and those after it.
+        layer: name of a hidden fully connected layer, for instance ``fc3``.
+        recorded: what the layer reads and outputs for N patterns, and their labels.
+        measured: scores by technique that other stages computed, H each.
+        seed: of techniques that draw.
+
     Raises:
         UserError: no such hidden layer, or activations of another number of units.
     """

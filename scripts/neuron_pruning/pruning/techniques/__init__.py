@@ -75,6 +75,9 @@ def techniques() -> list[str]:
 def find_technique(name: str) -> Technique:
     """Technique of that name.
 
+    Args:
+        name: one of :func:`techniques`.
+
     Raises:
         UserError: there is none; the message lists those there are.
     """
