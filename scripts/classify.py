@@ -1,9 +1,8 @@
-"""Train a support vector machine on descriptors of the training part, and let it answer."""
+"""Train a support vector machine on descriptors of the training part, and evaluate it."""
 
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from neuron_pruning.baselines.descriptors import read_features
@@ -15,44 +14,25 @@ from neuron_pruning.baselines.svm import (
 )
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.parquet import column, schema, write_rows
-from neuron_pruning.data.split_file import Split, read_split
-from neuron_pruning.statistics.metrics import class_metrics
+from neuron_pruning.data.split_file import read_split
+from neuron_pruning.evaluation.predictions import (
+    METRIC_COLUMNS,
+    PART,
+    metric_rows,
+    overall,
+    prediction_rows,
+    predictions_schema,
+)
 from runtime.job_adapter import Mirrored, run_job
 
-MACHINE_COLUMNS = (
+KEYS = (
     column("experiment", pa.string(), "name of the experiment"),
     column("baseline", pa.string(), "descriptors of images, or a sheet of features"),
     column("split", pa.string(), "how the images were divided"),
     column("crop", pa.string(), "whole frames (none) or faces"),
     column("seed", pa.int64(), "seed of split and folds"),
-    column("part", pa.string(), "train, validation or test"),
 )
-METRICS_SCHEMA = schema(
-    *MACHINE_COLUMNS,
-    column("class", pa.string(), "class, or all"),
-    column(
-        "metric",
-        pa.string(),
-        "accuracy, precision, recall, specificity or f1; of the training part also the chosen c "
-        "and gamma, components, and fold_accuracy",
-    ),
-    column("value", pa.float64(), "the figure"),
-    column("images", pa.int64(), "images of the part", "images"),
-    run=False,
-)
-
-
-def predictions_schema(classes: tuple[str, ...]) -> pa.Schema:
-    """Schema with one decision value a class."""
-    return schema(
-        *MACHINE_COLUMNS,
-        column("position", pa.int64(), "row of the index"),
-        column("image", pa.string(), "file, relative to the folder of class folders"),
-        column("label", pa.string(), "true class"),
-        column("predicted", pa.string(), "class of the largest decision value"),
-        *(column(f"d_{c}", pa.float64(), f"decision value of {c}") for c in classes),
-        run=False,
-    )
+METRICS_SCHEMA = schema(*KEYS, PART, *METRIC_COLUMNS, run=False)
 
 
 def classify(
@@ -63,55 +43,36 @@ def classify(
     keys: dict[str, Any],
     machine: dict[str, Any],
 ) -> Mirrored:
-    """Write the answers for every image, and how good they are in every part."""
+    """Write the predictions for every image, and how good they are in every part.
+
+    Metrics of the training part also hold the chosen settings: c, gamma, components and the
+    accuracy over the folds.
+    """
     images, described = read_features(features)
     parts = read_split(split)
     if tuple(images) != parts.images:
         raise UserError(f"{features} and {split} hold other images; delete both, run again")
     rows = parts.positions("train")
     classifier = fit_classifier(
-        described[rows], parts.truth[rows], parts.groups[rows], _settings(machine), keys["seed"]
+        described[rows],
+        parts.truth[rows],
+        parts.groups[rows],
+        ClassifierSettings(**machine),
+        keys["seed"],
     )
     values = decision_values(classifier, described, len(parts.classes))
-    write_rows(predictions, prediction_rows(parts, values), predictions_schema(parts.classes), keys)
-    measured = metric_rows(parts, values.argmax(axis=1))
-    choice = describe_choice(classifier)
-    facts = {"part": "train", "class": "all", "images": len(rows)}
-    measured += [{**facts, "metric": name, "value": value} for name, value in choice.items()]
-    write_rows(metrics, measured, METRICS_SCHEMA, keys)
-    overall = {f"{r['part']}_{r['metric']}": r["value"] for r in measured if r["class"] == "all"}
-    return Mirrored(metrics=overall)
-
-
-def _settings(machine: dict[str, Any]) -> ClassifierSettings:
-    lists = {name: tuple(machine[name]) for name in ("c", "gamma")}
-    return ClassifierSettings(**{**machine, **lists})
-
-
-def prediction_rows(parts: Split, values: np.ndarray) -> list[dict[str, Any]]:
-    """One row an image."""
-    answers = values.argmax(axis=1)
-    return [
-        {
-            "part": str(parts.parts[row]),
-            "position": row,
-            "image": image,
-            "label": parts.classes[parts.truth[row]],
-            "predicted": parts.classes[answers[row]],
-            **{f"d_{c}": float(v) for c, v in zip(parts.classes, values[row], strict=True)},
-        }
-        for row, image in enumerate(parts.images)
+    predicted = values.argmax(axis=1)
+    shape = predictions_schema(KEYS, parts.classes, "decision value", run=False)
+    rows_of_images = prediction_rows(parts, predicted, values, "decision value")
+    write_rows(predictions, rows_of_images, shape, keys)
+    chosen = {"part": "train", "class": "all", "images": len(rows)}
+    figures = metric_rows(parts, predicted)
+    figures += [
+        {**chosen, "metric": name, "value": value}
+        for name, value in describe_choice(classifier).items()
     ]
-
-
-def metric_rows(parts: Split, answers: np.ndarray) -> list[dict[str, Any]]:
-    """Accuracy and the figures of each class, for every part."""
-    rows = []
-    for part in parts.parts_present:
-        where = parts.positions(part)
-        found = class_metrics(parts.truth[where], answers[where], parts.classes)
-        rows += [{**row, "part": part, "images": len(where)} for row in found]
-    return rows
+    write_rows(metrics, figures, METRICS_SCHEMA, keys)
+    return Mirrored(metrics=overall(figures))
 
 
 if "snakemake" in globals():

@@ -43,6 +43,10 @@ class ClassifierSettings:
     gamma: tuple[float, ...] = (0.125, 0.25, 0.5, 1.0, 2.0)
     folds: int = 5
 
+    def __post_init__(self) -> None:
+        for name in ("c", "gamma"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+
 
 class UnitVariance(TransformerMixin, BaseEstimator):
     """Divides by the root of the total variance: a gamma then means the same for any features."""

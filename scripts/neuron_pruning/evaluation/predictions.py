@@ -1,0 +1,114 @@
+"""Predictions for every image and their figures, as rows of Parquet files."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from neuron_pruning.core.parquet import column, schema
+from neuron_pruning.data.split_file import Split
+from neuron_pruning.statistics.metrics import class_metrics, confusion_rows, cross_entropy
+
+Rows = list[dict[str, Any]]
+Labels = NDArray[np.int64]
+PART = column("part", pa.string(), "train, validation or test")
+METRIC_COLUMNS = (
+    column("class", pa.string(), "class, or all"),
+    column("metric", pa.string(), "accuracy, loss, precision, recall, specificity or f1"),
+    column("value", pa.float64(), "the figure; loss in nats"),
+    column("images", pa.int64(), "images of the part", "images"),
+)
+CONFUSION_COLUMNS = (
+    column("label", pa.string(), "true class"),
+    column("predicted", pa.string(), "predicted class"),
+    column("count", pa.int64(), "how many", "images"),
+)
+
+
+def predictions_schema(
+    keys: Iterable[pa.Field], classes: Sequence[str], value: str, *, run: bool
+) -> pa.Schema:
+    """Schema of predictions with one column of values per class.
+
+    Args:
+        keys: columns in front, such as the state of a network.
+        classes: names of the classes.
+        value: what the column of a class holds: ``probability`` or ``decision value``; its first
+            letter stands in the column's name.
+        run: whether the keys of a training run come first.
+    """
+    return schema(
+        *keys,
+        PART,
+        column("position", pa.int64(), "row of the array"),
+        column("image", pa.string(), "file, relative to the folder of class folders"),
+        column("label", pa.string(), "true class"),
+        column("predicted", pa.string(), f"class of the largest {value}"),
+        *(column(f"{value[0]}_{name}", pa.float64(), f"{value} of {name}") for name in classes),
+        run=run,
+    )
+
+
+def prediction_rows(
+    parts: Split, predicted: Labels, values: NDArray[np.floating], value: str
+) -> Rows:
+    """One row per image.
+
+    Args:
+        parts: images, their labels and parts.
+        predicted: classes, N.
+        values: N images x classes.
+        value: what they are, as in :func:`predictions_schema`.
+    """
+    columns = [f"{value[0]}_{name}" for name in parts.classes]
+    return [
+        {
+            "part": str(parts.parts[row]),
+            "position": row,
+            "image": image,
+            "label": parts.classes[parts.truth[row]],
+            "predicted": parts.classes[predicted[row]],
+            **dict(zip(columns, values[row].tolist(), strict=True)),
+        }
+        for row, image in enumerate(parts.images)
+    ]
+
+
+def metric_rows(
+    parts: Split, predicted: Labels, logits: NDArray[np.floating] | None = None
+) -> Rows:
+    """Accuracy and the figures of each class for every part, and the loss if there are logits.
+
+    ASSUME: the paper's train accuracy is that of the final network over all training images.
+    """
+
+    def figures(where: Labels) -> Rows:
+        labels, loss = parts.truth[where], []
+        if logits is not None:
+            value = cross_entropy(logits[where], labels)
+            loss = [{"class": "all", "metric": "loss", "value": value}]
+        rows = [*loss, *class_metrics(labels, predicted[where], parts.classes)]
+        return [{**row, "images": len(where)} for row in rows]
+
+    return _by_part(parts, figures)
+
+
+def confusion_matrices(parts: Split, predicted: Labels) -> Rows:
+    """Confusion matrices of all parts, one row per cell."""
+    return _by_part(
+        parts,
+        lambda where: confusion_rows(parts.truth[where], predicted[where], parts.classes),
+    )
+
+
+def overall(metrics: Rows) -> dict[str, float]:
+    """Figures over all classes by part and metric, such as ``test_accuracy``."""
+    return {f"{r['part']}_{r['metric']}": r["value"] for r in metrics if r["class"] == "all"}
+
+
+def _by_part(parts: Split, rows: Callable[[Labels], Rows]) -> Rows:
+    return [
+        {**row, "part": part} for part in parts.parts_present for row in rows(parts.positions(part))
+    ]
