@@ -13,6 +13,7 @@ _HOMES = {
     "Layer": "pruning.units",
     "Removal": "pruning.selection",
     "Selection": "pruning.selection",
+    "UnitLayer": "pruning.units",
     "UserError": "core.errors",
     "build_network": "models.networks",
     "compensate": "pruning.compensations",
