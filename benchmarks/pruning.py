@@ -75,8 +75,9 @@ def _pairs(units: int) -> int:
 def measure_sweeps(seeds: int) -> Row:
     """All techniques, every amount, on so many layers of 100 units, one after the other."""
     from neuron_pruning.evaluation.sweeps import SweepSettings, counts_up_to, sweep
-    from neuron_pruning.pruning.techniques import PEERS, REGISTRY
-    from neuron_pruning.pruning.units import Dense, Layer, Recorded
+    from neuron_pruning.models.dense import Dense, hidden_activations
+    from neuron_pruning.pruning.techniques import REGISTRY
+    from neuron_pruning.pruning.units import Layer, LayerActivations
 
     settings = SweepSettings(("own", "none", "bias", "lstsq"), 0.5, counts_up_to(100, 200), 20)
     spent: dict[str, float] = {}
@@ -86,17 +87,17 @@ def measure_sweeps(seeds: int) -> Row:
         into = Dense(draws.normal(0, 1526**-0.5, (100, 1526)), np.zeros(100))
         out = Dense(draws.normal(size=(CLASSES, 100)), np.zeros(CLASSES))
         inputs = draws.standard_normal((PATTERNS + TEST, 1526))
-        said = 1 / (1 + np.exp(-into(inputs)))
+        activations = hidden_activations(into, inputs)
         truth = draws.integers(CLASSES, size=PATTERNS + TEST)
         parts = [
-            Recorded(inputs[rows], said[rows], truth[rows])
+            LayerActivations(activations[rows], inputs[rows], truth[rows])
             for rows in (slice(PATTERNS), slice(PATTERNS, None))
         ]
-        names = ["karnin", *(f"torch_pruning_{peer}" for peer in PEERS)]
+        names = [name for name in REGISTRY if name.startswith(("karnin", "torch_pruning_"))]
         scores = {name: draws.random(100) for name in names}
         for name, technique in REGISTRY.items():
             begun = time.perf_counter()
-            layer = Layer("fc3", into, out, (), parts[0], scores, seed)
+            layer = Layer("fc3", into, out, parts[0], scores, seed)
             found = sweep(layer, parts[1], technique, {}, technique.compensation, settings)
             points += sum(1 for _ in found)
             spent[name] = spent.get(name, 0.0) + time.perf_counter() - begun

@@ -102,9 +102,9 @@ def measure(
     yield {
         "removed": count,
         "random_accuracy": float(
-            np.mean([(found.argmax(axis=1) == test.truth).mean() for found in by_chance])
+            np.mean([(found.argmax(axis=1) == test.labels).mean() for found in by_chance])
         ),
-        **before_and_after(before, answers, test.truth),
+        **before_and_after(before, answers, test.labels),
     }
 
 
@@ -114,8 +114,8 @@ def pruned_answers(
     """Logits of the test patterns after pruning and so many epochs."""
     layer = stored.layer
     after: Checkpoint = prune_checkpoint(stored.checkpoint, layer, selection, compensation)
-    said = after.said(layer.name, layer.inputs)
-    tuned = fine_tune_behind(after, layer.name, said, layer.truth, settings)
+    activations = after.hidden_activations(layer.name, layer.inputs)
+    tuned = fine_tune_behind(after, layer.name, activations, layer.labels, settings)
     return tuned.logits_from(layer.name, stored.test.inputs)
 
 

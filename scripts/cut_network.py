@@ -20,11 +20,11 @@ from neuron_pruning.models.checkpoints import check_belongs, save_checkpoint
 from neuron_pruning.models.networks import Network, load_network
 from neuron_pruning.pruning.channels import channel_importances, channel_layer, prune_channels
 from neuron_pruning.pruning.scores import read_scores
-from neuron_pruning.pruning.selection import Selection, units_of
+from neuron_pruning.pruning.selection import Selection, resolve_count
 from neuron_pruning.pruning.surgery import prune_in_turn
 from neuron_pruning.pruning.techniques import find_technique
-from neuron_pruning.pruning.torch_pruning_scores import peer_scores
-from neuron_pruning.pruning.units import Layer
+from neuron_pruning.pruning.torch_pruning_scores import unit_importances
+from neuron_pruning.pruning.units import UnitLayer
 from prune import METRICS_SCHEMA, UNITS_SCHEMA, about, compared, pruned_answers, sizes, unit_rows
 from runtime.job_adapter import Mirrored, run_job
 
@@ -61,12 +61,12 @@ class Cut:
     amount: float
     seed: int
 
-    def select(self, layer: Layer) -> Selection:
+    def select(self, layer: UnitLayer) -> Selection:
         """Units or channels of one layer that go."""
         chosen = find_technique(self.technique["name"])
         amount = self.amount
         if chosen.amount == "units":
-            amount = units_of(self.amount, layer.units)
+            amount = resolve_count(self.amount, layer.units)
         return chosen.select(layer, amount, **self.technique["settings"])
 
     @property
@@ -155,7 +155,7 @@ def cut_units(
     scores: dict[str, dict[str, np.ndarray]] = defaultdict(dict, read_scores(measured))
     for layer in layers if plan.peer else []:
         inputs = outputs[network.architecture.input_name(layer)][rows]
-        for name, values in peer_scores(network, layer, inputs, parts.truth[rows]).items():
+        for name, values in unit_importances(network, layer, inputs, parts.truth[rows]).items():
             scores[name][layer] = values
     return prune_in_turn(
         network.to_checkpoint(),

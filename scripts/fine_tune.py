@@ -74,8 +74,8 @@ def behind(
     names = [FEATURES, *before.architecture.layer_names]
     first = min(layers, key=names.index)
     rows = parts.positions("train")
-    said = before.said(first, outputs[names[names.index(first) - 1]][rows])
-    return fine_tune_behind(before, first, said, parts.truth[rows], settings)
+    activations = before.hidden_activations(first, outputs[names[names.index(first) - 1]][rows])
+    return fine_tune_behind(before, first, activations, parts.truth[rows], settings)
 
 
 def whole_network(

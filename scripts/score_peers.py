@@ -11,7 +11,7 @@ from neuron_pruning.models.architectures import with_classes
 from neuron_pruning.models.checkpoints import check_belongs
 from neuron_pruning.models.networks import load_network
 from neuron_pruning.pruning.scores import read_outputs, write_scores
-from neuron_pruning.pruning.torch_pruning_scores import peer_scores
+from neuron_pruning.pruning.torch_pruning_scores import unit_importances
 from runtime.job_adapter import Mirrored, run_job
 
 
@@ -35,7 +35,7 @@ def score_peers(
     for layer in layers:
         reads = expected.input_name(layer)
         inputs = read_outputs(activations, [reads])[reads][rows]
-        for name, values in peer_scores(whole, layer, inputs, parts.truth[rows]).items():
+        for name, values in unit_importances(whole, layer, inputs, parts.truth[rows]).items():
             found[name][layer] = values
     write_scores(scores, found)
     return Mirrored()

@@ -71,7 +71,7 @@ def sweep_technique(
         "technique": label,
         "own": technique["compensation"],
         "units": units,
-        "test_images": len(stored.test.truth),
+        "test_images": len(stored.test.labels),
     }
     write_rows(points, map(asdict, found), POINTS_SCHEMA, every)
     return Mirrored()

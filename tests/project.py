@@ -68,6 +68,14 @@ class Project:
         return {rule: n for rule, n in counts.items() if rule not in ("total", "all")}
 
 
+def documented_technique() -> tuple[str, str]:
+    """Path and text of the file that docs/TECHNIQUES.md shows, word for word."""
+    page = (ROOT / "docs" / "TECHNIQUES.md").read_text(encoding="utf-8")
+    shown = re.search(r"`(scripts/\S+\.py)`:\n\n```python\n(.*?)```", page, re.DOTALL)
+    assert shown is not None
+    return shown[1], shown[2]
+
+
 def copy_project(folder: Path) -> Project:
     """A copy of what people check out, in ``folder``."""
     for name in PARTS:

@@ -7,7 +7,7 @@ from .pruning.redundancy import select_units
 from .pruning.selection import Removal, Selection
 from .pruning.surgery import prune_layer
 from .pruning.techniques import find_technique, techniques
-from .pruning.units import Layer, describe_layer
+from .pruning.units import Layer, UnitLayer, describe_layer
 
 __all__ = [
     "Architecture",
@@ -15,6 +15,7 @@ __all__ = [
     "Network",
     "Removal",
     "Selection",
+    "UnitLayer",
     "UserError",
     "build_network",
     "compensate",

@@ -15,7 +15,6 @@ from typing import Any
 SCRIPTS = Path(__file__).parents[1]
 PACKAGE = "neuron_pruning"
 DATA = (".j2", ".yaml")  # files of the package that its modules read
-REGISTRY = "neuron_pruning.pruning.techniques"  # names all techniques; a job depends on its own
 
 
 def code_digest(script: str, *modules: str) -> str:
@@ -58,8 +57,6 @@ def _imports(path: Path) -> frozenset[Path]:
         return frozenset()
     files = set(_data_files(path))
     for node in ast.walk(_tree(path)):
-        if isinstance(node, ast.ImportFrom) and node.module == REGISTRY:
-            continue
         if isinstance(node, ast.ImportFrom) and _is_ours(node.module):
             files.add(_module_file(str(node.module)))
             files.update(_submodules(str(node.module), node.names))

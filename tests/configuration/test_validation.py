@@ -43,12 +43,12 @@ def changed(path, value):
         (
             "pruning/techniques",
             {"magic": {}},
-            "pruning.techniques.magic: no technique 'magic'; known: distinctiveness, ",
+            "pruning.techniques.magic: no technique 'magic'; known: ablation, ",
         ),
         (
             "pruning/techniques",
             {"mine": {"technique": "l2", "compensation": "add"}},
-            "pruning.techniques.mine: l2 removes units in nobody's favour, so add has nobody to",
+            "pruning.techniques.mine: l2 removes units without merge targets, so add has nothing",
         ),
         (
             "pruning/techniques",
@@ -81,6 +81,11 @@ def changed(path, value):
             "pruning/cuts",
             {"mine": {"technique": "variance", "amount": 0.5, "layers": "convolutions"}},
             "pruning.cuts.mine on alexnet: bias changes a bias or fits to one, which does not pass",
+        ),
+        (
+            "pruning/cuts",
+            {"mine": {"technique": "taylor", "amount": 5, "layers": "convolutions"}},
+            "pruning.cuts.mine on alexnet: taylor needs the loss, which conv1 does not offer here",
         ),
         (
             "pruning/cuts",

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 from neuron_pruning.evaluation.sweeps import SweepSettings, at_count, counts_up_to, sweep
-from neuron_pruning.pruning.selection import Removal, Selection, units_of
+from neuron_pruning.models.dense import Dense, pre_activations
+from neuron_pruning.pruning.selection import Removal, Selection, resolve_count
 from neuron_pruning.pruning.techniques import find_technique
-from neuron_pruning.pruning.units import Dense, Layer, Recorded
+from neuron_pruning.pruning.units import Layer, LayerActivations
 from neuron_pruning.statistics.metrics import cross_entropy, divergence, softmax
 
 UNITS = 8
@@ -23,7 +24,9 @@ def parts():
 
     def recorded(patterns):
         inputs = draws.normal(size=(patterns, 5))
-        return Recorded(inputs, sigmoid(into(inputs)), draws.integers(3, size=patterns))
+        return LayerActivations(
+            sigmoid(pre_activations(into, inputs)), inputs, draws.integers(3, size=patterns)
+        )
 
     return Layer("fc1", into, out, recorded=recorded(40)), recorded(21)
 
@@ -48,7 +51,7 @@ def test_nothing_removed_is_the_unpruned_network(parts):
     logits = layer.logits(test.activations)
     for point in points_of(parts, "variance"):
         if point.removed == 0:
-            assert point.test_accuracy == (logits.argmax(axis=1) == test.truth).mean()
+            assert point.test_accuracy == (logits.argmax(axis=1) == test.labels).mean()
             assert point.train_loss == pytest.approx(layer.loss)
             assert (point.agreement, point.divergence) == (1.0, 0.0)
 
@@ -56,12 +59,12 @@ def test_nothing_removed_is_the_unpruned_network(parts):
 def test_figures_are_those_of_the_masked_network(parts):
     layer, test = parts
     (point,) = points_of(parts, "l1", counts=(3,), compensations=("none",))
-    gone = np.argsort(np.abs(layer.into.weight).sum(axis=1))[:3]
-    said = test.activations.copy()
-    said[:, gone] = 0
-    logits, before = layer.out(said), layer.out(test.activations)
-    assert point.test_accuracy == (logits.argmax(axis=1) == test.truth).mean()
-    assert point.test_loss == pytest.approx(cross_entropy(logits, test.truth))
+    gone = np.argsort(np.abs(layer.incoming.weight).sum(axis=1))[:3]
+    activations = test.activations.copy()
+    activations[:, gone] = 0
+    logits, before = layer.logits(activations), layer.logits(test.activations)
+    assert point.test_accuracy == (logits.argmax(axis=1) == test.labels).mean()
+    assert point.test_loss == pytest.approx(cross_entropy(logits, test.labels))
     assert point.agreement == (logits.argmax(axis=1) == before.argmax(axis=1)).mean()
     old, new = softmax(before), softmax(logits)
     assert point.divergence == pytest.approx((old * np.log(old / new)).sum(axis=1).mean())
@@ -103,7 +106,7 @@ def test_at_count_takes_the_narrowest_threshold_that_is_enough():
 def test_counts():
     assert counts_up_to(5, 200, [2, 9]) == (0, 1, 2, 3, 4)
     assert counts_up_to(1000, 4, [10]) == (0, 10, 333, 666, 999)
-    assert (units_of(50, 100), units_of(0.5, 30), units_of(1, 100)) == (50, 15, 1)
+    assert (resolve_count(50, 100), resolve_count(0.5, 30), resolve_count(1, 100)) == (50, 15, 1)
 
 
 def test_divergence_of_equal_answers_is_zero_and_survives_certainty():

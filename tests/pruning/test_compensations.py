@@ -6,13 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neuron_pruning import Removal, Selection, UserError, select_units
+from neuron_pruning.models.dense import Dense
 from neuron_pruning.pruning import compensations
 from neuron_pruning.pruning.compensations import COMPENSATIONS, compensate, find_compensation
 from neuron_pruning.pruning.surgery import pruned_logits
-from neuron_pruning.pruning.units import Dense, Layer, Recorded
+from neuron_pruning.pruning.units import Layer, LayerActivations
 
 UNITS, INPUTS, PATTERNS, CLASSES = 8, 5, 30, 3
-MERGING = [name for name, c in COMPENSATIONS.items() if c.needs == "partners"]
+MERGING = [name for name, c in COMPENSATIONS.items() if c.requires == "merge targets"]
 # Those that leave the units as they are and change outgoing weights alone.
 OUTGOING = ["none", "bias", "add", "scaled", "affine", "lstsq", "ridge"]
 
@@ -21,15 +22,15 @@ def squash(values):
     return 1 / (1 + np.exp(-values))
 
 
-def layer_saying(said, seed=0):
+def layer_with(activations, seed=0):
     """A layer with these activations; its weights in and out are drawn."""
     draws = np.random.default_rng(seed)
-    patterns, count = said.shape
+    patterns, count = activations.shape
     into = Dense(draws.normal(size=(count, INPUTS)), draws.normal(size=count))
     out = Dense(draws.normal(size=(CLASSES, count)), draws.normal(size=CLASSES))
     read = draws.normal(size=(patterns, INPUTS))
     truth = draws.integers(0, CLASSES, patterns)
-    return Layer("fc1", into, out, (), Recorded(read, said, truth))
+    return Layer("fc1", into, out, LayerActivations(activations, read, truth))
 
 
 def drawn(seed=0, units=UNITS, patterns=PATTERNS):
@@ -38,21 +39,21 @@ def drawn(seed=0, units=UNITS, patterns=PATTERNS):
 
 def sigmoid_layer(seed=0, clones=()):
     """A layer that says what its weights make of its inputs; ``clones`` are (copy, original)."""
-    layer = layer_saying(drawn(seed), seed)
+    layer = layer_with(drawn(seed), seed)
     for copy, original in clones:
-        layer.into.weight[copy], layer.into.bias[copy] = (
-            layer.into.weight[original],
-            layer.into.bias[original],
+        layer.incoming.weight[copy], layer.incoming.bias[copy] = (
+            layer.incoming.weight[original],
+            layer.incoming.bias[original],
         )
     return replace(layer, recorded=replace(layer.recorded, activations=squash(pre(layer))))
 
 
 def pre(layer):
-    return layer.inputs @ layer.into.weight.T + layer.into.bias
+    return layer.inputs @ layer.incoming.weight.T + layer.incoming.bias
 
 
 def whole(layer):
-    return layer.activations @ layer.out.weight.T + layer.out.bias
+    return layer.activations @ layer.outgoing.weight.T + layer.outgoing.bias
 
 
 def after(layer, selection, name):
@@ -74,7 +75,7 @@ def one(unit, rule="similar", partner=None, units=UNITS, **more):
 
 def both(first, second, units=UNITS):
     pair = ((first, second), (second, first))
-    removals = (Removal(u, "complementary", p, 180.0, together=True) for u, p in pair)
+    removals = (Removal(u, "complementary", p, 180.0, removes_both=True) for u, p in pair)
     return Selection(units, tuple(removals))
 
 
@@ -86,32 +87,32 @@ def test_a_clone_is_merged_exactly_by_all_that_look_for_it():
 
 @pytest.mark.parametrize("scale", [0.6, 1.4, -0.7, -1.0])
 def test_a_clone_scaled_about_a_half_is_exact_by_scaled(scale):
-    said = drawn()
-    said[:, 2] = 0.5 + 0.6 * (said[:, 2] - 0.5)
-    said[:, 6] = 0.5 + scale * (said[:, 2] - 0.5)
-    layer = layer_saying(said)
+    activations = drawn()
+    activations[:, 2] = 0.5 + 0.6 * (activations[:, 2] - 0.5)
+    activations[:, 6] = 0.5 + scale * (activations[:, 2] - 0.5)
+    layer = layer_with(activations)
     assert exact(layer, one(6, partner=2)) == {"scaled", "affine", "lstsq"}
     weights = compensate(layer, one(6, partner=2), "scaled")
-    moved = weights.out[:, 2] - layer.out.weight[:, 2]
-    np.testing.assert_allclose(moved, scale * layer.out.weight[:, 6])
-    shifted = weights.out_bias - layer.out.bias
-    np.testing.assert_allclose(shifted, 0.5 * (1 - scale) * layer.out.weight[:, 6])
+    moved = weights.outgoing.weight[:, 2] - layer.outgoing.weight[:, 2]
+    np.testing.assert_allclose(moved, scale * layer.outgoing.weight[:, 6])
+    shifted = weights.outgoing.bias - layer.outgoing.bias
+    np.testing.assert_allclose(shifted, 0.5 * (1 - scale) * layer.outgoing.weight[:, 6])
 
 
 @pytest.mark.parametrize("scale", [-1.0, -0.8])
 def test_a_complement_in_half_is_exact_with_every_merge_that_scales(scale):
-    said = drawn()
-    said[:, 6] = 0.5 + scale * (said[:, 2] - 0.5)
-    layer = layer_saying(said)
+    activations = drawn()
+    activations[:, 6] = 0.5 + scale * (activations[:, 2] - 0.5)
+    layer = layer_with(activations)
     assert exact(layer, one(6, "complementary", 2)) == {"add", "scaled", "affine", "lstsq"}
 
 
 def complements(equal):
-    said = drawn()
-    said[:, 6] = 1 - said[:, 2]
-    layer = layer_saying(said)
+    activations = drawn()
+    activations[:, 6] = 1 - activations[:, 2]
+    layer = layer_with(activations)
     if equal:
-        layer.out.weight[:, 6] = layer.out.weight[:, 2]
+        layer.outgoing.weight[:, 6] = layer.outgoing.weight[:, 2]
     return layer
 
 
@@ -120,42 +121,42 @@ def test_a_pair_that_goes_whole_is_exact_only_with_equal_outgoing_weights(name):
     equal, unequal = complements(True), complements(False)
     assert error(equal, both(2, 6), name) < 1e-9
     # The pair gives w_j + (w_i - w_j) a_i and leaves its mean behind.
-    by_weight = unequal.out.weight[:, 6] - unequal.out.weight[:, 2]
-    said = unequal.activations[:, 2]
-    off = np.outer(said - said.mean(), by_weight)
+    by_weight = unequal.outgoing.weight[:, 6] - unequal.outgoing.weight[:, 2]
+    activations = unequal.activations[:, 2]
+    off = np.outer(activations - activations.mean(), by_weight)
     found = after(unequal, both(2, 6), name) - whole(unequal)
     np.testing.assert_allclose(found, off, atol=1e-12)
     assert np.abs(off).max() > 0.1
 
 
 def test_a_mirrored_pair_about_another_value_leaves_its_own_mean():
-    said = drawn()
-    said[:, 6] = 1.7 - said[:, 2]
-    layer = layer_saying(said)
-    layer.out.weight[:, 6] = layer.out.weight[:, 2]
+    activations = drawn()
+    activations[:, 6] = 1.7 - activations[:, 2]
+    layer = layer_with(activations)
+    layer.outgoing.weight[:, 6] = layer.outgoing.weight[:, 2]
     assert error(layer, both(2, 6), "add") < 1e-9
 
 
 def test_half_a_pair_is_merged_into_the_half_that_stays():
     layer = complements(False)
     half = both(2, 6).first(1)
-    assert half.removed == (2,) and not half.removals[0].together
+    assert half.removed == (2,) and not half.removals[0].removes_both
     assert error(layer, half, "add") < 1e-9
 
 
 @pytest.mark.parametrize("spread", [0.0, 1e-17, 1e-11])
 def test_units_that_hardly_vary_never_get_large_weights(spread):
     draws = np.random.default_rng(5)
-    said = np.linspace(0.1, 0.9, UNITS) + spread * draws.standard_normal((40, UNITS))
-    layer = layer_saying(said)
+    activations = np.linspace(0.1, 0.9, UNITS) + spread * draws.standard_normal((40, UNITS))
+    layer = layer_with(activations)
     for name in ("scaled", "affine", "lstsq", "ridge"):
         weights = compensate(layer, one(6, partner=2), name)
-        assert np.abs(weights.out).max() < 100, name
+        assert np.abs(weights.outgoing.weight).max() < 100, name
         assert error(layer, one(6, partner=2), name) < (0.1 if name == "ridge" else 1e-4), name
 
 
 def test_a_layer_that_says_nothing_at_all():
-    layer = layer_saying(np.zeros((20, UNITS)))
+    layer = layer_with(np.zeros((20, UNITS)))
     for name in ("none", "bias", "add", "scaled", "affine", "lstsq", "ridge"):
         assert error(layer, one(6, partner=2), name) < 1e-9
 
@@ -174,49 +175,56 @@ def test_the_reverse_of_a_unit_gives_its_weights_back_with_the_other_sign():
     layer = complements(False)
     assert exact(layer, one(6, "reverse", 2)) == {"add", "scaled", "affine", "lstsq"}
     weights = compensate(layer, one(6, "reverse", 2), "add")
-    moved = weights.out[:, 2] - layer.out.weight[:, 2]
-    np.testing.assert_allclose(moved, -layer.out.weight[:, 6])
-    np.testing.assert_allclose(weights.out_bias - layer.out.bias, layer.out.weight[:, 6])
+    moved = weights.outgoing.weight[:, 2] - layer.outgoing.weight[:, 2]
+    np.testing.assert_allclose(moved, -layer.outgoing.weight[:, 6])
+    np.testing.assert_allclose(
+        weights.outgoing.bias - layer.outgoing.bias, layer.outgoing.weight[:, 6]
+    )
 
 
 def test_an_affine_function_of_a_unit_is_exact_by_affine():
-    said = drawn()
-    said[:, 6] = 0.1 + 0.3 * said[:, 2]
-    layer = layer_saying(said)
+    activations = drawn()
+    activations[:, 6] = 0.1 + 0.3 * activations[:, 2]
+    layer = layer_with(activations)
     assert exact(layer, one(6, partner=2)) == {"affine", "lstsq"}
     weights = compensate(layer, one(6, partner=2), "affine")
-    moved = weights.out[:, 2] - layer.out.weight[:, 2]
-    np.testing.assert_allclose(moved, 0.3 * layer.out.weight[:, 6])
-    np.testing.assert_allclose(weights.out_bias - layer.out.bias, 0.1 * layer.out.weight[:, 6])
+    moved = weights.outgoing.weight[:, 2] - layer.outgoing.weight[:, 2]
+    np.testing.assert_allclose(moved, 0.3 * layer.outgoing.weight[:, 6])
+    np.testing.assert_allclose(
+        weights.outgoing.bias - layer.outgoing.bias, 0.1 * layer.outgoing.weight[:, 6]
+    )
 
 
 def test_a_combination_of_two_units_is_exact_by_least_squares_alone():
-    said = drawn()
-    said[:, 6] = 0.2 + 0.3 * said[:, 2] - 0.15 * said[:, 4]
-    assert exact(layer_saying(said), one(6, partner=2)) == {"lstsq"}
+    activations = drawn()
+    activations[:, 6] = 0.2 + 0.3 * activations[:, 2] - 0.15 * activations[:, 4]
+    assert exact(layer_with(activations), one(6, partner=2)) == {"lstsq"}
 
 
 @pytest.mark.parametrize("name", ["add", "scaled", "affine"])
 def test_a_combination_that_banding_sees_is_exact_by_groups(name):
     draws = np.random.default_rng(3)
-    said = draws.uniform(0.1, 0.9, (24, 5))
-    said[:, 0], said[:, 1] = np.tile([0.1, 0.5, 0.1, 0.5], 6), np.tile([0.1, 0.1, 0.5, 0.5], 6)
-    said[:, 2] = said[:, 0] + said[:, 1]  # 0.2, 0.6 or 1.0: bands 0, 0.5 and 1
-    layer = layer_saying(said)
-    selection = select_units(said, 1, groups="lossless")
+    activations = draws.uniform(0.1, 0.9, (24, 5))
+    activations[:, 0], activations[:, 1] = (
+        np.tile([0.1, 0.5, 0.1, 0.5], 6),
+        np.tile([0.1, 0.1, 0.5, 0.5], 6),
+    )
+    activations[:, 2] = activations[:, 0] + activations[:, 1]  # 0.2, 0.6 or 1.0: bands 0, 0.5 and 1
+    layer = layer_with(activations)
+    selection = select_units(activations, 1, groups="lossless")
     assert selection.removals == (Removal(2, "group", members=(0, 1)),)
     assert error(layer, selection, name) < 1e-9
     assert error(layer, selection, "none") > 0.05
 
 
 def test_a_constant_unit_becomes_a_bias():
-    said = drawn()
-    said[:, 3] = 0.37
-    layer = layer_saying(said)
+    activations = drawn()
+    activations[:, 3] = 0.37
+    layer = layer_with(activations)
     assert exact(layer, one(3, "constant")) == {"bias", "add", "scaled", "affine", "lstsq"}
     weights = compensate(layer, one(3, "constant"), "bias")
-    moved = weights.out_bias - layer.out.bias
-    np.testing.assert_allclose(moved, 0.37 * layer.out.weight[:, 3])
+    moved = weights.outgoing.bias - layer.outgoing.bias
+    np.testing.assert_allclose(moved, 0.37 * layer.outgoing.weight[:, 3])
 
 
 def test_a_short_unit_gets_nothing_in_return():
@@ -227,17 +235,17 @@ def test_a_short_unit_gets_nothing_in_return():
 
 
 @pytest.mark.parametrize("name", ["add", "scaled", "affine", "fold"])
-def test_weights_travel_on_when_a_survivor_goes_in_its_turn(name):
+def test_weights_travel_on_when_a_merge_target_goes_in_its_turn(name):
     layer = sigmoid_layer(clones=[(4, 1), (6, 1)])
     chain = Selection(UNITS, (Removal(6, "similar", 4), Removal(4, "similar", 1)))
     assert error(layer, chain, name) < 1e-9
 
 
 def test_weights_travel_on_to_a_complement():
-    said = drawn()
-    said[:, 6] = said[:, 4]
-    said[:, 1] = 1 - said[:, 4]
-    layer = layer_saying(said)
+    activations = drawn()
+    activations[:, 6] = activations[:, 4]
+    activations[:, 1] = 1 - activations[:, 4]
+    layer = layer_with(activations)
     chain = Selection(UNITS, (Removal(6, "similar", 4), Removal(4, "complementary", 1)))
     assert error(layer, chain, "add") < 1e-9
 
@@ -258,7 +266,7 @@ def random_selection(seed, units):
 @given(st.integers(0, 2**32 - 1))
 def test_nothing_that_keeps_the_units_beats_least_squares(seed):
     # fold and add_incoming change what the units say: least squares need not beat them.
-    layer, selection = layer_saying(drawn(seed), seed), random_selection(seed, UNITS)
+    layer, selection = layer_with(drawn(seed), seed), random_selection(seed, UNITS)
     left = {n: np.square(after(layer, selection, n) - whole(layer)).sum() for n in OUTGOING}
     assert min(left.values()) >= left["lstsq"] - 1e-9
     assert left["lstsq"] <= left["bias"] - 1e-12
@@ -281,48 +289,50 @@ def conjugate_gradients(matrix, wanted):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_least_squares_agree_with_the_normal_equations_by_conjugate_gradients(seed):
-    layer, selection = layer_saying(drawn(seed), seed), random_selection(seed, UNITS)
+    layer, selection = layer_with(drawn(seed), seed), random_selection(seed, UNITS)
     kept, gone = list(selection.kept), list(selection.removed)
     known = np.column_stack([layer.activations[:, kept], np.ones(PATTERNS)])
-    lost = layer.activations[:, gone] @ layer.out.weight[:, gone].T
+    lost = layer.activations[:, gone] @ layer.outgoing.weight[:, gone].T
     normal = [conjugate_gradients(known.T @ known, known.T @ column) for column in lost.T]
     weights = compensate(layer, selection, "lstsq")
-    found = np.column_stack([weights.out[:, kept], weights.out_bias])
-    own = np.column_stack([layer.out.weight[:, kept], layer.out.bias])
+    found = np.column_stack([weights.outgoing.weight[:, kept], weights.outgoing.bias])
+    own = np.column_stack([layer.outgoing.weight[:, kept], layer.outgoing.bias])
     np.testing.assert_allclose(found - own, normal, rtol=1e-6, atol=1e-8)
 
 
 def test_least_squares_on_fewer_patterns_than_units_fit_them_all():
-    layer = layer_saying(drawn(patterns=4))
+    layer = layer_with(drawn(patterns=4))
     assert error(layer, one(3), "lstsq") < 1e-9
 
 
 def test_ridge_tends_to_least_squares_without_a_constant(monkeypatch):
-    layer = layer_saying(drawn())
+    layer = layer_with(drawn())
     selection = random_selection(5, UNITS)
     kept = list(selection.kept)
-    said = layer.activations
-    wanted = np.linalg.lstsq(said[:, kept], said @ layer.out.weight.T, rcond=None)[0].T
+    activations = layer.activations
+    wanted = np.linalg.lstsq(
+        activations[:, kept], activations @ layer.outgoing.weight.T, rcond=None
+    )[0].T
     gaps = []
     for strength in (1e-1, 1e-3, 1e-10):
-        monkeypatch.setattr(compensations, "RIDGE", strength)
+        monkeypatch.setattr(compensations, "RIDGE_STRENGTH", strength)
         weights = compensate(layer, selection, "ridge")
-        np.testing.assert_array_equal(weights.out_bias, layer.out.bias)
-        gaps.append(np.abs(weights.out[:, kept] - wanted).max())
+        np.testing.assert_array_equal(weights.outgoing.bias, layer.outgoing.bias)
+        gaps.append(np.abs(weights.outgoing.weight[:, kept] - wanted).max())
     assert gaps[0] > gaps[1] > gaps[2]
     assert gaps[2] < 1e-7
 
 
 def test_ridge_minimises_its_penalised_error():
-    layer, selection = layer_saying(drawn()), one(3)
+    layer, selection = layer_with(drawn()), one(3)
     kept = list(selection.kept)
-    said, part = layer.activations, layer.activations[:, kept]
-    penalty = compensations.RIDGE * (part**2).sum() / len(kept)
+    activations, part = layer.activations, layer.activations[:, kept]
+    penalty = compensations.RIDGE_STRENGTH * (part**2).sum() / len(kept)
     extra = np.sqrt(penalty) * np.eye(len(kept))
-    wanted = np.vstack([said, np.zeros((len(kept), UNITS))])
+    wanted = np.vstack([activations, np.zeros((len(kept), UNITS))])
     factors = np.linalg.lstsq(np.vstack([part, extra]), wanted, rcond=None)[0]
-    found = compensate(layer, selection, "ridge").out[:, kept]
-    np.testing.assert_allclose(found, layer.out.weight @ factors.T, rtol=1e-8)
+    found = compensate(layer, selection, "ridge").outgoing.weight[:, kept]
+    np.testing.assert_allclose(found, layer.outgoing.weight @ factors.T, rtol=1e-8)
 
 
 def test_fold_takes_the_centroid_in_and_the_sum_out():
@@ -330,65 +340,80 @@ def test_fold_takes_the_centroid_in_and_the_sum_out():
     selection = Selection(UNITS, (Removal(5, "similar", 1), Removal(7, "similar", 1)))
     weights = compensate(layer, selection, "fold")
     group, others = [1, 5, 7], [0, 2, 3, 4, 6]
-    np.testing.assert_allclose(weights.into[1], layer.into.weight[group].mean(axis=0))
-    np.testing.assert_allclose(weights.into_bias[1], layer.into.bias[group].mean())
-    np.testing.assert_allclose(weights.out[:, 1], layer.out.weight[:, group].sum(axis=1))
-    np.testing.assert_array_equal(weights.into[others], layer.into.weight[others])
-    np.testing.assert_array_equal(weights.out[:, others], layer.out.weight[:, others])
-    np.testing.assert_array_equal(weights.out_bias, layer.out.bias)
-    assert weights.changed_into
+    np.testing.assert_allclose(
+        weights.incoming.weight[1], layer.incoming.weight[group].mean(axis=0)
+    )
+    np.testing.assert_allclose(weights.incoming.bias[1], layer.incoming.bias[group].mean())
+    np.testing.assert_allclose(
+        weights.outgoing.weight[:, 1], layer.outgoing.weight[:, group].sum(axis=1)
+    )
+    np.testing.assert_array_equal(weights.incoming.weight[others], layer.incoming.weight[others])
+    np.testing.assert_array_equal(
+        weights.outgoing.weight[:, others], layer.outgoing.weight[:, others]
+    )
+    np.testing.assert_array_equal(weights.outgoing.bias, layer.outgoing.bias)
+    assert weights.incoming_changed
 
 
 def test_fold_averages_all_of_a_chain():
     chain = Selection(UNITS, (Removal(6, "similar", 4), Removal(4, "similar", 1)))
     layer = sigmoid_layer()
     weights = compensate(layer, chain, "fold")
-    np.testing.assert_allclose(weights.into[1], layer.into.weight[[1, 4, 6]].mean(axis=0))
+    np.testing.assert_allclose(
+        weights.incoming.weight[1], layer.incoming.weight[[1, 4, 6]].mean(axis=0)
+    )
 
 
 def test_added_incoming_weights_double_the_preactivation_of_a_clone():
     layer = sigmoid_layer(clones=[(6, 2)])
     weights = compensate(layer, one(6, partner=2), "add_incoming")
-    doubled = layer.inputs @ weights.into[2] + weights.into_bias[2]
+    doubled = layer.inputs @ weights.incoming.weight[2] + weights.incoming.bias[2]
     np.testing.assert_allclose(doubled, 2 * pre(layer)[:, 2])
-    np.testing.assert_array_equal(weights.out, layer.out.weight)
+    np.testing.assert_array_equal(weights.outgoing.weight, layer.outgoing.weight)
     assert error(layer, one(6, partner=2), "add_incoming") > 0.01
 
 
 @pytest.mark.parametrize("name", MERGING)
 @pytest.mark.parametrize("rule", ["similar", "ranked"])
-def test_merging_into_nobody_is_refused(name, rule):
-    layer = layer_saying(drawn())
-    with pytest.raises(UserError, match=r"unit 3 goes in nobody's favour.* none, bias, lstsq"):
+def test_merging_without_merge_target_is_refused(name, rule):
+    layer = layer_with(drawn())
+    with pytest.raises(
+        UserError, match=r"unit 3 is removed without merge target.* none, bias, lstsq"
+    ):
         compensate(layer, one(3, rule), name)
 
 
-@pytest.mark.parametrize("name", [n for n, c in COMPENSATIONS.items() if c.needs == "nothing"])
+@pytest.mark.parametrize("name", [n for n, c in COMPENSATIONS.items() if c.requires == "nothing"])
 def test_the_rest_take_any_selection(name):
-    layer = layer_saying(drawn())
+    layer = layer_with(drawn())
     for rule in ("similar", "ranked", "short", "constant", "group"):
         assert np.isfinite(after(layer, one(3, rule), name)).all()
 
 
 def test_fitted_weights_are_taken_or_missed():
-    layer = layer_saying(drawn())
+    layer = layer_with(drawn())
     with pytest.raises(UserError, match="no weights of its own"):
         compensate(layer, one(3), "fitted")
 
 
 @pytest.mark.parametrize("name", ["bias", "lstsq", "ridge", "scaled", "affine"])
 def test_what_is_fitted_needs_activations(name):
-    blind = replace(layer_saying(drawn()), recorded=None)
+    unrecorded = replace(layer_with(drawn()), recorded=None)
     with pytest.raises(UserError, match="give its activations"):
-        compensate(blind, one(6, partner=2), name)
+        compensate(unrecorded, one(6, partner=2), name)
     for free in ("none", "add", "fold", "add_incoming"):
-        compensate(blind, one(6, partner=2), free)
+        compensate(unrecorded, one(6, partner=2), free)
 
 
 @pytest.mark.parametrize("name", [name for name in COMPENSATIONS if name != "fitted"])
 def test_the_layer_itself_is_left_alone(name):
     layer = sigmoid_layer()
-    arrays = (layer.into.weight, layer.into.bias, layer.out.weight, layer.out.bias)
+    arrays = (
+        layer.incoming.weight,
+        layer.incoming.bias,
+        layer.outgoing.weight,
+        layer.outgoing.bias,
+    )
     before = [array.tobytes() for array in arrays]
     compensate(layer, one(6, partner=2), name)
     assert [array.tobytes() for array in arrays] == before
@@ -396,15 +421,15 @@ def test_the_layer_itself_is_left_alone(name):
 
 @pytest.mark.parametrize("name", COMPENSATIONS)
 def test_where_nothing_goes_nothing_changes(name):
-    layer = layer_saying(drawn())
+    layer = layer_with(drawn())
     weights = compensate(layer, Selection(UNITS, ()), name)
-    np.testing.assert_array_equal(weights.out, layer.out.weight)
-    np.testing.assert_array_equal(weights.out_bias, layer.out.bias)
-    assert not weights.changed_into
+    np.testing.assert_array_equal(weights.outgoing.weight, layer.outgoing.weight)
+    np.testing.assert_array_equal(weights.outgoing.bias, layer.outgoing.bias)
+    assert not weights.incoming_changed
 
 
 def test_unknown_names_and_other_layers_are_refused():
     with pytest.raises(UserError, match="no compensation 'pray'; known: none, bias, add, scaled"):
         find_compensation("pray")
     with pytest.raises(UserError, match="fc1 has 8 units, not 9"):
-        compensate(layer_saying(drawn()), one(3, units=9), "none")
+        compensate(layer_with(drawn()), one(3, units=9), "none")

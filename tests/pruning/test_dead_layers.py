@@ -3,15 +3,16 @@
 import numpy as np
 import pytest
 
+from neuron_pruning.models.dense import Dense
 from neuron_pruning.pruning.compensations import COMPENSATIONS, compensate
 from neuron_pruning.pruning.surgery import pruned_logits
 from neuron_pruning.pruning.techniques import REGISTRY
-from neuron_pruning.pruning.units import Dense, Layer, Recorded
+from neuron_pruning.pruning.units import Layer, LayerActivations
 
 UNITS, PATTERNS, CLASSES = 10, 40, 3
 
 
-def saying(kind):
+def activations_of(kind):
     """Activations of a layer of one kind, patterns x units."""
     draws = np.random.default_rng(0)
     constant = np.tile(draws.uniform(0.1, 0.9, UNITS), (PATTERNS, 1))
@@ -31,16 +32,14 @@ def saying(kind):
 @pytest.fixture(params=["constant", "noise", "silent", "half", "mixed"])
 def layer(request):
     draws = np.random.default_rng(1)
-    recorded = Recorded(
-        draws.standard_normal((PATTERNS, 6)),
-        saying(request.param),
-        draws.integers(CLASSES, size=PATTERNS),
-    )
+    inputs = draws.standard_normal((PATTERNS, 6))
+    labels = draws.integers(CLASSES, size=PATTERNS)
+    recorded = LayerActivations(activations_of(request.param), inputs, labels)
     into = Dense(0.1 * draws.standard_normal((UNITS, 6)), np.zeros(UNITS))
     out = Dense(draws.standard_normal((CLASSES, UNITS)), np.zeros(CLASSES))
     names = [name for name in REGISTRY if name == "karnin" or name.startswith("torch_pruning")]
     scores = {name: draws.random(UNITS) for name in names}
-    return Layer("fc1", into, out, (), recorded, scores)
+    return Layer("fc1", into, out, recorded, scores)
 
 
 @pytest.mark.parametrize("name", REGISTRY)
@@ -56,7 +55,7 @@ def test_every_technique_and_compensation_gives_sensible_logits(layer, name):
                 logits = pruned_logits(layer, selection, weights, layer.recorded)
                 assert np.isfinite(logits).all(), (amount, compensation)
                 assert np.abs(logits).max() < 1e3, (amount, compensation)
-                assert np.abs(weights.out).max() < 1e4, (amount, compensation)
+                assert np.abs(weights.outgoing.weight).max() < 1e4, (amount, compensation)
 
 
 def test_a_bias_or_least_squares_replace_constant_units_exactly(layer):
@@ -66,4 +65,4 @@ def test_a_bias_or_least_squares_replace_constant_units_exactly(layer):
         selection = REGISTRY["l2"].select(layer, 5)
         weights = compensate(layer, selection, name)
         logits = pruned_logits(layer, selection, weights, layer.recorded)
-        np.testing.assert_allclose(logits, layer.own_logits, atol=1e-8)
+        np.testing.assert_allclose(logits, layer.unpruned_logits, atol=1e-8)

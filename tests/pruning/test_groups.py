@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from neuron_pruning import Removal, compensate, select_units
+from neuron_pruning.models.dense import Dense
 from neuron_pruning.pruning.groups import band, dependencies, joint_removals, reduced_row_echelon
 from neuron_pruning.pruning.surgery import pruned_logits
-from neuron_pruning.pruning.units import Dense, Layer, Recorded
+from neuron_pruning.pruning.units import Layer, LayerActivations
 
 LOW, HIGH = 0.1, 0.8
 
@@ -46,20 +47,22 @@ def of_three(patterns=30, others=2, seed=0):
     return np.column_stack([three, draws.random((patterns, others))])
 
 
-def layer_saying(said, equal=(), seed=0):
+def layer_with(activations, equal=(), seed=0):
     draws = np.random.default_rng(seed)
-    weight = draws.normal(size=(3, said.shape[1]))
+    weight = draws.normal(size=(3, activations.shape[1]))
     weight[:, list(equal)] = weight[:, list(equal)[:1]]
-    units = said.shape[1]
-    recorded = Recorded(np.zeros((len(said), 1)), said, np.zeros(len(said), dtype=np.int64))
+    units = activations.shape[1]
+    recorded = LayerActivations(
+        activations, np.zeros((len(activations), 1)), np.zeros(len(activations), dtype=np.int64)
+    )
     into = Dense(np.zeros((units, 1)), np.zeros(units))
-    return Layer("fc1", into, Dense(weight, draws.normal(size=3)), (), recorded)
+    return Layer("fc1", into, Dense(weight, draws.normal(size=3)), recorded)
 
 
 def change_of_logits(layer, selection):
     weights = compensate(layer, selection, "add")
     after = pruned_logits(layer, selection, weights, layer.recorded)
-    return np.abs(after - layer.own_logits).max()
+    return np.abs(after - layer.unpruned_logits).max()
 
 
 @pytest.mark.parametrize(
@@ -81,8 +84,8 @@ def test_bands_are_cut_in_the_two_largest_gaps(values, banded):
 def test_bands_keep_the_order_of_values(activations):
     banded = band(activations)
     assert set(banded.flat) <= {0.0, 0.5, 1.0}
-    for said, bands in zip(activations.T, banded.T, strict=True):
-        assert (np.diff(bands[np.argsort(said, kind="stable")]) >= 0).all()
+    for unit, bands in zip(activations.T, banded.T, strict=True):
+        assert (np.diff(bands[np.argsort(unit, kind="stable")]) >= 0).all()
 
 
 def test_each_unit_is_banded_by_its_own_gaps():
@@ -120,29 +123,29 @@ def test_a_dependency_names_its_members_and_its_constant():
 
 def test_pairs_and_constants_are_no_groups():
     draws = np.random.default_rng(0)
-    said = draws.random((20, 4))
-    said[:, 2], said[:, 3] = 1 - said[:, 0], 0.4
-    assert list(dependencies(said)) == []
+    activations = draws.random((20, 4))
+    activations[:, 2], activations[:, 3] = 1 - activations[:, 0], 0.4
+    assert list(dependencies(activations)) == []
 
 
 @pytest.mark.parametrize("equal", [True, False])
 def test_a_group_with_a_constant_sum_goes_whole(equal):
-    said = of_three()
-    selection = select_units(said, 5, groups="faithful")
+    activations = of_three()
+    selection = select_units(activations, 5, groups="faithful")
     assert selection.removals == tuple(Removal(unit, "group") for unit in (2, 0, 1))
     assert selection.counts["group"] == 3
-    layer = layer_saying(said, equal=range(3) if equal else ())
+    layer = layer_with(activations, equal=range(3) if equal else ())
     assert (change_of_logits(layer, selection) < 1e-9) == equal
     if equal:  # the bias takes w times the constant sum
-        moved = compensate(layer, selection, "add").out_bias - layer.out.bias
-        np.testing.assert_allclose(moved, (HIGH + 2 * LOW) * layer.out.weight[:, 0])
+        moved = compensate(layer, selection, "add").outgoing.bias - layer.outgoing.bias
+        np.testing.assert_allclose(moved, (HIGH + 2 * LOW) * layer.outgoing.weight[:, 0])
 
 
 def test_lossless_takes_one_and_keeps_the_logits():
-    said = of_three()
-    selection = select_units(said, 5, groups="lossless")
+    activations = of_three()
+    selection = select_units(activations, 5, groups="lossless")
     assert selection.removals == (Removal(2, "group", members=(0, 1)),)
-    assert change_of_logits(layer_saying(said), selection) < 1e-9
+    assert change_of_logits(layer_with(activations), selection) < 1e-9
 
 
 def test_groups_are_left_alone_unless_asked_for():
@@ -152,49 +155,52 @@ def test_groups_are_left_alone_unless_asked_for():
 
 def test_another_sum_than_a_constant_does_not_go_whole():
     # Unit 2 is the mean of 0 and 1: no constant joint effect, yet a dependency.
-    said = np.random.default_rng(2).uniform(0.1, 0.9, (24, 4))
-    said[:, 0], said[:, 1] = np.tile([0.1, 0.7, 0.1, 0.7], 6), np.tile([0.1, 0.1, 0.7, 0.7], 6)
-    said[:, 2] = (said[:, 0] + said[:, 1]) / 2
-    assert select_units(said, 1, groups="faithful").removals == ()
-    selection = select_units(said, 1, groups="lossless")
+    activations = np.random.default_rng(2).uniform(0.1, 0.9, (24, 4))
+    activations[:, 0], activations[:, 1] = (
+        np.tile([0.1, 0.7, 0.1, 0.7], 6),
+        np.tile([0.1, 0.1, 0.7, 0.7], 6),
+    )
+    activations[:, 2] = (activations[:, 0] + activations[:, 1]) / 2
+    assert select_units(activations, 1, groups="faithful").removals == ()
+    selection = select_units(activations, 1, groups="lossless")
     assert selection.removals == (Removal(2, "group", members=(0, 1)),)
-    assert change_of_logits(layer_saying(said), selection) < 1e-9
+    assert change_of_logits(layer_with(activations), selection) < 1e-9
 
 
 def test_only_units_alive_form_groups():
-    said = of_three()
+    activations = of_three()
     for gone in range(3):
         alive = np.ones(5, dtype=bool)
         alive[gone] = False
-        assert list(joint_removals(said, alive, "faithful")) == []
+        assert list(joint_removals(activations, alive, "faithful")) == []
     alive = np.array([True, True, True, False, True])
-    units = [removal.unit for removal in joint_removals(said, alive, "faithful")]
+    units = [removal.unit for removal in joint_removals(activations, alive, "faithful")]
     assert units == [2, 0, 1]
     assert alive.tolist() == [False, False, False, False, True]
 
 
 def test_indices_are_those_of_the_layer():
-    said = of_three()[:, [3, 0, 4, 1, 2]]
+    activations = of_three()[:, [3, 0, 4, 1, 2]]
     alive = np.array([False, True, True, True, True])
-    (removal,) = joint_removals(said, alive, "lossless")
+    (removal,) = joint_removals(activations, alive, "lossless")
     assert removal == Removal(4, "group", members=(1, 3))
 
 
 def test_a_unit_that_went_with_one_group_is_in_no_other():
     three = of_three(others=0)
-    said = np.column_stack([three, three[:, 2]])  # unit 3 makes a group with 0 and 1 too
+    activations = np.column_stack([three, three[:, 2]])  # unit 3 makes a group with 0 and 1 too
     alive = np.ones(4, dtype=bool)
-    units = [removal.unit for removal in joint_removals(said, alive, "faithful")]
+    units = [removal.unit for removal in joint_removals(activations, alive, "faithful")]
     assert units == [2, 0, 1]
     assert alive.tolist() == [False, False, False, True]
 
 
 def test_at_least_one_unit_stays():
-    said = of_three(others=0)
+    activations = of_three(others=0)
     alive = np.ones(3, dtype=bool)
-    assert list(joint_removals(said, alive, "faithful")) == []
-    assert select_units(said, 5, groups="faithful").kept == (0, 1, 2)
-    assert select_units(said, 5, groups="lossless").kept == (0, 1)
+    assert list(joint_removals(activations, alive, "faithful")) == []
+    assert select_units(activations, 5, groups="faithful").kept == (0, 1, 2)
+    assert select_units(activations, 5, groups="lossless").kept == (0, 1)
 
 
 @settings(max_examples=25)

@@ -7,7 +7,7 @@ from safetensors.numpy import save_file
 from neuron_pruning import UserError, save_network
 from neuron_pruning.data.split_file import Split
 from neuron_pruning.pruning.layer_source import read_layer
-from neuron_pruning.pruning.scores import read_measured, read_scores, write_scores
+from neuron_pruning.pruning.scores import read_precomputed_scores, read_scores, write_scores
 
 KEYS = {"experiment": "mine", "seed": 3}
 
@@ -32,14 +32,14 @@ def stored(small_vgg, tmp_path):
     }
 
 
-def test_a_layer_with_what_it_said(stored, small_vgg, tmp_path):
+def test_a_layer_with_its_activations(stored, small_vgg, tmp_path):
     write_scores(tmp_path / "s.safetensors", {"karnin": {"fc1": np.ones(12), "fc2": np.ones(10)}})
-    found = read_layer(**stored, measured=[tmp_path / "s.safetensors"], seed=3)
+    found = read_layer(**stored, precomputed_scores=[tmp_path / "s.safetensors"], seed=3)
     assert found.layer.activations.shape == (8, 10) and found.test.activations.shape == (4, 10)
     assert found.layer.inputs.shape == (8, 12)
     weight = small_vgg.linear("fc2").weight.detach().numpy()
-    np.testing.assert_array_equal(found.layer.into.weight, weight)
-    assert found.layer.measured["karnin"].shape == (10,)
+    np.testing.assert_array_equal(found.layer.incoming.weight, weight)
+    assert found.layer.precomputed_scores["karnin"].shape == (10,)
     # Nothing in front of the layer was read.
     assert set(found.checkpoint.tensors) == {
         f"classifier.{name}.{kind}" for name in ("fc2", "fc3") for kind in ("weight", "bias")
@@ -82,7 +82,7 @@ def test_scores_by_technique_and_layer(tmp_path):
         "karnin": ["fc1"],
         "torch_pruning_lamp": ["fc1", "fc2"],
     }
-    assert list(read_measured([first, second], "fc2")) == ["torch_pruning_lamp"]
+    assert list(read_precomputed_scores([first, second], "fc2")) == ["torch_pruning_lamp"]
 
 
 def test_a_description_that_is_none_is_told(stored):

@@ -35,12 +35,12 @@ def test_threshold_is_exclusive():
 def test_complementary_pair_goes_whole_or_in_half():
     activations = units_at(0, 90, 179)
     both = select_units(activations, 5)
-    assert [(r.unit, r.rule, r.together) for r in both.removals] == [
+    assert [(r.unit, r.rule, r.removes_both) for r in both.removals] == [
         (0, "complementary", True),
         (2, "complementary", True),
     ]
     lossless = select_units(activations, 5, complementary="lossless")
-    assert [(r.unit, r.partner, r.together) for r in lossless.removals] == [(2, 0, False)]
+    assert [(r.unit, r.partner, r.removes_both) for r in lossless.removals] == [(2, 0, False)]
 
 
 def test_short_and_constant_units():

@@ -63,10 +63,10 @@ def test_complementary_pair_is_lossless_only_with_equal_outgoing_weights(small_n
         Removal(0, "complementary", 3, 180.0, True),
         Removal(3, "complementary", 0, 180.0, True),
     )
-    said = hidden(small_network, images)
-    pruned = prune_layer(small_network, "fc2", Selection(10, pair), "add", said)
+    activations = hidden(small_network, images)
+    pruned = prune_layer(small_network, "fc2", Selection(10, pair), "add", activations)
     difference = np.abs(logits(pruned, images) - logits(small_network, images)).max()
-    flat = said[:, 0].std() < 1e-6  # of a unit that never varies the mean says all
+    flat = activations[:, 0].std() < 1e-6  # of a unit that never varies the mean says all
     assert (difference < 1e-6) == (equal or flat)
 
 

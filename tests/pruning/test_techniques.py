@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from neuron_pruning import UserError, build_network, load_network, select_units
 from neuron_pruning.models.checkpoints import Checkpoint, save_checkpoint
+from neuron_pruning.models.dense import Dense
 from neuron_pruning.models.networks import Network
 from neuron_pruning.pruning.compensations import COMPENSATIONS, compensate
-from neuron_pruning.pruning.redundancy import Classes, Redundancy
+from neuron_pruning.pruning.redundancy import Redundancy, RedundancyCriteria
 from neuron_pruning.pruning.selection import Removal, Selection
 from neuron_pruning.pruning.surgery import prune_checkpoint, prune_in_turn, pruned_logits
 from neuron_pruning.pruning.techniques import (
@@ -28,12 +29,11 @@ from neuron_pruning.pruning.techniques import (
     techniques,
     variance,
 )
-from neuron_pruning.pruning.units import Dense, Layer, Recorded, describe_layer, record
+from neuron_pruning.pruning.units import Layer, LayerActivations, describe_layer, record
 
 UNITS, INPUTS, PATTERNS, CLASSES, BETWEEN = 12, 9, 60, 4, 6
-MEASURED = [n for n in REGISTRY if n == "karnin" or n.startswith("torch_pruning_")]
-# Techniques that never look at what the units say.
-FROM_WEIGHTS = {"random", "l1", "l2", "fpgm", "srinivas_babu", "folding", *MEASURED}
+PRECOMPUTED = [n for n in REGISTRY if n == "karnin" or n.startswith("torch_pruning_")]
+FROM_WEIGHTS = {name for name in REGISTRY if REGISTRY[name].needs == "weights"}
 # Of two units that are merged the higher index goes: permuting swaps their roles.
 BY_INDEX = {"distinctiveness", "distinctiveness_weights", "sietsma_dow", "noiseout", "folding"}
 UNORDERED = {"distinctiveness_literal", "folding"}  # the two of a pair are equally near
@@ -72,14 +72,14 @@ def make_layer(seed=0, units=UNITS, patterns=PATTERNS, deep=False, weight=None, 
         "fc2",
         Dense(own, bias),
         out,
-        (last,) if deep else (),
-        Recorded(read, squash(read @ own.T + bias), truth),
-        {name: draws.random(units) for name in MEASURED},
+        LayerActivations(squash(read @ own.T + bias), read, truth),
+        {name: draws.random(units) for name in PRECOMPUTED},
+        downstream=(last,) if deep else (),
     )
 
 
 def near_pairs(weight, bias, draws):
-    """Units 9, 10 and 11 all but say what 0, 1 and 2 say."""
+    """Units 9, 10 and 11 are near-copies of 0, 1 and 2."""
     weight[9:], bias[9:] = weight[:3], bias[:3]
     for unit, distance in ((9, 0.02), (10, 0.03), (11, 0.04)):
         direction = draws.normal(size=weight.shape[1])
@@ -92,29 +92,29 @@ def a_clone(weight, bias, draws):
     return weight, bias
 
 
-def answers(layer, said):
-    """Logits if the layer said ``said``, written out once more."""
-    values = said @ layer.out.weight.T + layer.out.bias
-    for dense in layer.behind:
+def answers(layer, activations):
+    """Logits of the network for these activations of the layer, computed independently."""
+    values = activations @ layer.outgoing.weight.T + layer.outgoing.bias
+    for dense in layer.downstream:
         values = squash(values) @ dense.weight.T + dense.bias
     return values
 
 
-def chances(logits):
+def probabilities(logits):
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-def losses(layer, said):
+def losses(layer, activations):
     """Cross-entropy of every pattern."""
-    rows = np.arange(len(said))
-    return -np.log(chances(answers(layer, said))[rows, layer.truth])
+    rows = np.arange(len(activations))
+    return -np.log(probabilities(answers(layer, activations))[rows, layer.labels])
 
 
 def gate(layer, unit, value):
-    said = layer.activations.copy()
-    said[:, unit] *= value
-    return said
+    activations = layer.activations.copy()
+    activations[:, unit] *= value
+    return activations
 
 
 def slope_by_gate(layer, function, step=1e-5):
@@ -144,10 +144,12 @@ def permuted(layer, order):
     recorded = replace(layer.recorded, activations=layer.activations[:, order])
     return replace(
         layer,
-        into=Dense(layer.into.weight[order], layer.into.bias[order]),
-        out=Dense(layer.out.weight[:, order], layer.out.bias),
+        incoming=Dense(layer.incoming.weight[order], layer.incoming.bias[order]),
+        outgoing=Dense(layer.outgoing.weight[:, order], layer.outgoing.bias),
         recorded=recorded,
-        measured={name: scores[order] for name, scores in layer.measured.items()},
+        precomputed_scores={
+            name: scores[order] for name, scores in layer.precomputed_scores.items()
+        },
     )
 
 
@@ -182,8 +184,8 @@ def test_permuting_units_permutes_the_choice(name, deep):
         assert choice(select(permuted(layer, order), name, amount), name, order) == chosen
 
 
-def test_random_looks_at_places_and_seeds_alone():
-    # The exception to the property above: a draw knows nothing of the units it draws.
+def test_random_depends_on_places_and_seeds_alone():
+    # The exception to the property above: a draw does not depend on the units it draws.
     layer = make_layer()
     backwards = permuted(layer, np.arange(UNITS)[::-1])
     chosen = select(layer, "random").removed
@@ -232,7 +234,7 @@ def test_the_same_layer_twice_gives_the_same_selection(name, deep):
     first, second = (select(make_layer(5, deep=deep), name) for _ in range(2))
     assert first.removals
     assert first.removals == second.removals
-    if REGISTRY[name].fitted:
+    if REGISTRY[name].fits_weights:
         np.testing.assert_array_equal(first.fitted.weight, second.fitted.weight)
         np.testing.assert_array_equal(first.fitted.bias, second.fitted.bias)
     else:
@@ -270,36 +272,36 @@ def stored(deep):
             tensors[name] = 4 * tensors[name]  # so that images make a difference
     checkpoint = Checkpoint(network.architecture, tensors)
     features = draws.normal(size=(PATTERNS, 5)).astype(np.float32)
-    said = {"features": features}
+    outputs = {"features": features}
     for number in range(1, len(widths)):
         weight, bias = checkpoint.linear(f"fc{number}")
-        said[f"fc{number}"] = features = squash(features @ weight.T + bias)
+        outputs[f"fc{number}"] = features = squash(features @ weight.T + bias)
     truth = draws.integers(0, CLASSES, PATTERNS)
-    recorded = record(said, checkpoint.architecture, "fc2", np.arange(PATTERNS), truth)
-    measured = {name: draws.random(UNITS) for name in MEASURED}
-    return checkpoint, describe_layer(checkpoint, "fc2", recorded, measured), said, truth
+    recorded = record(outputs, checkpoint.architecture, "fc2", np.arange(PATTERNS), truth)
+    scores = {name: draws.random(UNITS) for name in PRECOMPUTED}
+    return checkpoint, describe_layer(checkpoint, "fc2", recorded, scores), outputs, truth
 
 
 def masked_logits(checkpoint, layer, selection, weights):
     """The network at full size, the columns of what goes set to zero."""
-    columns = weights.out.copy()
+    columns = weights.outgoing.weight.copy()
     columns[:, list(selection.removed)] = 0
-    said = squash(layer.inputs @ weights.into.T + weights.into_bias)
-    masked = replace(layer, out=Dense(columns, weights.out_bias))
-    return answers(masked, said)
+    activations = squash(layer.inputs @ weights.incoming.weight.T + weights.incoming.bias)
+    masked = replace(layer, outgoing=Dense(columns, weights.outgoing.bias))
+    return answers(masked, activations)
 
 
 @shallow_and_deep
 @every_technique
 def test_the_cut_network_equals_the_masked_one(name, deep):
-    checkpoint, layer, said, _ = stored(deep)
+    checkpoint, layer, outputs, _ = stored(deep)
     before = {key: value.tobytes() for key, value in checkpoint.tensors.items()}
     selection, native = select(layer, name), REGISTRY[name].compensation
     assert selection.removals
     pruned = prune_checkpoint(checkpoint, layer, selection, native)
-    cut = pruned.logits_from("fc1", said["features"])
+    cut = pruned.logits_from("fc1", outputs["features"])
     weights = compensate(layer, selection, native)
-    scale = max(1.0, float(np.abs(weights.out).max()))
+    scale = max(1.0, float(np.abs(weights.outgoing.weight).max()))
     masked = masked_logits(checkpoint, layer, selection, weights)
     np.testing.assert_allclose(cut, masked, atol=1e-5 * scale)
     cached = pruned_logits(layer, selection, weights, layer.recorded)
@@ -335,8 +337,8 @@ def test_a_saved_pruned_network_predicts_the_same(name, tmp_path):
 @every_technique
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_outputs_that_are_no_numbers_are_refused(name, value):
-    checkpoint, _, said, truth = stored(False)
-    broken = {key: array.copy() for key, array in said.items()}
+    checkpoint, _, outputs, truth = stored(False)
+    broken = {key: array.copy() for key, array in outputs.items()}
     broken["fc2"][5, 2] = value
     with pytest.raises(UserError, match="unit 2 are NaN or infinite"):
         prune_in_turn(checkpoint, ["fc2"], lambda v: select(v, name), "none", broken, truth)
@@ -345,28 +347,28 @@ def test_outputs_that_are_no_numbers_are_refused(name, value):
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("name", [name for name in REGISTRY if name not in FROM_WEIGHTS])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_a_layer_that_says_no_numbers_is_refused(name, value):
+def test_activations_that_are_no_numbers_are_refused(name, value):
     layer = make_layer()
-    said = layer.activations.copy()
-    said[5, 2] = value
+    activations = layer.activations.copy()
+    activations[5, 2] = value
     with pytest.raises(UserError):
-        select(replace(layer, recorded=replace(layer.recorded, activations=said)), name)
+        select(replace(layer, recorded=replace(layer.recorded, activations=activations)), name)
 
 
 @pytest.mark.parametrize("name", REGISTRY)
-def test_what_a_technique_looks_at(name):
-    blind = replace(make_layer(), recorded=None)
+def test_only_techniques_of_weights_work_without_activations(name):
+    without = replace(make_layer(), recorded=None)
     if name in FROM_WEIGHTS:
-        assert len(select(blind, name).removals) == UNITS // 2
+        assert len(select(without, name).removals) == UNITS // 2
     else:
         with pytest.raises(UserError, match="give its activations"):
-            select(blind, name)
+            select(without, name)
 
 
 def test_one_pattern_is_too_few():
-    checkpoint, _, said, truth = stored(False)
+    checkpoint, _, outputs, truth = stored(False)
     with pytest.raises(UserError, match="two of both at least, not 1 patterns"):
-        record(said, checkpoint.architecture, "fc2", np.array([4]), truth)
+        record(outputs, checkpoint.architecture, "fc2", np.array([4]), truth)
 
 
 @every_technique
@@ -398,23 +400,23 @@ def test_layers_that_cannot_be_pruned(layer, message):
         describe_layer(stored(False)[0], layer)
 
 
-@pytest.mark.parametrize("name", MEASURED)
-def test_scores_gathered_elsewhere_are_taken_as_they_are(name):
+@pytest.mark.parametrize("name", PRECOMPUTED)
+def test_precomputed_scores_are_taken_as_they_are(name):
     layer = make_layer()
     removed = [r.unit for r in order_of(layer, name)]
-    assert removed == np.argsort(layer.measured[name]).tolist()[:-1]
+    assert removed == np.argsort(layer.precomputed_scores[name]).tolist()[:-1]
     with pytest.raises(UserError, match=f"comes without the score {name}"):
-        select(replace(layer, measured={}), name)
+        select(replace(layer, precomputed_scores={}), name)
     broken = {name: np.where(np.arange(UNITS) == 4, np.nan, 1.0)}
     with pytest.raises(UserError, match="score of unit 4 is not a number"):
-        select(replace(layer, measured=broken), name)
+        select(replace(layer, precomputed_scores=broken), name)
 
 
 def refusal(technique, compensation):
-    needs = COMPENSATIONS[compensation].needs
-    if needs == "partners" and not technique.partners:
-        return "nobody's favour"
-    if needs == "fitted" and not technique.fitted:
+    required = COMPENSATIONS[compensation].requires
+    if required == "merge targets" and not technique.merges:
+        return "without merge targets"
+    if required == "fitted weights" and not technique.fits_weights:
         return "fits no weights of its own"
     return None
 
@@ -443,32 +445,32 @@ def test_every_compensation_is_refused_or_gives_numbers(name, deep):
         technique.check_compensation("pray")
 
 
-def test_who_has_partners_and_who_fits():
-    partners = {name for name in REGISTRY if REGISTRY[name].partners}
-    assert partners == {*MERGING} - {"pelillo_fanelli_residual"}
-    assert {name for name in REGISTRY if REGISTRY[name].fitted} == {"auxiliary"}
+def test_which_techniques_merge_and_which_fit():
+    merging = {name for name in REGISTRY if REGISTRY[name].merges}
+    assert merging == {*MERGING} - {"pelillo_fanelli_residual"}
+    assert {name for name in REGISTRY if REGISTRY[name].fits_weights} == {"auxiliary"}
 
 
-# Scores against their definitions, written out anew or by finite differences.
+# Scores against their definitions, computed independently or by finite differences.
 
 
 def squared(matrix):
     return (matrix**2).sum(axis=0)
 
 
-def linear_error(layer, said):
-    """Sum of |target - chance| over the classes, mean over patterns."""
-    targets = np.eye(CLASSES)[layer.truth]
-    return np.abs(targets - chances(answers(layer, said))).sum(axis=1).mean()
+def linear_error(layer, activations):
+    """Sum of |target - probability| over the classes, mean over patterns."""
+    targets = np.eye(CLASSES)[layer.labels]
+    return np.abs(targets - probabilities(answers(layer, activations))).sum(axis=1).mean()
 
 
 def loss_by_preactivation(layer, unit, step=1e-5):
     """dL_n / d pre-activation of one unit."""
-    said = layer.activations
-    pre = np.log(said[:, unit] / (1 - said[:, unit]))
+    activations = layer.activations
+    pre = np.log(activations[:, unit] / (1 - activations[:, unit]))
 
     def moved(by):
-        other = said.copy()
+        other = activations.copy()
         other[:, unit] = squash(pre + by)
         return losses(layer, other)
 
@@ -479,7 +481,7 @@ def gauss_newton(layer):
     """Half J^T (diag p - p p^T) J of a gate on every unit, mean over patterns."""
     found = []
     for slopes in slope_by_gate(layer, answers):  # N x classes
-        shares = chances(answers(layer, layer.activations))
+        shares = probabilities(answers(layer, layer.activations))
         spread = (shares * slopes**2).sum(axis=1) - (shares * slopes).sum(axis=1) ** 2
         found.append(0.5 * spread.mean())
     return np.array(found)
@@ -490,16 +492,19 @@ def distances(rows):
 
 
 SCORES = {
-    "l1": (norms.l1, lambda v: [sum(abs(w) for w in row) for row in v.into.weight]),
-    "l2": (norms.l2, lambda v: [sum(w * w for w in row) ** 0.5 for row in v.into.weight]),
-    "fpgm": (fpgm.fpgm, lambda v: distances(v.into.weight).sum(axis=1)),
+    "l1": (norms.l1, lambda v: [sum(abs(w) for w in row) for row in v.incoming.weight]),
+    "l2": (norms.l2, lambda v: [sum(w * w for w in row) ** 0.5 for row in v.incoming.weight]),
+    "fpgm": (fpgm.fpgm, lambda v: distances(v.incoming.weight).sum(axis=1)),
     "apoz": (apoz.apoz, lambda v: [np.mean(unit < 0.05) for unit in v.activations.T]),
-    "variance": (variance.variance, lambda v: v.activations.var(axis=0) * squared(v.out.weight)),
+    "variance": (
+        variance.variance,
+        lambda v: v.activations.var(axis=0) * squared(v.outgoing.weight),
+    ),
     "contribution": (
         contribution.contribution,
         lambda v: [
             np.abs(np.outer(unit - unit.mean(), column)).sum(axis=1).mean()
-            for unit, column in zip(v.activations.T, v.out.weight.T, strict=True)
+            for unit, column in zip(v.activations.T, v.outgoing.weight.T, strict=True)
         ],
     ),
     "badness": (
@@ -540,14 +545,20 @@ def test_scores_are_what_they_are_defined_to_be(name, deep):
 def test_of_equal_scores_the_higher_index_goes_first():
     layer = make_layer(units=4)
     level = {"karnin": np.array([1.0, 0.0, 1.0, 1.0])}
-    assert [r.unit for r in order_of(replace(layer, measured=level), "karnin")] == [1, 3, 2]
+    assert [r.unit for r in order_of(replace(layer, precomputed_scores=level), "karnin")] == [
+        1,
+        3,
+        2,
+    ]
 
 
 def test_scores_by_hand():
-    said = np.array([[0.01, 0.2], [0.03, 0.4], [0.5, 0.6], [0.9, 0.8]])
+    activations = np.array([[0.01, 0.2], [0.03, 0.4], [0.5, 0.6], [0.9, 0.8]])
     into = Dense(np.array([[3.0, -4.0], [1.0, 1.0]]), np.zeros(2))
     out = Dense(np.array([[1.0, 2.0], [-2.0, 0.5]]), np.zeros(2))
-    layer = Layer("fc1", into, out, (), Recorded(np.zeros((4, 2)), said, np.array([0, 1, 0, 1])))
+    layer = Layer(
+        "fc1", into, out, LayerActivations(activations, np.zeros((4, 2)), np.array([0, 1, 0, 1]))
+    )
     assert norms.l1(layer).tolist() == [7, 2]
     assert norms.l2(layer) == pytest.approx([5, 2**0.5])
     assert fpgm.fpgm(layer) == pytest.approx([29**0.5] * 2)
@@ -567,9 +578,14 @@ def test_obd_of_units_is_the_second_difference_of_the_loss():
 
 def test_obd_of_weights_is_the_diagonal_of_the_hessian():
     layer = make_layer(4, units=3, patterns=7, inputs=2)
-    arrays = (layer.into.weight, layer.into.bias, layer.out.weight, layer.out.bias)
+    arrays = (
+        layer.incoming.weight,
+        layer.incoming.bias,
+        layer.outgoing.weight,
+        layer.outgoing.bias,
+    )
     parameters = tuple(torch.from_numpy(array.copy()) for array in arrays)
-    inputs, truth = torch.from_numpy(layer.inputs), torch.from_numpy(layer.truth)
+    inputs, truth = torch.from_numpy(layer.inputs), torch.from_numpy(layer.labels)
 
     def loss(own, own_bias, outgoing, bias):
         logits = torch.sigmoid(inputs @ own.T + own_bias) @ outgoing.T + bias
@@ -591,7 +607,7 @@ def test_obd_of_weights_is_the_diagonal_of_the_hessian():
 def refitted(layer, kept):
     """Outgoing weights of the kept units and the bias, fitted to what the layer gave."""
     known = np.column_stack([layer.activations[:, kept], np.ones(len(layer.activations))])
-    wanted = layer.activations @ layer.out.weight.T + layer.out.bias
+    wanted = layer.activations @ layer.outgoing.weight.T + layer.outgoing.bias
     factors = np.linalg.lstsq(known, wanted, rcond=None)[0]
     return factors, ((wanted - known @ factors) ** 2).sum()
 
@@ -600,7 +616,7 @@ def refitted(layer, kept):
 @given(seeds)
 def test_pelillo_fanelli_refits_after_every_step(seed):
     layer = make_layer(seed, units=6, patterns=30)
-    alive, weight = list(range(6)), layer.out.weight
+    alive, weight = list(range(6)), layer.outgoing.weight
     for removal in order_of(layer, "pelillo_fanelli"):
         score = squared(weight) * squared(layer.activations[:, alive])
         assert removal == Removal(alive[int(score.argmin())], "ranked")
@@ -627,13 +643,13 @@ def rms(values):
 @given(seeds)
 def test_sietsma_dow_takes_the_closest_of_three_kinds(seed):
     layer = make_layer(seed, units=7, patterns=12)
-    said, alive = layer.activations, list(range(7))
+    activations, alive = layer.activations, list(range(7))
     for removal in order_of(layer, "sietsma_dow"):
-        found = [(said[:, k].std(), k, "constant", None) for k in alive]
+        found = [(activations[:, k].std(), k, "constant", None) for k in alive]
         for k in alive:
             for i in (i for i in alive if i < k):
-                found.append((rms(said[:, k] - said[:, i]), k, "similar", i))
-                found.append((rms(said[:, k] + said[:, i] - 1), k, "reverse", i))
+                found.append((rms(activations[:, k] - activations[:, i]), k, "similar", i))
+                found.append((rms(activations[:, k] + activations[:, i] - 1), k, "reverse", i))
         _, unit, rule, partner = min(found, key=lambda entry: entry[0])
         assert removal == Removal(unit, rule, partner)
         alive.remove(unit)
@@ -669,7 +685,7 @@ def test_sietsma_dow_2_keeps_patterns_of_different_classes_apart(seed):
     bits, alive = layer.activations > 0.5, list(range(5))
     for removal in order_of(layer, "sietsma_dow_2"):
         confused = {
-            unit: confused_pairs(bits, layer.truth, [u for u in alive if u != unit])
+            unit: confused_pairs(bits, layer.labels, [u for u in alive if u != unit])
             for unit in alive
         }
         fewest = min(confused.values())
@@ -681,18 +697,19 @@ def test_sietsma_dow_2_keeps_patterns_of_different_classes_apart(seed):
 @given(seeds)
 def test_srinivas_babu_merges_the_least_salient_pair(seed):
     layer = make_layer(seed, units=6, patterns=5)
-    rows = np.column_stack([layer.into.weight, layer.into.bias])
-    outgoing, alive = layer.out.weight.copy(), list(range(6))
+    rows = np.column_stack([layer.incoming.weight, layer.incoming.bias])
+    outgoing, alive = layer.outgoing.weight.copy(), list(range(6))
     for removal in order_of(layer, "srinivas_babu"):
         salience = {
-            (gone, heir): (outgoing[:, gone] ** 2).mean() * ((rows[gone] - rows[heir]) ** 2).sum()
+            (gone, target): (outgoing[:, gone] ** 2).mean()
+            * ((rows[gone] - rows[target]) ** 2).sum()
             for gone in alive
-            for heir in alive
-            if gone != heir
+            for target in alive
+            if gone != target
         }
-        gone, heir = min(salience, key=salience.get)
-        assert removal == Removal(gone, "similar", heir)
-        outgoing[:, heir] += outgoing[:, gone]
+        gone, target = min(salience, key=salience.get)
+        assert removal == Removal(gone, "similar", target)
+        outgoing[:, target] += outgoing[:, gone]
         alive.remove(gone)
 
 
@@ -704,8 +721,8 @@ def test_noiseout_merges_the_most_correlated_pair(seed):
     alive = list(range(7))
     for removal in order_of(layer, "noiseout"):
         pairs = [(k, i) for k in alive for i in alive if i < k]
-        gone, heir = max(pairs, key=lambda pair: strength[pair])
-        assert removal == Removal(gone, "similar", heir)
+        gone, target = max(pairs, key=lambda pair: strength[pair])
+        assert removal == Removal(gone, "similar", target)
         alive.remove(gone)
 
 
@@ -728,7 +745,9 @@ def test_thinet_keeps_the_lost_sum_smallest(seed):
         lost = {}
         for unit in set(range(7)) - set(gone):
             units = [*gone, unit]
-            lost[unit] = ((layer.activations[:, units] @ layer.out.weight[:, units].T) ** 2).sum()
+            lost[unit] = (
+                (layer.activations[:, units] @ layer.outgoing.weight[:, units].T) ** 2
+            ).sum()
         assert removal == Removal(min(lost, key=lost.get), "ranked")
         gone.append(removal.unit)
 
@@ -758,7 +777,9 @@ def test_auxiliary_lets_a_silent_unit_go_first_and_fits_the_rest():
         np.testing.assert_array_equal(prepared(amount).fitted.weight[:, gone], 0)
     selection = prepared(4)
     after = [
-        -np.log(chances(pruned_logits(layer, selection, w, layer.recorded))[rows, layer.truth])
+        -np.log(
+            probabilities(pruned_logits(layer, selection, w, layer.recorded))[rows, layer.labels]
+        )
         for rows in [np.arange(PATTERNS)]
         for w in (compensate(layer, selection, "fitted"), compensate(layer, selection, "none"))
     ]
@@ -771,25 +792,25 @@ def test_auxiliary_lets_a_silent_unit_go_first_and_fits_the_rest():
 @settings(max_examples=10)
 @given(seeds, st.sampled_from(["both", "lossless"]), st.sampled_from(["half", "mean", "none"]))
 def test_thresholds_asked_in_any_order_agree_with_a_fresh_start(seed, complementary, centring):
-    said = np.random.default_rng(seed).random((4, 14))
-    classes = Classes(centring, complementary=complementary)
-    redundancy = Redundancy(said, classes)
+    activations = np.random.default_rng(seed).random((4, 14))
+    classes = RedundancyCriteria(centring, complementary=complementary)
+    redundancy = Redundancy(activations, classes)
     for angle in (60, 15, 35, 90, 35, 5):
-        fresh = select_units(said, angle, centring=centring, complementary=complementary)
-        assert redundancy.at(angle) == fresh
+        fresh = select_units(activations, angle, centring=centring, complementary=complementary)
+        assert redundancy.select_at(angle) == fresh
 
 
 def test_distinctiveness_is_select_units():
     layer = make_layer(3, weight=near_pairs)
     assert select(layer, "distinctiveness", 40) == select_units(layer.activations, 40)
-    said = select(layer, "distinctiveness", 40, centring="mean", complementary="lossless")
+    chosen = select(layer, "distinctiveness", 40, centring="mean", complementary="lossless")
     wanted = select_units(layer.activations, 40, centring="mean", complementary="lossless")
-    assert said == wanted
+    assert chosen == wanted
 
 
 def test_weights_take_the_place_of_activations():
     layer = make_layer(3, weight=near_pairs)
-    own = layer.into.weight
+    own = layer.incoming.weight
     cosines = own @ own.T / np.outer(*[np.linalg.norm(own, axis=1)] * 2)
     selection = select(layer, "distinctiveness_weights", 15)
     assert {(r.unit, r.partner) for r in selection.removals} == {(9, 0), (10, 1), (11, 2)}
@@ -798,7 +819,7 @@ def test_weights_take_the_place_of_activations():
         assert removal.angle == pytest.approx(angle)
 
 
-def test_the_sentence_at_its_word_spares_neither_of_a_pair():
+def test_the_sentence_read_literally_spares_neither_of_a_pair():
     layer = make_layer(3, weight=near_pairs)
     removed = select(layer, "distinctiveness_literal", 10).removed
     assert sorted(removed) == [0, 1, 2, 9, 10, 11]

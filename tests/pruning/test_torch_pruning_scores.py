@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from neuron_pruning.pruning.techniques import PEERS
-from neuron_pruning.pruning.torch_pruning_scores import peer_scores
+from neuron_pruning.pruning.techniques import techniques
+from neuron_pruning.pruning.torch_pruning_scores import unit_importances
 
 INPUTS = {"fc1": "features", "fc2": "fc1"}
 
@@ -51,13 +51,13 @@ def per_unit(into, out):
 @pytest.mark.parametrize("layer", ["fc1", "fc2"])
 def test_magnitude_is_the_sum_of_squared_weights(small_vgg, recorded, layer):
     outputs, truth = recorded
-    scores = peer_scores(small_vgg, layer, outputs[INPUTS[layer]], truth)
+    scores = unit_importances(small_vgg, layer, outputs[INPUTS[layer]], truth)
     into, out = neighbours(small_vgg, layer)
     expected = per_unit(into.weight**2, out.weight**2)
     np.testing.assert_allclose(scores["torch_pruning_magnitude"], expected, rtol=1e-4)
     lamp = scores["torch_pruning_lamp"]
     assert (np.argsort(lamp) == np.argsort(expected)).all()
-    assert {f"torch_pruning_{name}" for name in PEERS} == scores.keys()
+    assert {name for name in techniques() if name.startswith("torch_pruning_")} == scores.keys()
     assert all(values.dtype == np.float64 for values in scores.values())
 
 
@@ -65,7 +65,7 @@ def test_magnitude_is_the_sum_of_squared_weights(small_vgg, recorded, layer):
 def test_taylor_is_the_sum_of_weights_times_gradients(small_vgg, recorded, layer):
     outputs, truth = recorded
     inputs = outputs[INPUTS[layer]]
-    scores = peer_scores(small_vgg, layer, inputs, truth)
+    scores = unit_importances(small_vgg, layer, inputs, truth)
     weights = [linear.weight for linear in neighbours(small_vgg, layer)]
     slopes = gradients(copy.deepcopy(small_vgg), layer, inputs, truth)
     expected = per_unit(*((w * g).abs() for w, g in zip(weights, slopes, strict=True)))
@@ -83,7 +83,7 @@ def test_hessian_is_the_mean_over_all_patterns(small_vgg, recorded, layer):
         for total, slope in zip(squares, slopes, strict=True):
             total += slope**2 / len(truth)
     expected = per_unit(*(w**2 * h for w, h in zip(weights, squares, strict=True)))
-    scores = peer_scores(small_vgg, layer, inputs, truth)
+    scores = unit_importances(small_vgg, layer, inputs, truth)
     np.testing.assert_allclose(scores["torch_pruning_hessian"], expected, rtol=1e-3)
 
 
@@ -91,18 +91,18 @@ def test_fpgm_is_the_distance_of_squared_weights_to_all_others(small_vgg, record
     outputs, truth = recorded
     into, out = (linear.weight.detach() ** 2 for linear in neighbours(small_vgg, "fc2"))
     expected = sum(torch.cdist(w, w).sum(0).double().numpy() for w in (into, out.T.contiguous()))
-    scores = peer_scores(small_vgg, "fc2", outputs["fc1"], truth)
+    scores = unit_importances(small_vgg, "fc2", outputs["fc1"], truth)
     np.testing.assert_allclose(scores["torch_pruning_fpgm"], expected / expected.mean(), rtol=1e-4)
 
 
 def test_a_stored_or_frozen_network_scores_the_same_and_stays_as_it_is(small_vgg, recorded):
     outputs, truth = recorded
-    expected = peer_scores(small_vgg, "fc2", outputs["fc1"], truth)
+    expected = unit_importances(small_vgg, "fc2", outputs["fc1"], truth)
     stored = small_vgg.to_checkpoint()
     small_vgg.train().requires_grad_(False)
     with torch.no_grad():
-        frozen = peer_scores(small_vgg, "fc2", outputs["fc1"], truth)
-    loaded = peer_scores(stored, "fc2", outputs["fc1"], truth)
+        frozen = unit_importances(small_vgg, "fc2", outputs["fc1"], truth)
+    loaded = unit_importances(stored, "fc2", outputs["fc1"], truth)
     for name, values in expected.items():
         np.testing.assert_allclose(frozen[name], values)
         np.testing.assert_allclose(loaded[name], values)
@@ -120,4 +120,4 @@ def test_a_stored_or_frozen_network_scores_the_same_and_stays_as_it_is(small_vgg
 )
 def test_what_does_not_fit_is_refused(small_vgg, layer, inputs, truth, message):
     with pytest.raises(ValueError, match=message):
-        peer_scores(small_vgg, layer, inputs, truth)
+        unit_importances(small_vgg, layer, inputs, truth)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from neuron_pruning.training.sensitivity import STILL, Sensitivity
+from neuron_pruning.training.sensitivity import MIN_RELATIVE_CHANGE, Sensitivity
 
 RATE = 0.5
 
@@ -59,7 +59,7 @@ def by_weight(network, initial, sums):
         cost = np.zeros(final.size)
         flat = zip(sums[name].flat, final.flat, initial[name].flat, strict=True)
         for place, (total, last, first) in enumerate(flat):
-            if abs(last - first) > STILL * abs(last):
+            if abs(last - first) > MIN_RELATIVE_CHANGE * abs(last):
                 cost[place] = abs(total * last / (last - first))
         found[name] = cost.reshape(final.shape)
     return found

@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator, ValidationError, validators
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.models.architectures import PLANS, check_name, describe
 from neuron_pruning.pruning.techniques import find_technique, techniques
+from neuron_pruning.pruning.units import CONVOLUTIONS_OFFER
 
 
 def _is_integer(_checker: object, value: object) -> bool:
@@ -163,8 +164,13 @@ def _check_convolutions(
 ) -> None:
     """Refuse what convolutions cannot have."""
     choice = technique_choices(pruning).get(cut["technique"])
-    if choice is None or not any(layer.startswith("conv") for layer in layers):
+    convolutions = [layer for layer in layers if layer.startswith("conv")]
+    if choice is None or not convolutions:
         return
+    technique, settings = find_technique(choice["name"]), choice["settings"]
+    reason = technique.refusal_of_layer(convolutions[0], CONVOLUTIONS_OFFER, settings)
+    if reason is not None:
+        raise UserError(reason)
     if choice["settings"].get("centring") == "half":
         raise UserError(
             f"{cut['technique']} centres by half, the middle of a sigmoid, and a ReLU has no "

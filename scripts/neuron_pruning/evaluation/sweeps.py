@@ -1,4 +1,7 @@
-"""What is left of a network against how much of a layer goes; from recorded activations alone."""
+"""Accuracy and loss of a network against how many units of a layer are removed.
+
+Computed from recorded activations alone.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,11 +12,11 @@ import numpy as np
 from neuron_pruning.pruning.compensations import compensate
 from neuron_pruning.pruning.selection import Selection
 from neuron_pruning.pruning.surgery import pruned_logits
-from neuron_pruning.pruning.techniques.technique import Prepared, Technique
-from neuron_pruning.pruning.units import Layer, Recorded
+from neuron_pruning.pruning.techniques.technique import SelectAtAmount, Technique
+from neuron_pruning.pruning.units import Layer, LayerActivations
 from neuron_pruning.statistics.metrics import cross_entropy, divergence, share_right
 
-WIDEST = 90.0  # degrees: beyond it nothing is similar
+WIDEST = 90.0  # degrees: units further apart are never similar
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,7 @@ class SweepSettings:
     """How far and how finely.
 
     Attributes:
-        compensations: what the rest gets in return, by name; ``own`` is the technique's.
+        compensations: what the remaining units get, by name; ``own`` is the technique's.
         step: between thresholds, degrees; None for techniques that have none.
         counts: numbers of removed units.
         draws: of techniques that draw.
@@ -45,13 +48,13 @@ class Point:
     train_loss: float
     test_accuracy: float
     test_loss: float
-    agreement: float  # share of test images with the unpruned network's answer
-    divergence: float  # of the unpruned network's answers to the test images, nats
+    agreement: float  # share of test images with the unpruned network's prediction
+    divergence: float  # from the unpruned network's probabilities, test images, nats
 
 
 def sweep(
     layer: Layer,
-    test: Recorded,
+    test: LayerActivations,
     technique: Technique,
     options: dict[str, Any],
     compensation: str,
@@ -69,18 +72,18 @@ def sweep(
     """
     named = (compensation if name == "own" else name for name in settings.compensations)
     fitting = [name for name in dict.fromkeys(named) if technique.refusal(name) is None]
-    ruler = _Ruler(layer, test)
+    evaluation = _Evaluation(layer, test)
     draws = range(settings.draws) if "draw" in technique.settings else (None,)
     for draw in draws:
         given = options if draw is None else {**options, "draw": draw}
         prepared = technique.prepared(layer, **given)
         for angle, selection in selections(technique, prepared, layer.units, settings):
             for name in fitting:
-                yield ruler.measure(selection, name, draw or 0, angle)
+                yield evaluation.measure(selection, name, draw or 0, angle)
 
 
 def selections(
-    technique: Technique, prepared: Prepared, units: int, settings: SweepSettings
+    technique: Technique, prepared: SelectAtAmount, units: int, settings: SweepSettings
 ) -> Iterator[tuple[float | None, Selection]]:
     """Selections at every angle, where there is one, and at every number of units."""
     if technique.amount == "units":
@@ -89,13 +92,13 @@ def selections(
         return
     assert settings.step is not None
     angles = np.arange(0.0, WIDEST + settings.step / 2, settings.step)
-    # The widest first: narrower thresholds are cut from what it found.
-    found = {angle: prepared(angle) for angle in angles[:0:-1].tolist()}
-    found[0.0] = Selection(units, ())
+    # The widest first: narrower thresholds select among the pairs that it found.
+    by_angle = {angle: prepared(angle) for angle in angles[:0:-1].tolist()}
+    by_angle[0.0] = Selection(units, ())
     for angle in angles.tolist():
-        yield angle, found[angle]
+        yield angle, by_angle[angle]
     for count in settings.counts:
-        enough = at_count([found[angle] for angle in angles.tolist()], count)
+        enough = at_count([by_angle[angle] for angle in angles.tolist()], count)
         if enough is not None:
             yield None, enough
 
@@ -111,13 +114,13 @@ def at_count(by_angle: Sequence[Selection], count: int) -> Selection | None:
     return None
 
 
-class _Ruler:
-    """Figures of pruned networks beside those of the unpruned one."""
+class _Evaluation:
+    """Accuracy and loss of pruned networks beside the unpruned one."""
 
-    def __init__(self, layer: Layer, test: Recorded) -> None:
+    def __init__(self, layer: Layer, test: LayerActivations) -> None:
         self._layer, self._test = layer, test
-        self._before = layer.logits(test.activations)
-        self._training = Recorded(layer.inputs, layer.activations, layer.truth)
+        self._unpruned = layer.logits(test.activations)
+        self._training = LayerActivations(layer.activations, layer.inputs, layer.labels)
 
     def measure(
         self, selection: Selection, compensation: str, draw: int, angle: float | None
@@ -125,26 +128,26 @@ class _Ruler:
         """One point."""
         layer, test = self._layer, self._test
         weights = compensate(layer, selection, compensation)
-        seen = pruned_logits(layer, selection, weights, self._training)
-        after = pruned_logits(layer, selection, weights, test)
+        train_logits = pruned_logits(layer, selection, weights, self._training)
+        test_logits = pruned_logits(layer, selection, weights, test)
         return Point(
             compensation,
             draw,
             angle,
             len(selection.removals),
-            share_right(seen, layer.truth),
-            cross_entropy(seen, layer.truth),
-            share_right(after, test.truth),
-            cross_entropy(after, test.truth),
-            share_right(after, self._before.argmax(axis=1)),
-            divergence(self._before, after),
+            share_right(train_logits, layer.labels),
+            cross_entropy(train_logits, layer.labels),
+            share_right(test_logits, test.labels),
+            cross_entropy(test_logits, test.labels),
+            share_right(test_logits, self._unpruned.argmax(axis=1)),
+            divergence(self._unpruned, test_logits),
         )
 
 
 def counts_up_to(units: int, most: int, always: Sequence[int] = ()) -> tuple[int, ...]:
     """Every number of removed units from 0 to H - 1, or ``most`` of them evenly spaced.
 
-    Those of ``always`` that the layer can lose are among them.
+    Those of ``always`` below H are among them.
     """
     spaced = np.linspace(0, units - 1, min(most, units)).round().astype(int).tolist()
     return tuple(sorted({*spaced, *(count for count in always if count < units)}))

@@ -15,8 +15,8 @@ from safetensors.numpy import save_file
 
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.files import atomic_path, read_json, write_json
-from neuron_pruning.core.numerics import sigmoid
 from neuron_pruning.models.architectures import Architecture, layer_sizes
+from neuron_pruning.models.dense import Dense, hidden_activations, logits_from
 
 LARGEST_NUMBER = 10_000_000  # of units, kernels or pixels that a description may name
 
@@ -28,7 +28,7 @@ class Checkpoint:
     architecture: Architecture
     tensors: Mapping[str, NDArray[Any]]
 
-    def linear(self, layer: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def linear(self, layer: str) -> Dense:
         """Weight, units x inputs, and bias of a fully connected layer.
 
         Raises:
@@ -36,20 +36,16 @@ class Checkpoint:
         """
         self.architecture.place_of(layer)
         name = f"classifier.{layer}"
-        return self.tensors[f"{name}.weight"], self.tensors[f"{name}.bias"]
+        return Dense(self.tensors[f"{name}.weight"], self.tensors[f"{name}.bias"])
 
-    def said(self, layer: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
+    def hidden_activations(self, layer: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Outputs, N x units, of a hidden layer that reads ``values``, N x inputs."""
-        weight, bias = self.linear(layer)
-        return sigmoid(values @ weight.T + bias)
+        return hidden_activations(self.linear(layer), values)
 
     def logits_from(self, layer: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits, N x classes, of ``values``, the N x inputs that ``layer`` reads."""
-        names = self.architecture.layer_names
-        for name in names[self.architecture.place_of(layer) : -1]:
-            values = self.said(name, values)
-        weight, bias = self.linear(names[-1])
-        return values @ weight.T + bias
+        names = self.architecture.layer_names[self.architecture.place_of(layer) :]
+        return logits_from([self.linear(name) for name in names], values)
 
 
 def description_path(path: Path) -> Path:

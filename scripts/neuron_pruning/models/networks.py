@@ -58,6 +58,11 @@ class Network(nn.Module):
         assert isinstance(layer, nn.Linear)
         return layer
 
+    def steps(self, name: str) -> list[nn.Module]:
+        """Modules of a fully connected layer in turn: itself, and the sigmoid of a hidden one."""
+        linear = self.linear(name)
+        return [linear] if name == self.layer_names[-1] else [linear, nn.Sigmoid()]
+
     def to_checkpoint(self) -> Checkpoint:
         """The network as arrays, which share its memory where it is on the CPU."""
         tensors = {name: value.detach().cpu().numpy() for name, value in self.state_dict().items()}
@@ -87,11 +92,10 @@ class Network(nn.Module):
         """
         values = run_features(self.features, images).flatten(1)
         outputs = {FEATURES: values}
-        *hidden, last = self.layer_names
-        for name in hidden:
-            values = torch.sigmoid(self.classifier[name](values))
+        for name in self.layer_names:
+            for step in self.steps(name):
+                values = step(values)
             outputs[name] = values
-        outputs[last] = self.classifier[last](values)
         return outputs
 
 

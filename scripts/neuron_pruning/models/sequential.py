@@ -35,11 +35,12 @@ def tail(network: Network, layer: str) -> nn.Sequential:
 
 
 def _steps(network: Network, names: list[str]) -> list[tuple[str, nn.Module]]:
-    """The named fully connected layers with sigmoids between; those after the last are logits."""
-    steps: list[tuple[str, nn.Module]] = []
-    for name in names:
-        steps += [(name, network.linear(name)), (f"sigmoid{name.removeprefix('fc')}", nn.Sigmoid())]
-    return steps[:-1]
+    """Modules of the named fully connected layers by name."""
+    return [
+        (name if isinstance(step, nn.Linear) else f"sigmoid{name.removeprefix('fc')}", step)
+        for name in names
+        for step in network.steps(name)
+    ]
 
 
 @contextmanager

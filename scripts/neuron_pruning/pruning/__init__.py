@@ -1,1 +1,1 @@
-"""Which units can go, what the rest gets in return, and the cut itself."""
+"""Which units of a layer can be removed, what the remaining ones get, and the cut itself."""

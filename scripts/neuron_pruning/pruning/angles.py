@@ -58,7 +58,7 @@ def centre(activations: NDArray[np.float64], centring: Centring = "half") -> NDA
 
 
 def check_sigmoid(activations: NDArray[np.float64], reason: str) -> None:
-    """Refuse what no sigmoid said; ``reason`` says who asks and what to do.
+    """Refuse activations of no sigmoid; ``reason`` names who asks and what to do.
 
     Raises:
         UserError: values outside 0 to 1, as ReLU units have them.
@@ -69,7 +69,7 @@ def check_sigmoid(activations: NDArray[np.float64], reason: str) -> None:
 
 
 def is_flat(vectors: NDArray[np.float64], activations: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Whether columns are nothing but rounding beside the activations that they came from.
+    """Whether columns are nothing but rounding of the activations that they came from.
 
     Recorded activations are float32: what is left of a constant unit has no direction.
     """

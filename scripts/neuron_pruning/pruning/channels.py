@@ -7,9 +7,8 @@ torch-pruning's dependency graph.
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
-from typing import NoReturn
 
 import numpy as np
 import torch
@@ -23,13 +22,14 @@ from neuron_pruning.core.numerics import precision_context
 from neuron_pruning.core.seeds import derive_seed
 from neuron_pruning.models.architectures import Architecture
 from neuron_pruning.models.convolutions import blocks, run_block
+from neuron_pruning.models.dense import Dense
 from neuron_pruning.models.networks import Network
 from neuron_pruning.models.sequential import differentiable, evaluating, plain_module
 from neuron_pruning.pruning.angles import check_activations
 from neuron_pruning.pruning.compensations import find_compensation
 from neuron_pruning.pruning.selection import Selection
 from neuron_pruning.pruning.torch_pruning_scores import (
-    Scores,
+    ScoresByTechnique,
     coupled,
     hessian_scores,
     named,
@@ -37,7 +37,7 @@ from neuron_pruning.pruning.torch_pruning_scores import (
     trace,
     weight_scores,
 )
-from neuron_pruning.pruning.units import Dense, Layer, Matrix, Recorded, Vector
+from neuron_pruning.pruning.units import Matrix, UnitActivations, UnitLayer, Vector
 
 # ASSUME: rows (pattern, position) that stand for all where there are more; the first convolution
 # of a 576 x 720 image has thousands of positions for each of hundreds of patterns.
@@ -49,70 +49,12 @@ REFUSED = {
     "bias": _BIAS,
     "affine": _BIAS,
     "lstsq": _BIAS,
-    "scaled": "it takes 0.5 for the middle of what a unit says, and a ReLU has none",
-    "ridge": "it fits outgoing weights on activations, which this surgery does not look at",
+    "scaled": "it takes 0.5 for the middle of a unit's activations, and a ReLU has none",
+    "ridge": "it fits outgoing weights on activations, which this surgery does not read",
     "fold": _INCOMING,
     "add_incoming": _INCOMING,
     "fitted": "no technique fits kernels",
 }
-
-
-def _refuse(name: str) -> NoReturn:
-    raise UserError(
-        f"this technique looks at the loss, or at single patterns, and works on fully connected "
-        f"layers only, not on the channels of {name}; take one that looks at activations or "
-        "weights, for instance distinctiveness, l1 or random"
-    )
-
-
-@dataclass(frozen=True)
-class Kernels(Dense):
-    """Kernels as a matrix: for scores of weights, not to be applied.
-
-    A position of a kernel has no bias of its own: where there are rows for each, biases are 0.
-    """
-
-    name: str = ""
-
-    def __call__(self, values: Matrix) -> Matrix:
-        """Refused.
-
-        Raises:
-            UserError: always.
-        """
-        _refuse(self.name)
-
-
-@dataclass(frozen=True)
-class ChannelLayer(Layer):
-    """Channels of a convolution as the units of a layer.
-
-    ``activations`` are rows (pattern, position) x C; ``into.weight`` is C x (inputs * k * k),
-    ``out.weight`` (outputs * k * k) x C, or (units * positions) x C before ``fc1``. Patterns,
-    classes and answers cannot be told from such rows: what needs them is refused.
-    """
-
-    @property
-    def inputs(self) -> Matrix:
-        """Refused, as a convolution reads patches."""
-        _refuse(self.name)
-
-    @property
-    def truth(self) -> NDArray[np.int64]:
-        """Refused, as a row is a position of a pattern."""
-        _refuse(self.name)
-
-    def answers(self, values: Matrix) -> Matrix:
-        """Refused, and with it the logits, the loss and all gradients."""
-        _refuse(self.name)
-
-    def logits(self, activations: Matrix) -> Matrix:
-        """Refused."""
-        _refuse(self.name)
-
-    def pull_back(self, gradient: Matrix, values: Matrix | None = None) -> Matrix:
-        """Refused."""
-        _refuse(self.name)
 
 
 def channel_names(architecture: Architecture) -> list[str]:
@@ -136,18 +78,23 @@ def channel_layer(
     network: Network,
     name: str,
     batches: Iterable[Tensor],
-    measured: Mapping[str, Vector] | None = None,
+    precomputed_scores: Mapping[str, Vector] | None = None,
     seed: int = 0,
     rows: int = SAMPLE_ROWS,
-) -> ChannelLayer:
-    """Channels of a convolution as techniques of the registry look at them.
+) -> UnitLayer:
+    """Channels of a convolution as the units of a layer.
+
+    Activations are rows (pattern, position) x C; ``incoming.weight`` is C x (inputs * k * k),
+    ``outgoing.weight`` (outputs * k * k) x C, or (units * positions) x C before ``fc1``. Such rows
+    have no labels, so techniques that need the loss are refused. A position of a kernel has no
+    bias of its own: outgoing biases are 0.
 
     Args:
         network: runs in evaluation mode, where its parameters are.
         name: of a convolution, for instance ``conv2``.
         batches: normalised images of the training patterns, B x 3 x height x width each; what
             :meth:`neuron_pruning.data.images.ImageReader.read` gives.
-        measured: scores gathered elsewhere, C each; see :func:`channel_importances`.
+        precomputed_scores: by technique, C each; see :func:`channel_importances`.
         seed: of the sample, and of techniques that draw.
         rows: the activations keep all rows where there are no more, else so many, drawn at random
             without repeats; the sample does not depend on the size of the batches.
@@ -158,19 +105,18 @@ def channel_layer(
     place = place_of(network.architecture, name)
     generator = np.random.default_rng(derive_seed(seed, f"rows of {name}"))
     sample = _sample(_positions(network, place, batches), rows, generator)
-    nobody = np.zeros((len(sample), 0))
-    recorded = Recorded(nobody, check_activations(sample), np.zeros(0, dtype=np.int64))
+    recorded = UnitActivations(check_activations(sample))
     convolution = _convolution(network, place)
     assert convolution.bias is not None
-    into = _array(convolution.weight).reshape(len(convolution.weight), -1)
-    out = np.moveaxis(_array(_outgoing(network, place)), 1, -1).reshape(-1, len(into))
-    return ChannelLayer(
+    kernels = _array(convolution.weight).reshape(len(convolution.weight), -1)
+    outgoing = np.moveaxis(_array(_outgoing(network, place)), 1, -1).reshape(-1, len(kernels))
+    return UnitLayer(
         name,
-        Kernels(into, _array(convolution.bias), name),
-        Kernels(out, np.zeros(len(out)), name),
-        recorded=recorded,
-        measured=measured or {},
-        seed=seed,
+        Dense(kernels, _array(convolution.bias)),
+        Dense(outgoing, np.zeros(len(outgoing))),
+        recorded,
+        precomputed_scores or {},
+        seed,
     )
 
 
@@ -199,8 +145,8 @@ def _sample(
 ) -> NDArray[np.float32]:
     """All rows of the pieces or, where there are more, ``count`` of them, in their order.
 
-    Every row draws a number, and the rows with the smallest stay: a uniform sample of a stream
-    whose length nobody knows.
+    Every row draws a number, and the rows with the smallest stay: a uniform sample of a
+    stream of unknown length.
     """
     kept, keys = None, np.empty(0)
     for piece in pieces:
@@ -239,14 +185,15 @@ def prune_channels(
     Args:
         network: the unpruned network; left as it is.
         name: of a convolution, for instance ``conv2``.
-        selection: which channels go, and in whose favour.
+        selection: which channels are removed, and their merge targets.
         compensation: ``none``, or ``add``: the next layer's kernels over a similar channel are
-            added to those over its survivor. ASSUME: under ``add`` a channel that is constant,
-            complementary or one of a group goes without return, as its constant would need a bias.
+            added to those over its merge target. ASSUME: under ``add`` a channel that is constant,
+            complementary or one of a group is removed without compensation, as its constant would
+            need a bias.
 
     Raises:
         UserError: no such convolution, a selection of another size, a compensation that channels
-            cannot have, or one that the selection brings no survivors for.
+            cannot have, or one that the selection has no merge targets for.
     """
     place = place_of(network.architecture, name)
     _check(network, name, place, selection, compensation)
@@ -277,15 +224,15 @@ def _check(
 
 @torch.no_grad()
 def _merge(outgoing: Tensor, selection: Selection) -> None:
-    """Add what reads a removed channel to what reads its survivor, one removal after the other."""
+    """Add outgoing weights of removed channels to their merge targets', one after the other."""
     for removal in selection.removals:
-        if removal.rule == "ranked" or (removal.rule == "similar" and removal.partner is None):
+        if removal.rule == "ranked" or (removal.rule == "similar" and removal.merge_target is None):
             raise UserError(
-                f"channel {removal.unit} goes in nobody's favour, so nothing can be merged: "
-                "take the compensation none"
+                f"channel {removal.unit} is removed without merge target, so nothing can be "
+                "merged: take the compensation none"
             )
         if removal.rule == "similar":
-            outgoing[:, removal.partner] += outgoing[:, removal.unit]
+            outgoing[:, removal.merge_target] += outgoing[:, removal.unit]
 
 
 def _cut(network: Network, place: int, selection: Selection) -> None:
@@ -305,16 +252,18 @@ def _blank(network: Network) -> Tensor:
 
 @differentiable()
 def channel_importances(
-    network: Network, name: str, images: Tensor | None = None, truth: ArrayLike | None = None
-) -> Scores:
-    """Importances of torch-pruning for the channels of a convolution; see ``peers.py``.
+    network: Network, name: str, images: Tensor | None = None, labels: ArrayLike | None = None
+) -> ScoresByTechnique:
+    """Importances of torch-pruning for the channels of a convolution.
+
+    See :mod:`neuron_pruning.pruning.torch_pruning_scores`.
 
     Args:
         network: is left as it is, its gradients included.
         name: of a convolution, for instance ``conv2``.
         images: a few normalised training images, N x 3 x height x width; each costs a pass forward
             and back. None: only what needs no data, ``magnitude``, ``fpgm`` and ``lamp``.
-        truth: their classes, N.
+        labels: their classes, N.
 
     Returns:
         C numbers each under ``torch_pruning_magnitude`` and so on.
@@ -329,7 +278,7 @@ def channel_importances(
     scores = weight_scores(group)
     if images is None:
         return named(scores)
-    classes = torch.from_numpy(np.array([] if truth is None else truth, dtype=np.int64))
+    classes = torch.from_numpy(np.array([] if labels is None else labels, dtype=np.int64))
     if classes.shape != images.shape[:1] or not len(images):
         raise UserError("importances from gradients need images and a class for each of them")
     means, roots = _gradients(module, images.cpu(), classes)

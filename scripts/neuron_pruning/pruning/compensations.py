@@ -1,4 +1,4 @@
-"""What the rest of a network gets in return for the units that go.
+"""What the remaining units get for the removed ones.
 
 A compensation is a function of a layer and a selection; it returns the layer's weights before the
 cut. One that merges a unit into another is written as a :data:`Merge` of a single removal.
@@ -12,133 +12,146 @@ from typing import Literal
 import numpy as np
 
 from neuron_pruning.core.errors import UserError
+from neuron_pruning.models.dense import Dense
 from neuron_pruning.pruning.angles import check_sigmoid, is_flat
 from neuron_pruning.pruning.selection import Removal, Selection
-from neuron_pruning.pruning.units import Layer, Matrix, Vector
+from neuron_pruning.pruning.units import UnitLayer, Vector
 
 # ASSUME: strength of ridge as a share of the mean square of the kept units; GRAIL leaves it open.
-RIDGE = 1e-3
+RIDGE_STRENGTH = 1e-3
 # ASSUME: directions of the kept units weaker than this share of the strongest are the rounding of
 # recorded activations: fitting them would put large weights on noise.
-NOISE = 1e-6
+LSTSQ_RCOND = 1e-6
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights around a layer before the cut: H x D, H, O x H and O.
+    """Weights around a layer before the cut.
 
-    ``changed_into``: whether the first two are other than the layer's own.
+    Attributes:
+        incoming: H x D and H.
+        outgoing: O x H and O.
+        incoming_changed: whether ``incoming`` differs from the layer's own.
     """
 
-    into: Matrix
-    into_bias: Vector
-    out: Matrix
-    out_bias: Vector
-    changed_into: bool = False
+    incoming: Dense
+    outgoing: Dense
+    incoming_changed: bool = False
 
 
-Merge = Callable[[Weights, Layer, Removal], None]
+Merge = Callable[[Weights, UnitLayer, Removal], None]
 
 
-def unchanged(layer: Layer) -> Weights:
-    """The layer's own weights; those that most compensations change are copies."""
-    into, out = layer.into, layer.out
-    return Weights(into.weight, into.bias, out.weight.copy(), out.bias.copy())
+def unchanged(layer: UnitLayer) -> Weights:
+    """The layer's own weights; the outgoing ones, which most compensations change, are copies."""
+    return Weights(layer.incoming, _copy(layer.outgoing))
 
 
-def with_own_inputs(layer: Layer) -> Weights:
+def with_own_incoming(layer: UnitLayer) -> Weights:
     """As :func:`unchanged`, the incoming weights copied too."""
-    into, out = layer.into, layer.out
-    return Weights(into.weight.copy(), into.bias.copy(), out.weight.copy(), out.bias.copy(), True)
+    return Weights(_copy(layer.incoming), _copy(layer.outgoing), incoming_changed=True)
 
 
-def drop(layer: Layer, selection: Selection) -> Weights:
+def _copy(weights: Dense) -> Dense:
+    return Dense(weights.weight.copy(), weights.bias.copy())
+
+
+def drop(layer: UnitLayer, selection: Selection) -> Weights:
     """``none``: columns are dropped."""
     return unchanged(layer)
 
 
-def mean_to_bias(layer: Layer, selection: Selection) -> Weights:
+def mean_to_bias(layer: UnitLayer, selection: Selection) -> Weights:
     """``bias``: every removed unit is replaced by its mean."""
-    weights, gone = unchanged(layer), list(selection.removed)
-    weights.out_bias[:] += weights.out[:, gone] @ layer.activations[:, gone].mean(axis=0)
+    weights, removed = unchanged(layer), list(selection.removed)
+    means = layer.activations[:, removed].mean(axis=0)
+    weights.outgoing.bias[:] += weights.outgoing.weight[:, removed] @ means
     return weights
 
 
-def _pairwise(merge: Merge, layer: Layer, selection: Selection) -> Weights:
-    """One removal after the other, so that weights travel on where a survivor goes in its turn."""
+def _pairwise(merge: Merge, layer: UnitLayer, selection: Selection) -> Weights:
+    """One removal after the other: weights travel on where a merge target is removed later."""
     weights = unchanged(layer)
     for removal in selection.removals:
         if removal.rule == "similar" or (removal.rule == "reverse" and merge is not _add):
-            (_nobody if removal.partner is None else merge)(weights, layer, removal)
+            if removal.merge_target is None:
+                _refuse_without_merge_target(weights, layer, removal, merge)
+            merge(weights, layer, removal)
         else:
-            _SPECIAL[removal.rule](weights, layer, removal, merge)
+            _BY_RULE[removal.rule](weights, layer, removal, merge)
     return weights
 
 
-def _add(weights: Weights, layer: Layer, removal: Removal) -> None:
-    """Outgoing weights to the survivor (Gedeon & Harris 1991)."""
-    weights.out[:, removal.partner] += weights.out[:, removal.unit]
+def _add(weights: Weights, layer: UnitLayer, removal: Removal) -> None:
+    """Outgoing weights to the merge target (Gedeon & Harris 1991)."""
+    weights.outgoing.weight[:, removal.merge_target] += weights.outgoing.weight[:, removal.unit]
 
 
-def _scaled(weights: Weights, layer: Layer, removal: Removal) -> None:
-    """The survivor stands in with the best scale about 0.5: exact for any scaled clone."""
-    gone, survivor = _said(layer, removal)
-    check_sigmoid(gone, "scaled is about 0.5, the middle of a sigmoid; take affine")
-    scale = _slope(survivor - 0.5, gone - 0.5, survivor)
-    weights.out[:, removal.partner] += scale * weights.out[:, removal.unit]
-    weights.out_bias[:] += 0.5 * (1.0 - scale) * weights.out[:, removal.unit]
+def _scaled(weights: Weights, layer: UnitLayer, removal: Removal) -> None:
+    """The merge target takes over with the best scale about 0.5: exact for any scaled clone."""
+    removed, target = _activations_of_pair(layer, removal)
+    check_sigmoid(removed, "scaled is about 0.5, the middle of a sigmoid; take affine")
+    scale = _slope(target - 0.5, removed - 0.5, target)
+    column = weights.outgoing.weight[:, removal.unit]
+    weights.outgoing.weight[:, removal.merge_target] += scale * column
+    weights.outgoing.bias[:] += 0.5 * (1.0 - scale) * column
 
 
-def _affine(weights: Weights, layer: Layer, removal: Removal) -> None:
-    """The survivor stands in with the best line ``alpha a + beta`` (NoiseOut, 2016)."""
-    gone, survivor = _said(layer, removal)
-    alpha = _slope(survivor - survivor.mean(), gone, survivor)
-    weights.out[:, removal.partner] += alpha * weights.out[:, removal.unit]
-    weights.out_bias[:] += (gone.mean() - alpha * survivor.mean()) * weights.out[:, removal.unit]
+def _affine(weights: Weights, layer: UnitLayer, removal: Removal) -> None:
+    """The merge target takes over with the best line ``alpha a + beta`` (NoiseOut, 2016)."""
+    removed, target = _activations_of_pair(layer, removal)
+    alpha = _slope(target - target.mean(), removed, target)
+    column = weights.outgoing.weight[:, removal.unit]
+    weights.outgoing.weight[:, removal.merge_target] += alpha * column
+    weights.outgoing.bias[:] += (removed.mean() - alpha * target.mean()) * column
 
 
-def _slope(direction: Vector, wanted: Vector, said: Vector) -> float:
-    """Least squares factor of a direction; 0 of one that is but the rounding of what was said."""
-    if is_flat(direction[:, None], said[:, None])[0]:
+def _slope(direction: Vector, wanted: Vector, activations: Vector) -> float:
+    """Least squares factor of a direction; 0 of one that is but the rounding of activations."""
+    if is_flat(direction[:, None], activations[:, None])[0]:
         return 0.0
     return float(direction @ wanted / (direction @ direction))
 
 
-def _said(layer: Layer, removal: Removal) -> tuple[Vector, Vector]:
-    """What the removed unit and its partner say, N each."""
-    assert removal.partner is not None
-    return layer.activations[:, removal.unit], layer.activations[:, removal.partner]
+def _activations_of_pair(layer: UnitLayer, removal: Removal) -> tuple[Vector, Vector]:
+    """Activations of the removed unit and of its merge target, N each."""
+    assert removal.merge_target is not None
+    return layer.activations[:, removal.unit], layer.activations[:, removal.merge_target]
 
 
-def _nothing(weights: Weights, layer: Layer, removal: Removal, merge: Merge) -> None:
+def _nothing(weights: Weights, layer: UnitLayer, removal: Removal, merge: Merge) -> None:
     """A short unit contributes next to nothing."""
 
 
-def _own_mean(weights: Weights, layer: Layer, removal: Removal, merge: Merge) -> None:
+def _own_mean(weights: Weights, layer: UnitLayer, removal: Removal, merge: Merge) -> None:
     """A constant effect goes to the bias; so does the constant effect of a whole group."""
     if removal.members:
         return _dependency(weights, layer, removal)
-    weights.out_bias[:] += weights.out[:, removal.unit] * layer.activations[:, removal.unit].mean()
+    mean = layer.activations[:, removal.unit].mean()
+    weights.outgoing.bias[:] += weights.outgoing.weight[:, removal.unit] * mean
 
 
-def _dependency(weights: Weights, layer: Layer, removal: Removal) -> None:
-    """The members of a linear dependency stand in, fitted on the activations as they are."""
-    members = list(removal.members)
-    known = np.column_stack([layer.activations[:, members], np.ones(len(layer.activations))])
-    factors = np.linalg.lstsq(known, layer.activations[:, removal.unit], rcond=None)[0]
-    weights.out[:, members] += np.outer(weights.out[:, removal.unit], factors[:-1])
-    weights.out_bias[:] += factors[-1] * weights.out[:, removal.unit]
+def _dependency(weights: Weights, layer: UnitLayer, removal: Removal) -> None:
+    """The members of a linear dependency take over, fitted on the activations as they are."""
+    members, column = list(removal.members), weights.outgoing.weight[:, removal.unit]
+    with_constant = np.column_stack(
+        [layer.activations[:, members], np.ones(len(layer.activations))]
+    )
+    factors = np.linalg.lstsq(with_constant, layer.activations[:, removal.unit], rcond=None)[0]
+    weights.outgoing.weight[:, members] += np.outer(column, factors[:-1])
+    weights.outgoing.bias[:] += factors[-1] * column
 
 
-def _opposite(weights: Weights, layer: Layer, removal: Removal, merge: Merge) -> None:
+def _opposite(weights: Weights, layer: UnitLayer, removal: Removal, merge: Merge) -> None:
     """``a_k = 1 - a_i``: ``w_i -= w_k, b += w_k`` (Sietsma & Dow 1991)."""
-    weights.out[:, removal.partner] -= weights.out[:, removal.unit]
-    weights.out_bias[:] += weights.out[:, removal.unit]
+    column = weights.outgoing.weight[:, removal.unit]
+    weights.outgoing.weight[:, removal.merge_target] -= column
+    weights.outgoing.bias[:] += column
 
 
-def _complement(weights: Weights, layer: Layer, removal: Removal, merge: Merge) -> None:
-    """One of a complementary pair, or its half of what both leave behind."""
-    if not removal.together:
+def _complement(weights: Weights, layer: UnitLayer, removal: Removal, merge: Merge) -> None:
+    """One unit of a complementary pair, or its half of what the pair leaves."""
+    if not removal.removes_both:
         (_scaled if merge is _add else merge)(weights, layer, removal)
         return
     # The parts of a pair that vary cancel, exactly if w_i = w_j and a_j = 1 - a_i; what is left
@@ -146,41 +159,48 @@ def _complement(weights: Weights, layer: Layer, removal: Removal, merge: Merge) 
     _own_mean(weights, layer, removal, merge)
 
 
-def _nobody(weights: Weights, layer: Layer, removal: Removal, merge: Merge | None = None) -> None:
+def _refuse_without_merge_target(
+    weights: Weights, layer: UnitLayer, removal: Removal, merge: Merge
+) -> None:
+    """A merge needs a merge target.
+
+    Raises:
+        UserError: always.
+    """
     raise UserError(
-        f"unit {removal.unit} goes in nobody's favour, so nothing can be merged: "
-        f"take one of the compensations {', '.join(WITHOUT_PARTNER)}"
+        f"unit {removal.unit} is removed without merge target, so nothing can be merged: "
+        f"take one of the compensations {', '.join(WITHOUT_MERGE_TARGET)}"
     )
 
 
-_SPECIAL: Mapping[str, Callable[[Weights, Layer, Removal, Merge], None]] = {
+_BY_RULE: Mapping[str, Callable[[Weights, UnitLayer, Removal, Merge], None]] = {
     "short": _nothing,
     "constant": _own_mean,
     "group": _own_mean,
     "reverse": _opposite,
     "complementary": _complement,
-    "ranked": _nobody,
+    "ranked": _refuse_without_merge_target,
 }
 
 
-def refit(layer: Layer, selection: Selection) -> Weights:
+def refit(layer: UnitLayer, selection: Selection) -> Weights:
     """``lstsq``: the removed units' contribution, fitted on all kept units and a constant.
 
     The best that outgoing weights can do on the training patterns (Pelillo & Fanelli 1993;
     Castellano, Fanelli & Pelillo 1997).
     """
     weights = unchanged(layer)
-    kept, gone = list(selection.kept), list(selection.removed)
+    kept, removed = list(selection.kept), list(selection.removed)
     triangle = layer.triangle
     # |Q R x - Q R y| = |R x - R y|: the fit needs only H + 1 rows.
-    known, lost = triangle[:, [*kept, -1]], triangle[:, gone] @ weights.out[:, gone].T
-    factors = np.linalg.lstsq(known, lost, rcond=NOISE)[0]
-    weights.out[:, kept] += factors[:-1].T
-    weights.out_bias[:] += factors[-1]
+    contribution = triangle[:, removed] @ weights.outgoing.weight[:, removed].T
+    factors = np.linalg.lstsq(triangle[:, [*kept, -1]], contribution, rcond=LSTSQ_RCOND)[0]
+    weights.outgoing.weight[:, kept] += factors[:-1].T
+    weights.outgoing.bias[:] += factors[-1]
     return weights
 
 
-def reconstruct(layer: Layer, selection: Selection) -> Weights:
+def reconstruct(layer: UnitLayer, selection: Selection) -> Weights:
     """``ridge``: all units from the kept ones, ``W <- W B`` (GRAIL).
 
     ``B = argmin |A - A_P B^T|^2 + lambda |B|^2``; no constant, so units near a constant cost more
@@ -189,85 +209,83 @@ def reconstruct(layer: Layer, selection: Selection) -> Weights:
     weights, kept = unchanged(layer), list(selection.kept)
     gram = layer.gram
     inner = gram[np.ix_(kept, kept)]
-    penalty = RIDGE * np.trace(inner) / len(kept)
-    if penalty == 0.0:  # the kept units say nothing at all
+    penalty = RIDGE_STRENGTH * np.trace(inner) / len(kept)
+    if penalty == 0.0:  # all activations of the kept units are zero
         return weights
     factors = np.linalg.solve(inner + penalty * np.eye(len(kept)), gram[kept]).T
-    weights.out[:, kept] = layer.out.weight @ factors
+    weights.outgoing.weight[:, kept] = layer.outgoing.weight @ factors
     return weights
 
 
-def fold(layer: Layer, selection: Selection) -> Weights:
+def fold(layer: UnitLayer, selection: Selection) -> Weights:
     """``fold``: centroid of the incoming weights in, sum of the outgoing ones out."""
-    weights = with_own_inputs(layer)
+    weights = with_own_incoming(layer)
     clusters: dict[int, list[int]] = {unit: [unit] for unit in range(layer.units)}
     for removal in selection.removals:
-        if removal.rule != "similar" or removal.partner is None:
-            _unlike(weights, layer, removal)
+        if removal.rule != "similar" or removal.merge_target is None:
+            _without_merging(weights, layer, removal)
             continue
         _add(weights, layer, removal)
-        clusters[removal.partner] += clusters.pop(removal.unit)
-    for survivor, members in clusters.items():
-        weights.into[survivor] = layer.into.weight[members].mean(axis=0)
-        weights.into_bias[survivor] = layer.into.bias[members].mean()
+        clusters[removal.merge_target] += clusters.pop(removal.unit)
+    for unit, members in clusters.items():
+        weights.incoming.weight[unit] = layer.incoming.weight[members].mean(axis=0)
+        weights.incoming.bias[unit] = layer.incoming.bias[members].mean()
     return weights
 
 
-def add_incoming(layer: Layer, selection: Selection) -> Weights:
-    """``add_incoming``: the removed unit's incoming weights are added to its survivor's.
+def add_incoming(layer: UnitLayer, selection: Selection) -> Weights:
+    """``add_incoming``: the removed unit's incoming weights are added to its merge target's.
 
     What some implementations do: of two equal units it doubles the pre-activation. Everything but
     similar units is handled as by ``add``.
     """
-    weights = with_own_inputs(layer)
+    weights = with_own_incoming(layer)
     for removal in selection.removals:
-        if removal.rule != "similar" or removal.partner is None:
-            _unlike(weights, layer, removal)
+        if removal.rule != "similar" or removal.merge_target is None:
+            _without_merging(weights, layer, removal)
             continue
-        weights.into[removal.partner] += weights.into[removal.unit]
-        weights.into_bias[removal.partner] += weights.into_bias[removal.unit]
+        weights.incoming.weight[removal.merge_target] += weights.incoming.weight[removal.unit]
+        weights.incoming.bias[removal.merge_target] += weights.incoming.bias[removal.unit]
     return weights
 
 
-def _unlike(weights: Weights, layer: Layer, removal: Removal) -> None:
-    """What a compensation of similar units does about all others, and about those of nobody."""
-    if removal.rule == "similar":
-        _nobody(weights, layer, removal)
-    _SPECIAL[removal.rule](weights, layer, removal, _add)
+def _without_merging(weights: Weights, layer: UnitLayer, removal: Removal) -> None:
+    """A compensation of similar units handles all others as ``add`` does."""
+    rule = "ranked" if removal.rule == "similar" else removal.rule
+    _BY_RULE[rule](weights, layer, removal, _add)
 
 
-def fitted(layer: Layer, selection: Selection) -> Weights:
+def fitted(layer: UnitLayer, selection: Selection) -> Weights:
     """``fitted``: outgoing weights that the technique fitted while it selected."""
     if selection.fitted is None:
         raise UserError("this selection brings no weights of its own: take another compensation")
-    into = layer.into
-    return Weights(into.weight, into.bias, selection.fitted.weight, selection.fitted.bias)
+    return Weights(layer.incoming, selection.fitted)
 
 
-Needs = Literal["nothing", "partners", "fitted"]
+Requirement = Literal["nothing", "merge targets", "fitted weights"]
 
 
 @dataclass(frozen=True)
 class Compensation:
     """A compensation and what a selection must bring for it."""
 
-    apply: Callable[[Layer, Selection], Weights]
-    needs: Needs = "nothing"
+    apply: Callable[[UnitLayer, Selection], Weights]
+    requires: Requirement = "nothing"
 
 
 COMPENSATIONS: dict[str, Compensation] = {
     "none": Compensation(drop),
     "bias": Compensation(mean_to_bias),
-    "add": Compensation(partial(_pairwise, _add), "partners"),
-    "scaled": Compensation(partial(_pairwise, _scaled), "partners"),
-    "affine": Compensation(partial(_pairwise, _affine), "partners"),
+    "add": Compensation(partial(_pairwise, _add), "merge targets"),
+    "scaled": Compensation(partial(_pairwise, _scaled), "merge targets"),
+    "affine": Compensation(partial(_pairwise, _affine), "merge targets"),
     "lstsq": Compensation(refit),
     "ridge": Compensation(reconstruct),
-    "fold": Compensation(fold, "partners"),
-    "add_incoming": Compensation(add_incoming, "partners"),
-    "fitted": Compensation(fitted, "fitted"),
+    "fold": Compensation(fold, "merge targets"),
+    "add_incoming": Compensation(add_incoming, "merge targets"),
+    "fitted": Compensation(fitted, "fitted weights"),
 }
-WITHOUT_PARTNER = tuple(n for n, c in COMPENSATIONS.items() if c.needs == "nothing")
+WITHOUT_MERGE_TARGET = tuple(n for n, c in COMPENSATIONS.items() if c.requires == "nothing")
 
 
 def find_compensation(name: str) -> Compensation:
@@ -281,7 +299,7 @@ def find_compensation(name: str) -> Compensation:
     return COMPENSATIONS[name]
 
 
-def compensate(layer: Layer, selection: Selection, name: str) -> Weights:
+def compensate(layer: UnitLayer, selection: Selection, name: str) -> Weights:
     """Weights of the layer before the cut, after compensation for the removed units.
 
     Args:

@@ -11,7 +11,7 @@ from neuron_pruning.pruning.selection import Removal
 Groups = Literal["none", "faithful", "lossless"]
 Matrix = NDArray[np.float64]
 
-NOISE = 1e-9  # what elimination leaves of a zero
+ZERO_TOLERANCE = 1e-9  # what elimination leaves of a zero
 
 
 def band(activations: Matrix) -> Matrix:
@@ -40,13 +40,13 @@ def reduced_row_echelon(matrix: Matrix) -> tuple[Matrix, list[int]]:
             break
         top = len(pivots)
         best = top + int(np.abs(rows[top:, column]).argmax())
-        if abs(rows[best, column]) < NOISE:
+        if abs(rows[best, column]) < ZERO_TOLERANCE:
             continue
         rows[[top, best]] = rows[[best, top]]
         rows[top] /= rows[top, column]
         others = np.arange(len(rows)) != top
         rows[others] -= np.outer(rows[others, column], rows[top])
-        rows[np.abs(rows) < NOISE] = 0.0
+        rows[np.abs(rows) < ZERO_TOLERANCE] = 0.0
         pivots.append(column)
     return rows[: len(pivots)], pivots
 
@@ -75,20 +75,20 @@ def joint_removals(
 ) -> Iterator[Removal]:
     """Removals of groups among the units alive; at least one unit stays.
 
-    ``faithful``: where the members add up to a constant, all go and a bias takes their place.
-    ``lossless``: the unit that the others express goes; they are fitted to stand in for it.
+    ``faithful``: where the members add up to a constant, all are removed and a bias replaces them.
+    ``lossless``: the unit that the others express is removed; they are fitted to take over.
     """
     if rule == "none":
         return
     units = np.flatnonzero(alive)
     for unit, factors, _ in dependencies(activations[:, units]):
-        gone, others = int(units[unit]), tuple(int(units[member]) for member in factors)
-        if not all(alive[[gone, *others]]):
+        dependent, others = int(units[unit]), tuple(int(units[member]) for member in factors)
+        if not all(alive[[dependent, *others]]):
             continue
         if rule == "lossless":
-            alive[gone] = False
-            yield Removal(gone, "group", members=others)
+            alive[dependent] = False
+            yield Removal(dependent, "group", members=others)
         elif np.allclose(list(factors.values()), -1.0) and alive.sum() > len(others) + 1:
-            for member in (gone, *others):
+            for member in (dependent, *others):
                 alive[member] = False
                 yield Removal(member, "group")

@@ -1,4 +1,4 @@
-"""A layer of a stored network, with what it said: all that pruning on arrays needs."""
+"""A layer of a stored network with its recorded activations: all that pruning on arrays needs."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from typing import Any
 from neuron_pruning.data.split_file import Split
 from neuron_pruning.models.architectures import Architecture
 from neuron_pruning.models.checkpoints import Checkpoint, check_belongs, load_checkpoint
-from neuron_pruning.pruning.scores import read_measured, read_outputs
-from neuron_pruning.pruning.units import Layer, Recorded, describe_layer, record
+from neuron_pruning.pruning.scores import read_outputs, read_precomputed_scores
+from neuron_pruning.pruning.units import Layer, LayerActivations, describe_layer, record
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class StoredLayer:
 
     checkpoint: Checkpoint
     layer: Layer
-    test: Recorded
+    test: LayerActivations
 
 
 def read_layer(
@@ -28,10 +28,10 @@ def read_layer(
     architecture: Architecture,
     belongs: dict[str, Any],
     name: str,
-    measured: Iterable[Path] = (),
+    precomputed_scores: Iterable[Path] = (),
     seed: int = 0,
 ) -> StoredLayer:
-    """Read what belongs to one layer, and nothing in front of it.
+    """Read one layer and those after it, and nothing before it.
 
     Args:
         network: its checkpoint.
@@ -40,7 +40,7 @@ def read_layer(
         architecture: what the checkpoint must be.
         belongs: what its provenance must say.
         name: of a hidden fully connected layer.
-        measured: files of scores that were gathered elsewhere.
+        precomputed_scores: files of scores that other stages computed.
         seed: of techniques that draw.
 
     Raises:
@@ -53,5 +53,5 @@ def read_layer(
         for part in ("train", "test")
     )
     checkpoint = load_checkpoint(network, since=name)
-    scores = read_measured(measured, name)
+    scores = read_precomputed_scores(precomputed_scores, name)
     return StoredLayer(checkpoint, describe_layer(checkpoint, name, training, scores, seed), test)

@@ -25,16 +25,16 @@ Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Classes:
-    """Which classes of redundant units there are, and their thresholds.
+class RedundancyCriteria:
+    """Which units count as redundant: kinds of redundancy and their thresholds.
 
     Attributes:
         centring: what is subtracted before the angle is taken.
-        short_threshold: a unit goes if its root mean square activation is below.
-        constant_threshold: a unit goes if its standard deviation is below (0: never).
-        complementary: ``both`` units of a pair go, or ``lossless``: the higher index alone.
-        groups: ``none``; ``faithful``, where a group with a constant joint effect goes; or
-            ``lossless``, where one unit of a linear dependency goes.
+        short_threshold: a unit is removed if its root mean square activation is below.
+        constant_threshold: a unit is removed if its standard deviation is below (0: never).
+        complementary: ``both`` units of a pair are removed, or ``lossless``: the higher index.
+        groups: ``none``; ``faithful``, where a group with a constant joint effect is removed; or
+            ``lossless``, where one unit of a linear dependency is removed.
     """
 
     centring: Centring = "half"
@@ -69,7 +69,7 @@ def select_units(
     Args:
         activations: N training patterns x H units, evaluation mode.
         angle: threshold t in degrees, in (0, 90]: similar below t, complementary above 180 - t.
-        centring: see :class:`Classes`, as the others.
+        centring: see :class:`RedundancyCriteria`, as the others.
         short_threshold: a root mean square.
         constant_threshold: a standard deviation.
         complementary: ``both`` or ``lossless``.
@@ -78,8 +78,10 @@ def select_units(
     Raises:
         UserError: a setting out of range, or activations that have no angles.
     """
-    classes = Classes(centring, short_threshold, constant_threshold, complementary, groups)
-    return Redundancy(check_activations(activations), classes).at(angle)
+    criteria = RedundancyCriteria(
+        centring, short_threshold, constant_threshold, complementary, groups
+    )
+    return Redundancy(check_activations(activations), criteria).select_at(angle)
 
 
 @dataclass
@@ -92,34 +94,34 @@ class Redundancy:
     """
 
     activations: Matrix
-    classes: Classes = field(default_factory=Classes)
+    criteria: RedundancyCriteria = field(default_factory=RedundancyCriteria)
     vectors: Matrix | None = None
 
     def __post_init__(self) -> None:
-        centred = centre(self.activations, self.classes.centring)
+        centred = centre(self.activations, self.criteria.centring)
         self._alive = np.ones(self.activations.shape[1], dtype=bool)
-        self._flat = list(_flat_units(self.activations, self._alive, centred, self.classes))
+        self._flat = list(_flat_units(self.activations, self._alive, centred, self.criteria))
         self._vectors = centred if self.vectors is None else self.vectors
         self._reach = 0.0
 
-    def at(self, angle: float) -> Selection:
+    def select_at(self, angle: float) -> Selection:
         """Selection at a threshold in degrees.
 
         Raises:
             UserError: an angle out of (0, 90].
         """
         check_angle(angle)
-        self._look_up_to(angle)
+        self._find_pairs_up_to(angle)
         alive = self._alive.copy()
         similar = [r for r in self._similar if r.angle is not None and r.angle < angle]
         alive[[removal.unit for removal in similar]] = False
         removals = [*self._flat, *similar]
-        removals += _complementary_units(self._far, alive, angle, self.classes.complementary)
-        removals += joint_removals(self.activations, alive, self.classes.groups)
+        removals += _complementary_units(self._far, alive, angle, self.criteria.complementary)
+        removals += joint_removals(self.activations, alive, self.criteria.groups)
         largest = _largest_similar_angle(removals, self._vectors)
         return Selection(len(alive), tuple(removals), largest)
 
-    def _look_up_to(self, angle: float) -> None:
+    def _find_pairs_up_to(self, angle: float) -> None:
         """Find pairs up to a threshold; a narrower one needs no other."""
         if angle > self._reach:
             near, self._far = pairs_within(self._vectors, angle)
@@ -140,37 +142,42 @@ def check_angle(angle: float) -> None:
 def _largest_similar_angle(removals: list[Removal], vectors: Matrix) -> float | None:
     """Largest angle between a removed unit and the one that has its weights in the end.
 
-    ASSUME: a survivor may go in its turn, in favour of a third unit; the weights travel on, and
-    the angle to that third unit may exceed the threshold. So it is recorded.
+    ASSUME: a merge target may itself be removed later, merged into a third unit; the weights
+    travel on, and the angle to that third unit may exceed the threshold. So it is recorded.
     """
-    heirs = {r.unit: r.partner for r in removals if r.rule == "similar" and r.partner is not None}
-    if not heirs:
+    targets = {
+        r.unit: r.merge_target
+        for r in removals
+        if r.rule == "similar" and r.merge_target is not None
+    }
+    if not targets:
         return None
 
-    def last_heir(unit: int) -> int:
-        while unit in heirs:
-            unit = heirs[unit]
+    def final_merge_target(unit: int) -> int:
+        while unit in targets:
+            unit = targets[unit]
         return unit
 
-    gone, kept = vectors[:, list(heirs)], vectors[:, [last_heir(unit) for unit in heirs]]
-    lengths = np.linalg.norm(gone, axis=0) * np.linalg.norm(kept, axis=0)
-    cosines = np.clip((gone * kept).sum(axis=0) / lengths, -1.0, 1.0)
+    removed = vectors[:, list(targets)]
+    kept = vectors[:, [final_merge_target(unit) for unit in targets]]
+    lengths = np.linalg.norm(removed, axis=0) * np.linalg.norm(kept, axis=0)
+    cosines = np.clip((removed * kept).sum(axis=0) / lengths, -1.0, 1.0)
     return float(np.degrees(np.arccos(cosines.min())))
 
 
 def _flat_units(
-    matrix: Matrix, alive: Alive, centred: Matrix, classes: Classes
+    matrix: Matrix, alive: Alive, centred: Matrix, criteria: RedundancyCriteria
 ) -> Iterator[Removal]:
     """Short units, then constant ones; a unit without a direction counts as constant.
 
     ASSUME: the paper names neither class; both come from Gedeon & Harris.
     """
     rms = np.sqrt((matrix**2).mean(axis=0))
-    constant = is_flat(centred, matrix) | (matrix.std(axis=0) < classes.constant_threshold)
+    constant = is_flat(centred, matrix) | (matrix.std(axis=0) < criteria.constant_threshold)
     for unit in range(matrix.shape[1]):
         if alive.sum() == 1:
             return
-        if rms[unit] < classes.short_threshold:
+        if rms[unit] < criteria.short_threshold:
             alive[unit] = False
             yield Removal(unit, "short")
         elif constant[unit]:
@@ -192,7 +199,7 @@ def _in_turn(pairs: Pairs, alive: Alive, largest: bool = False) -> Iterator[tupl
 def _similar_units(near: Pairs, alive: Alive) -> Iterator[Removal]:
     """Higher index of every pair, never by transitive closure.
 
-    ASSUME: the paper does not say which of two similar units goes.
+    ASSUME: the paper does not say which of two similar units is removed.
     """
     for i, j, angle in _in_turn(near, alive):
         alive[j] = False
@@ -202,7 +209,7 @@ def _similar_units(near: Pairs, alive: Alive) -> Iterator[Removal]:
 def _complementary_units(
     far: Pairs, alive: Alive, threshold: float, rule: Complementary
 ) -> Iterator[Removal]:
-    """Pairs above 180 - threshold among the survivors; at least one unit stays.
+    """Pairs above 180 - threshold among the remaining units; at least one unit stays.
 
     ASSUME: of the paper's "less than 15 degrees ... complementary, and both should be removed"
     the first half is read as similar, the second as this rule.
@@ -214,7 +221,7 @@ def _complementary_units(
             if alive.sum() <= 2:
                 return
             alive[i] = False
-            yield Removal(i, "complementary", partner=j, angle=pair_angle, together=True)
+            yield Removal(i, "complementary", partner=j, angle=pair_angle, removes_both=True)
         alive[j] = False
-        together = rule == "both"
-        yield Removal(j, "complementary", partner=i, angle=pair_angle, together=together)
+        removes_both = rule == "both"
+        yield Removal(j, "complementary", partner=i, angle=pair_angle, removes_both=removes_both)

@@ -1,4 +1,4 @@
-"""What earlier stages left about a network's layers: outputs, and scores of units."""
+"""Files of earlier stages about a network's layers: their outputs, and scores of their units."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,11 +10,11 @@ from safetensors.numpy import save_file
 from neuron_pruning.core.files import atomic_path
 from neuron_pruning.models.checkpoints import load_tensors
 
-Scores = Mapping[str, NDArray[np.float64]]
+ScoresByLayer = Mapping[str, NDArray[np.float64]]
 
 
 def read_outputs(path: Path, names: Iterable[str]) -> dict[str, NDArray[np.float32]]:
-    """Recorded outputs of some layers for all images, images x units each; the rest stays unread.
+    """Recorded outputs of some layers for all images, images x units each; only these are read.
 
     Raises:
         UserError: the file is missing or damaged, or lacks a layer.
@@ -22,8 +22,8 @@ def read_outputs(path: Path, names: Iterable[str]) -> dict[str, NDArray[np.float
     return load_tensors(path, list(names))
 
 
-def write_scores(path: Path, scores: Mapping[str, Scores]) -> None:
-    """Scores by technique, then by layer, H each."""
+def write_scores(path: Path, scores: Mapping[str, ScoresByLayer]) -> None:
+    """Write scores by technique, then by layer, H each."""
     flat = {
         f"{technique}/{layer}": np.ascontiguousarray(values)
         for technique, by_layer in scores.items()
@@ -43,7 +43,7 @@ def read_scores(paths: Iterable[Path]) -> dict[str, dict[str, NDArray[np.float64
     return found
 
 
-def read_measured(paths: Iterable[Path], layer: str) -> dict[str, NDArray[np.float64]]:
+def read_precomputed_scores(paths: Iterable[Path], layer: str) -> dict[str, NDArray[np.float64]]:
     """Scores of one layer by technique."""
     return {
         technique: by_layer[layer]

@@ -1,70 +1,81 @@
-"""Which units of a layer go, and in whose favour."""
+"""Which units of a layer are removed, and their merge targets."""
 
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-import numpy as np
-from numpy.typing import NDArray
-
 from neuron_pruning.core.errors import UserError
+from neuron_pruning.models.dense import Dense
 
 # short, constant, similar, complementary, group: classes of distinctiveness. reverse: a unit that
-# says the opposite of another. ranked: removed for its place in an order, in nobody's favour.
+# is 1 minus another. ranked: removed for its place in an order, without merge target.
 Rule = Literal["short", "constant", "similar", "complementary", "group", "reverse", "ranked"]
 RULES: tuple[Rule, ...] = get_args(Rule)
 
 
 @dataclass(frozen=True)
 class Removal:
-    """One unit that goes, by which rule, and in favour of which surviving or paired unit.
+    """One removed unit, by which rule, and the other unit of its pair.
 
-    ``together``: the partner goes too, as the other half of a complementary pair.
-    ``members``: the other units of a linear dependency (groups).
+    Attributes:
+        unit: index of the removed unit.
+        rule: why it is removed.
+        partner: its merge target or, where a pair is removed whole, the other half; None: neither.
+        angle: between the two, degrees.
+        removes_both: whether the partner is removed too, as half of a complementary pair.
+        members: the other units of a linear dependency (groups).
     """
 
     unit: int
     rule: Rule
     partner: int | None = None
     angle: float | None = None
-    together: bool = False
+    removes_both: bool = False
     members: tuple[int, ...] = ()
 
-
-@dataclass(frozen=True)
-class OutgoingWeights:
-    """Weights (O x H) and bias (O) into the following layer that a technique fitted itself."""
-
-    weight: NDArray[np.float64]
-    bias: NDArray[np.float64]
+    @property
+    def merge_target(self) -> int | None:
+        """The unit that can receive the removed unit's weights, if there is one."""
+        return None if self.removes_both else self.partner
 
 
-def units_of(amount: float, units: int) -> int:
+def resolve_count(amount: float, units: int) -> int:
     """A number of units from a number, or from a share of the layer if it is below 1."""
     return int(amount) if amount >= 1 else round(amount * units)
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which units of a layer of ``units`` go, in the order in which they were found."""
+    """Which units of a layer are removed, in the order in which they were found.
+
+    Attributes:
+        units: of the layer before pruning.
+        removals: of units, each once.
+        largest_similar_angle: between a removed unit and its final merge target, degrees.
+        fitted: weights into the following layer (O x H, and O) that a technique fitted itself.
+    """
 
     units: int
     removals: tuple[Removal, ...]
-    largest_similar_angle: float | None = None  # degrees, of a unit and the one that stands in
-    fitted: OutgoingWeights | None = None
+    largest_similar_angle: float | None = None
+    fitted: Dense | None = None
 
     def __post_init__(self) -> None:
-        gone = [removal.unit for removal in self.removals]
-        if len(set(gone)) < len(gone) or not set(gone) <= set(range(self.units)):
-            raise UserError(f"a selection names a unit twice, or none of the {self.units}: {gone}")
-        if len(gone) >= self.units:
-            raise UserError(f"this would remove all {self.units} units: a layer keeps one at least")
+        removed = self.removed
+        if len(set(removed)) < len(removed):
+            raise UserError(f"a selection removes a unit twice: {list(removed)}")
+        if not set(removed) <= set(range(self.units)):
+            raise UserError(
+                f"a selection removes a unit that is not 0 to {self.units - 1}: {list(removed)}"
+            )
+        if len(removed) >= self.units:
+            raise UserError(f"cannot remove all {self.units} units; at least one must remain")
 
     @property
     def kept(self) -> tuple[int, ...]:
-        """Surviving units in ascending order."""
-        gone = {removal.unit for removal in self.removals}
-        return tuple(unit for unit in range(self.units) if unit not in gone)
+        """Remaining units in ascending order."""
+        removed = set(self.removed)
+        return tuple(unit for unit in range(self.units) if unit not in removed)
 
     @property
     def removed(self) -> tuple[int, ...]:
@@ -74,16 +85,19 @@ class Selection:
     @property
     def counts(self) -> dict[str, int]:
         """Removed units by rule, every rule named."""
-        found = Counter(removal.rule for removal in self.removals)
-        return {rule: found[rule] for rule in RULES}
+        counted = Counter(removal.rule for removal in self.removals)
+        return {rule: counted[rule] for rule in RULES}
 
     def first(self, count: int) -> "Selection":
-        """The first ``count`` removals alone; of a pair cut in half, one unit stays as partner."""
+        """The first ``count`` removals alone.
+
+        Where that splits a pair, the unit that remains becomes the merge target of the other.
+        """
         if count == len(self.removals):
             return self
-        gone = {removal.unit for removal in self.removals[:count]}
+        removed = set(self.removed[:count])
         removals = (
-            replace(removal, together=removal.together and removal.partner in gone)
+            replace(removal, removes_both=removal.removes_both and removal.partner in removed)
             for removal in self.removals[:count]
         )
         return replace(self, removals=tuple(removals), largest_similar_angle=None)

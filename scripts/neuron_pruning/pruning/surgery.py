@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neuron_pruning.core.numerics import sigmoid
 from neuron_pruning.models.architectures import FEATURES
 from neuron_pruning.models.checkpoints import Checkpoint
+from neuron_pruning.models.dense import Dense, hidden_activations, logits_from
 from neuron_pruning.pruning.angles import check_activations
 from neuron_pruning.pruning.compensations import Weights, compensate
 from neuron_pruning.pruning.selection import Selection
 from neuron_pruning.pruning.units import (
     Layer,
+    LayerActivations,
     Matrix,
-    Recorded,
+    UnitActivations,
+    UnitLayer,
     describe_layer,
 )
 
@@ -37,44 +39,41 @@ def prune_layer(
     Args:
         network: the unpruned network; left as it is.
         layer: name of a hidden fully connected layer, for instance ``fc3``.
-        selection: which units go, and in whose favour.
+        selection: which units are removed, and their merge targets.
         compensation: a name of ``COMPENSATIONS``; ``add`` is Gedeon & Harris's: a similar unit's
-            outgoing weights go to its survivor.
+            outgoing weights go to its merge target.
         activations: N patterns x H units; needed wherever something is fitted.
 
     Raises:
         UserError: no such hidden layer, or a selection of another layer size.
     """
     whole = copy.deepcopy(network.to_checkpoint())  # nothing shared: both may go on to learn
-    recorded = None
+    view: UnitLayer = describe_layer(whole, layer)
     if activations is not None:
-        matrix = check_activations(activations)
-        nobody = np.zeros((len(matrix), 0))
-        recorded = Recorded(nobody, matrix, np.zeros(len(matrix), dtype=np.int64))
-    view = describe_layer(whole, layer, recorded)
+        recorded = UnitActivations(check_activations(activations))
+        view = UnitLayer(layer, view.incoming, view.outgoing, recorded)
     return network.from_checkpoint(prune_checkpoint(whole, view, selection, compensation))
 
 
 def prune_checkpoint(
-    checkpoint: Checkpoint, layer: Layer, selection: Selection, compensation: str = "add"
+    checkpoint: Checkpoint, layer: UnitLayer, selection: Selection, compensation: str = "add"
 ) -> Checkpoint:
     """As :func:`prune_layer`, on a network as arrays; what stays is shared with the original."""
     return cut(checkpoint, layer.name, selection, compensate(layer, selection, compensation))
 
 
 def cut(checkpoint: Checkpoint, layer: str, selection: Selection, weights: Weights) -> Checkpoint:
-    """Without the rows of ``layer`` and the columns of the following one that go."""
+    """The network without the removed rows of ``layer`` and columns of the following one."""
     following = checkpoint.architecture.following(layer)
     kept, architecture = list(selection.kept), checkpoint.architecture
-    own_weight, own_bias = checkpoint.linear(layer)
-    kind = own_weight.dtype
-    if weights.changed_into:
-        own_weight, own_bias = weights.into.astype(kind), weights.into_bias.astype(kind)
+    own = checkpoint.linear(layer)
+    kind = own.weight.dtype
+    incoming = weights.incoming if weights.incoming_changed else own
     changed = {
-        f"classifier.{layer}.weight": own_weight[kept],
-        f"classifier.{layer}.bias": own_bias[kept],
-        f"classifier.{following}.weight": weights.out[:, kept].astype(kind),
-        f"classifier.{following}.bias": weights.out_bias.astype(kind),
+        f"classifier.{layer}.weight": incoming.weight.astype(kind, copy=False)[kept],
+        f"classifier.{layer}.bias": incoming.bias.astype(kind, copy=False)[kept],
+        f"classifier.{following}.weight": weights.outgoing.weight[:, kept].astype(kind),
+        f"classifier.{following}.bias": weights.outgoing.bias.astype(kind),
     }
     widths = list(architecture.widths)
     widths[architecture.place_of(layer)] = len(kept)
@@ -83,14 +82,16 @@ def cut(checkpoint: Checkpoint, layer: str, selection: Selection, weights: Weigh
 
 
 def pruned_logits(
-    layer: Layer, selection: Selection, weights: Weights, recorded: Recorded
+    layer: Layer, selection: Selection, weights: Weights, recorded: LayerActivations
 ) -> Matrix:
-    """Logits, N x classes, of what is left, for any recorded patterns; nothing is cut for it."""
+    """Logits, N x classes, of the pruned network for any recorded patterns, without a cut."""
     kept = list(selection.kept)
-    said: Matrix = recorded.activations[:, kept]
-    if weights.changed_into:
-        said = sigmoid(recorded.inputs @ weights.into[kept].T + weights.into_bias[kept])
-    return layer.answers(said @ weights.out[:, kept].T + weights.out_bias)
+    activations = recorded.activations[:, kept]
+    if weights.incoming_changed:
+        incoming = Dense(weights.incoming.weight[kept], weights.incoming.bias[kept])
+        activations = hidden_activations(incoming, recorded.inputs)
+    outgoing = Dense(weights.outgoing.weight[:, kept], weights.outgoing.bias)
+    return logits_from((outgoing, *layer.downstream), activations)
 
 
 Select = Callable[[Layer], Selection]
@@ -102,27 +103,31 @@ def prune_in_turn(
     select: Select,
     compensation: str,
     outputs: Mapping[str, NDArray[np.float32]],
-    truth: ArrayLike,
-    measured: Mapping[str, Mapping[str, NDArray[np.float64]]] | None = None,
+    labels: ArrayLike,
+    precomputed_scores: Mapping[str, Mapping[str, NDArray[np.float64]]] | None = None,
     seed: int = 0,
 ) -> tuple[Checkpoint, dict[str, Selection]]:
-    """Prune several layers, input side first, each as the pruned network in front makes it.
+    """Prune several layers, input side first, each with the activations of the pruned network.
 
     Args:
         checkpoint: the unpruned network.
         layers: names of hidden fully connected layers.
-        select: which units of a layer go.
-        compensation: what the rest gets in return, in every layer.
+        select: which units of a layer are removed.
+        compensation: what the remaining units get, in every layer.
         outputs: recorded outputs of all layers over the training patterns, N x units each.
-        truth: classes of those patterns, N.
-        measured: scores gathered elsewhere by technique, then by layer.
+        labels: of those patterns, N.
+        precomputed_scores: scores that other stages computed, by technique, then by layer.
         seed: of techniques that draw.
+
+    Returns:
+        The pruned network, and the selection of every layer by its name.
     """
     selections: dict[str, Selection] = {}
-    classes = np.asarray(truth)
+    classes = np.asarray(labels)
     for name in sorted(set(layers), key=checkpoint.architecture.place_of):
         recorded = _recorded_in(checkpoint, name, outputs, classes, bool(selections))
-        scores = {technique: by[name] for technique, by in (measured or {}).items() if name in by}
+        by_technique = (precomputed_scores or {}).items()
+        scores = {technique: by[name] for technique, by in by_technique if name in by}
         view = describe_layer(checkpoint, name, recorded, scores, seed)
         selections[name] = select(view)
         checkpoint = prune_checkpoint(checkpoint, view, selections[name], compensation)
@@ -133,15 +138,14 @@ def _recorded_in(
     checkpoint: Checkpoint,
     name: str,
     outputs: Mapping[str, NDArray[np.float32]],
-    truth: NDArray[np.int64],
+    labels: NDArray[np.int64],
     changed: bool,
-) -> Recorded:
-    """What a layer reads and says, computed anew where a layer in front was pruned."""
+) -> LayerActivations:
+    """Activations of a layer; computed again where a layer before it was pruned."""
     names = [FEATURES, *checkpoint.architecture.layer_names]
-    before = names[names.index(name) - 1]
-    if not changed:
-        return Recorded(outputs[before], check_activations(outputs[name]), truth)
-    inputs = values = outputs[FEATURES]
-    for place in names[1 : names.index(name) + 1]:
-        inputs, values = values, checkpoint.said(place, values)
-    return Recorded(inputs, check_activations(values), truth)
+    inputs, activations = outputs[names[names.index(name) - 1]], outputs[name]
+    if changed:
+        inputs = activations = outputs[FEATURES]
+        for layer in names[1 : names.index(name) + 1]:
+            inputs, activations = activations, checkpoint.hidden_activations(layer, activations)
+    return LayerActivations(check_activations(activations), inputs, labels)

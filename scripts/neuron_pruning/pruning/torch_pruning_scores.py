@@ -34,7 +34,7 @@ from neuron_pruning.models.checkpoints import Checkpoint
 from neuron_pruning.models.networks import Network
 from neuron_pruning.models.sequential import differentiable, tail
 
-Scores = dict[str, NDArray[np.float64]]
+ScoresByTechnique = dict[str, NDArray[np.float64]]
 
 FROM_WEIGHTS: Mapping[str, Callable[[], importance.Importance]] = {
     "magnitude": importance.GroupMagnitudeImportance,
@@ -44,16 +44,16 @@ FROM_WEIGHTS: Mapping[str, Callable[[], importance.Importance]] = {
 
 
 @differentiable()
-def peer_scores(
-    network: Network | Checkpoint, layer: str, inputs: ArrayLike, truth: ArrayLike
-) -> Scores:
+def unit_importances(
+    network: Network | Checkpoint, layer: str, inputs: ArrayLike, labels: ArrayLike
+) -> ScoresByTechnique:
     """All five importances of the units of a hidden fully connected layer.
 
     Args:
         network: is left as it is, its gradients included.
         layer: name of a hidden fully connected layer, for instance ``fc2``.
         inputs: what that layer reads, N training patterns x D.
-        truth: their classes, N.
+        labels: their classes, N.
 
     Returns:
         H numbers each under ``torch_pruning_magnitude`` and so on, as the techniques are named.
@@ -68,7 +68,7 @@ def peer_scores(
     module = copy.deepcopy(tail(network, layer)).cpu().requires_grad_(True)
     first = module[0]
     assert isinstance(first, nn.Linear)
-    values, classes = _checked(first, layer, inputs, truth)
+    values, classes = _checked(first, layer, inputs, labels)
     group = coupled(module, first, values[:1])
     scores = weight_scores(group)
     functional.cross_entropy(module(values), classes).backward()
@@ -78,11 +78,11 @@ def peer_scores(
 
 
 def _checked(
-    linear: nn.Linear, layer: str, inputs: ArrayLike, truth: ArrayLike
+    linear: nn.Linear, layer: str, inputs: ArrayLike, labels: ArrayLike
 ) -> tuple[Tensor, Tensor]:
     """Inputs, N x D, and classes, N, as tensors."""
     values = torch.from_numpy(np.array(inputs, dtype=np.float32))
-    classes = torch.from_numpy(np.array(truth, dtype=np.int64))
+    classes = torch.from_numpy(np.array(labels, dtype=np.int64))
     if values.ndim != 2 or values.shape[1] != linear.in_features or not len(values):
         raise UserError(
             f"{layer} reads N patterns x {linear.in_features} values, not {tuple(values.shape)}; "
@@ -132,7 +132,7 @@ def hessian_scores(group: Group, module: nn.Module) -> dict[str, Tensor]:
     return {"hessian": scorer(group)}
 
 
-def named(scores: Mapping[str, Tensor]) -> Scores:
+def named(scores: Mapping[str, Tensor]) -> ScoresByTechnique:
     """Scores as arrays under the names of the techniques."""
     return {
         f"torch_pruning_{name}": values.detach().cpu().double().numpy()
@@ -140,21 +140,21 @@ def named(scores: Mapping[str, Tensor]) -> Scores:
     }
 
 
-def root_mean_square_gradients(module: nn.Sequential, inputs: Tensor, truth: Tensor) -> None:
+def root_mean_square_gradients(module: nn.Sequential, inputs: Tensor, labels: Tensor) -> None:
     """Put the root of the mean squared gradient of the patterns' losses into every ``grad``.
 
     ``module`` is a chain of linear layers and sigmoids, in which a pattern's gradient is the
     product of two vectors: its square needs no pass for each pattern.
     """
-    values, seen = inputs, list[tuple[nn.Linear, Tensor, Tensor]]()
+    values, passed = inputs, list[tuple[nn.Linear, Tensor, Tensor]]()
     for step in module:
         read, values = values, step(values)
         if isinstance(step, nn.Linear):
             values.retain_grad()
-            seen.append((step, read.detach(), values))
-    functional.cross_entropy(values, truth, reduction="sum").backward()
-    for linear, read, said in seen:
-        assert said.grad is not None
-        squares = said.grad.square()
+            passed.append((step, read.detach(), values))
+    functional.cross_entropy(values, labels, reduction="sum").backward()
+    for linear, read, outputs in passed:
+        assert outputs.grad is not None
+        squares = outputs.grad.square()
         linear.weight.grad = (squares.T @ read.square() / len(read)).sqrt_()
         linear.bias.grad = squares.mean(dim=0).sqrt_()

@@ -1,11 +1,15 @@
-"""One hidden layer as pruning sees it: weights in and out, and what its units said.
+"""One layer as pruning sees it: the weights around its units, their activations, and the loss.
 
-Everything is NumPy in float64; no torch. N patterns, D inputs, H units, O units behind.
+Everything is NumPy in float64; no torch. N patterns, D inputs, H units, O units of the following
+layer. :class:`UnitLayer` is what fully connected layers and convolutions have in common;
+:class:`Layer` adds what the loss of a fully connected network needs.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import accumulate
+from typing import Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,55 +18,99 @@ from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.numerics import sigmoid
 from neuron_pruning.models.architectures import Architecture
 from neuron_pruning.models.checkpoints import Checkpoint
+from neuron_pruning.models.dense import Dense, hidden_activations, logits_from, pre_activations
 from neuron_pruning.pruning.angles import check_activations
 from neuron_pruning.statistics.metrics import cross_entropy, softmax
 
 Matrix = NDArray[np.float64]
 Vector = NDArray[np.float64]
 
+# What a technique may need of a layer; a layer that offers one offers those before it too.
+# weights: incoming and outgoing, as matrices. statistics: number, sums and Gram matrix of the
+# activations. activations: rows of them. loss: labels, logits, gradients and curvature.
+Need = Literal["weights", "statistics", "activations", "loss"]
+NEEDS: tuple[Need, ...] = get_args(Need)
+CONVOLUTIONS_OFFER: Need = "activations"  # a row is a position of a pattern and has no label
+
+
+def unmet_need(asking: str, needed: Need, offered: Need, layer: str) -> str | None:
+    """Why a layer cannot serve what asks it, and what to do; None where it can.
+
+    Args:
+        asking: name of a technique.
+        needed: what that technique needs.
+        offered: the most that the layer offers.
+        layer: its name.
+    """
+    if NEEDS.index(needed) <= NEEDS.index(offered):
+        return None
+    remedy = (
+        "give its activations"
+        if offered == "weights"
+        else f"take a technique that needs no more than the {offered}, for instance "
+        "distinctiveness, l1 or random"
+    )
+    return f"{asking} needs the {needed}, which {layer} does not offer here; {remedy}"
+
 
 @dataclass(frozen=True)
-class Dense:
-    """Weight, units x inputs, and bias of a fully connected layer."""
+class UnitActivations:
+    """What the units of a layer output: N rows x H."""
 
-    weight: Matrix
-    bias: Vector
-
-    def __call__(self, values: Matrix) -> Matrix:
-        """Pre-activations, N x units."""
-        return values @ self.weight.T + self.bias
+    activations: Matrix
 
 
 @dataclass(frozen=True)
-class Recorded:
-    """What a layer read and said for N patterns, and their classes."""
+class LayerActivations(UnitActivations):
+    """What a fully connected layer outputs for N patterns, what it reads, and their labels."""
 
     inputs: NDArray[np.floating]  # N x D
-    activations: Matrix  # N x H
-    truth: NDArray[np.int64]  # N
+    labels: NDArray[np.int64]  # N
+
+
+Recorded = TypeVar("Recorded", bound=UnitActivations)
+
+
+def _given(recorded: Recorded | None, layer: str) -> Recorded:
+    """What was recorded of a layer.
+
+    Raises:
+        UserError: nothing was.
+    """
+    if recorded is None:
+        raise UserError(unmet_need("this", "activations", "weights", layer))
+    return recorded
 
 
 @dataclass(frozen=True)
-class Layer:
-    """A hidden layer with what it said over the training patterns.
+class UnitLayer:
+    """Units of a layer with their weights and, if recorded, their activations.
 
-    ``into`` are its own weights (H x D), ``out`` those of the following layer (O x H), ``behind``
-    the layers after that. ``measured`` holds scores by technique that were gathered elsewhere,
-    H each.
+    ``incoming`` are the layer's own weights (H x D), ``outgoing`` those of the following layer
+    (O x H). ``precomputed_scores`` holds scores by technique that other stages computed, H each.
     """
 
     name: str
-    into: Dense
-    out: Dense
-    behind: tuple[Dense, ...] = ()
-    recorded: Recorded | None = None
-    measured: Mapping[str, Vector] = field(default_factory=dict)
+    incoming: Dense
+    outgoing: Dense
+    recorded: UnitActivations | None = None
+    precomputed_scores: Mapping[str, Vector] = field(default_factory=dict)
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        found = self.units if self.recorded is None else self.recorded.activations.shape[1]
+        if found != self.units:
+            raise UserError(f"{self.name} has {self.units} units, not {found}")
+
+    @property
+    def offers(self) -> Need:
+        """The most that a technique may need of this layer."""
+        return "weights" if self.recorded is None else "activations"
 
     @property
     def units(self) -> int:
         """H."""
-        return len(self.into.bias)
+        return len(self.incoming.bias)
 
     @property
     def activations(self) -> Matrix:
@@ -71,93 +119,7 @@ class Layer:
         Raises:
             UserError: the layer was described without activations.
         """
-        return self._training().activations
-
-    @property
-    def inputs(self) -> Matrix:
-        """What the layer reads, N x D."""
-        return np.asarray(self._training().inputs, dtype=np.float64)
-
-    @property
-    def truth(self) -> NDArray[np.int64]:
-        """Classes of the patterns, N."""
-        return self._training().truth
-
-    def _training(self) -> Recorded:
-        if self.recorded is None:
-            raise UserError(f"this looks at what {self.name} says: give its activations")
-        return self.recorded
-
-    def logits(self, activations: Matrix) -> Matrix:
-        """Logits, N x classes, if the layer said ``activations``, N x H."""
-        return self.answers(self.out(activations))
-
-    def answers(self, values: Matrix) -> Matrix:
-        """Logits for the pre-activations ``values``, N x O, of the following layer."""
-        for dense in self.behind:
-            values = dense(sigmoid(values))
-        return values
-
-    @cached_property
-    def own_logits(self) -> Matrix:
-        """Logits of the unpruned network, N x classes."""
-        return self.logits(self.activations)
-
-    @cached_property
-    def jacobian(self) -> Matrix:
-        """D logits / d pre-activations of the following layer, N x classes x O."""
-        patterns, classes = self.own_logits.shape
-        one_hot = np.eye(classes)
-        rows = [np.broadcast_to(one_hot[c], (patterns, classes)) for c in range(classes)]
-        return np.stack([self.pull_back(row) for row in rows], axis=1)
-
-    @cached_property
-    def delta(self) -> Matrix:
-        """dL/dZ, N x O: gradient of each pattern's cross-entropy at the following layer."""
-        one_hot = np.eye(self.own_logits.shape[1])[self.truth]
-        return self.pull_back(softmax(self.own_logits) - one_hot)
-
-    def pull_back(self, gradient: Matrix, values: Matrix | None = None) -> Matrix:
-        """A gradient at the logits, N x classes, as one at the following layer, N x O.
-
-        ``values`` are that layer's pre-activations; None: as the unpruned network has them.
-        """
-        values = self.out(self.activations) if values is None else values
-        slopes = []
-        for dense in self.behind:
-            said = sigmoid(values)
-            slopes.append(said * (1.0 - said))
-            values = dense(said)
-        for dense, slope in zip(reversed(self.behind), reversed(slopes), strict=True):
-            gradient = (gradient @ dense.weight) * slope
-        return gradient
-
-    @cached_property
-    def gradient(self) -> Matrix:
-        """G = dL/dA, N x H."""
-        return self.delta @ self.out.weight
-
-    @cached_property
-    def curvature(self) -> Matrix:
-        """Second derivative of each pattern's loss by a gate on each unit's output over a^2, N x H.
-
-        ``w_j^T (diag p - p p^T) w_j``; ASSUME: for layers further back by Gauss and Newton, as
-        LeCun, Denker & Solla do it: the second derivatives of the sigmoids behind are left out.
-        """
-        if not self.behind:
-            return self._spread(self.out.weight[None])
-        return self._spread(self.jacobian @ self.out.weight)
-
-    @cached_property
-    def output_curvature(self) -> Matrix:
-        """The same by the pre-activations of the following layer, N x O."""
-        return self._spread(self.jacobian)
-
-    def _spread(self, directions: Matrix) -> Matrix:
-        """``u^T (diag p - p p^T) u`` of directions, N x classes x anything, a pattern at a time."""
-        chances = softmax(self.own_logits)[:, :, None]
-        mean = (chances * directions).sum(axis=1)
-        return (chances * directions**2).sum(axis=1) - mean**2
+        return _given(self.recorded, self.name).activations
 
     @cached_property
     def gram(self) -> Matrix:
@@ -166,21 +128,119 @@ class Layer:
 
     @cached_property
     def triangle(self) -> Matrix:
-        """R of the QR decomposition of ``[A, 1]``: all that least squares on A need."""
-        known = np.column_stack([self.activations, np.ones(len(self.activations))])
-        return np.asarray(np.linalg.qr(known, mode="r"))
+        """R of the QR decomposition of ``[A, 1]``: all that least squares on A needs."""
+        with_constant = np.column_stack([self.activations, np.ones(len(self.activations))])
+        return np.asarray(np.linalg.qr(with_constant, mode="r"))
+
+
+@dataclass(frozen=True)
+class Layer(UnitLayer):
+    """A hidden fully connected layer: its units, and what the loss needs.
+
+    ``downstream`` are the fully connected layers after the following one.
+    """
+
+    recorded: LayerActivations | None = None
+    downstream: tuple[Dense, ...] = ()
+
+    @property
+    def offers(self) -> Need:
+        """The most that a technique may need of this layer."""
+        return "weights" if self.recorded is None else "loss"
+
+    @property
+    def inputs(self) -> Matrix:
+        """What the layer reads, N x D."""
+        return np.asarray(_given(self.recorded, self.name).inputs, dtype=np.float64)
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """Labels of the patterns, N."""
+        return _given(self.recorded, self.name).labels
+
+    def logits(self, activations: Matrix) -> Matrix:
+        """Logits, N x classes, of the network if the layer's activations, N x H, were these."""
+        return logits_from((self.outgoing, *self.downstream), activations)
+
+    def logits_of_following(self, values: Matrix) -> Matrix:
+        """Logits, N x classes, for pre-activations, N x O, of the following layer."""
+        return logits_from(self.downstream, sigmoid(values)) if self.downstream else values
+
+    @cached_property
+    def unpruned_logits(self) -> Matrix:
+        """Logits of the unpruned network, N x classes."""
+        return self.logits(self.activations)
+
+    @cached_property
+    def jacobian(self) -> Matrix:
+        """D logits / d pre-activations of the following layer, N x classes x O."""
+        patterns, classes = self.unpruned_logits.shape
+        one_hot = np.eye(classes)
+        rows = [np.broadcast_to(one_hot[c], (patterns, classes)) for c in range(classes)]
+        return np.stack([self.backpropagate(row) for row in rows], axis=1)
+
+    @cached_property
+    def delta(self) -> Matrix:
+        """dL/dZ, N x O: gradient of each pattern's cross-entropy at the following layer."""
+        one_hot = np.eye(self.unpruned_logits.shape[1])[self.labels]
+        return self.backpropagate(softmax(self.unpruned_logits) - one_hot)
+
+    def backpropagate(self, gradient: Matrix, values: Matrix | None = None) -> Matrix:
+        """A gradient at the logits, N x classes, as one at the following layer, N x O.
+
+        ``values`` are that layer's pre-activations; None: those of the unpruned network.
+        """
+        if not self.downstream:
+            return gradient
+        values = pre_activations(self.outgoing, self.activations) if values is None else values
+        inputs = accumulate(
+            self.downstream[:-1],
+            lambda read, layer: hidden_activations(layer, read),
+            initial=sigmoid(values),
+        )
+        slopes = [read * (1.0 - read) for read in inputs]
+        for layer, slope in zip(reversed(self.downstream), reversed(slopes), strict=True):
+            gradient = (gradient @ layer.weight) * slope
+        return gradient
+
+    @cached_property
+    def gradient(self) -> Matrix:
+        """G = dL/dA, N x H."""
+        return self.delta @ self.outgoing.weight
+
+    @cached_property
+    def curvature(self) -> Matrix:
+        """Second derivative of each pattern's loss by a gate on each unit's output over a^2, N x H.
+
+        ``w_j^T (diag p - p p^T) w_j``; ASSUME: through downstream layers by Gauss and Newton, as
+        LeCun, Denker & Solla do it: the second derivatives of their sigmoids are left out.
+        """
+        if not self.downstream:
+            return self._spread(self.outgoing.weight[None])
+        return self._spread(self.jacobian @ self.outgoing.weight)
+
+    @cached_property
+    def output_curvature(self) -> Matrix:
+        """The same by the pre-activations of the following layer, N x O."""
+        return self._spread(self.jacobian)
+
+    def _spread(self, directions: Matrix) -> Matrix:
+        """``u^T (diag p - p p^T) u`` of directions, N x classes x anything, for each pattern."""
+        probabilities = softmax(self.unpruned_logits)[:, :, None]
+        mean = (probabilities * directions).sum(axis=1)
+        return (probabilities * directions**2).sum(axis=1) - mean**2
 
     @cached_property
     def loss(self) -> float:
         """Mean cross-entropy of the unpruned network."""
-        return cross_entropy(self.own_logits, self.truth)
+        return cross_entropy(self.unpruned_logits, self.labels)
 
 
 def describe_layer(
     checkpoint: Checkpoint,
     layer: str,
-    recorded: Recorded | None = None,
-    measured: Mapping[str, Vector] | None = None,
+    recorded: LayerActivations | None = None,
+    precomputed_scores: Mapping[str, Vector] | None = None,
     seed: int = 0,
 ) -> Layer:
     """A hidden layer of a stored network.
@@ -189,25 +249,22 @@ def describe_layer(
         checkpoint: the network; of it are read this layer and those after it.
         layer: name of a hidden fully connected layer, for instance ``fc3``.
         recorded: what the layer reads and outputs for N patterns, and their labels.
-        measured: scores by technique that other stages computed, H each.
+        precomputed_scores: scores by technique that other stages computed, H each.
         seed: of techniques that draw.
 
     Raises:
         UserError: no such hidden layer, or activations of another number of units.
     """
-    following = checkpoint.architecture.following(layer)
+    checkpoint.architecture.following(layer)  # refuses the output layer
     names = checkpoint.architecture.layer_names
-    dense = {name: _dense(checkpoint, name) for name in names[names.index(layer) :]}
-    units = len(dense[layer].bias)
-    if recorded is not None and recorded.activations.shape[1] != units:
-        raise UserError(f"{layer} has {units} units, not {recorded.activations.shape[1]}")
-    behind = tuple(dense[name] for name in names[names.index(following) + 1 :])
-    return Layer(layer, dense[layer], dense[following], behind, recorded, measured or {}, seed)
+    own, outgoing, *downstream = (
+        _in_float64(checkpoint.linear(name)) for name in names[names.index(layer) :]
+    )
+    return Layer(layer, own, outgoing, recorded, precomputed_scores or {}, seed, tuple(downstream))
 
 
-def _dense(checkpoint: Checkpoint, name: str) -> Dense:
-    weight, bias = checkpoint.linear(name)
-    return Dense(weight.astype(np.float64), bias.astype(np.float64))
+def _in_float64(layer: Dense) -> Dense:
+    return Dense(layer.weight.astype(np.float64), layer.bias.astype(np.float64))
 
 
 def record(
@@ -215,15 +272,15 @@ def record(
     architecture: Architecture,
     layer: str,
     rows: NDArray[np.int64],
-    truth: ArrayLike,
-) -> Recorded:
-    """What ``layer`` read and said for some rows of stored outputs; ``truth`` of all rows.
+    labels: ArrayLike,
+) -> LayerActivations:
+    """What ``layer`` reads and outputs for some rows of stored outputs; ``labels`` of all rows.
 
     Raises:
         UserError: activations that are NaN or infinite, or fewer than two units.
     """
-    return Recorded(
-        outputs[architecture.input_name(layer)][rows],
-        check_activations(outputs[layer][rows]),
-        np.asarray(truth)[rows],
+    return LayerActivations(
+        activations=check_activations(outputs[layer][rows]),
+        inputs=outputs[architecture.input_name(layer)][rows],
+        labels=np.asarray(labels)[rows],
     )

@@ -11,7 +11,7 @@ from neuron_pruning.models.networks import Network
 
 # ASSUME: a weight that moved by less than this share of itself says nothing about what its
 # removal costs: the factor w_f / (w_f - w_0) would be rounding noise.
-STILL = 1e-6
+MIN_RELATIVE_CHANGE = 1e-6
 
 
 class Sensitivity:
@@ -77,7 +77,7 @@ class Sensitivity:
     def _weight_sensitivity(self, name: str, initial: Mapping[str, NDArray[np.float32]]) -> Tensor:
         final = self._parameters()[name]
         moved = final - torch.from_numpy(np.asarray(initial[name])).to(final.device)
-        still = moved.abs() <= STILL * final.abs()
+        still = moved.abs() <= MIN_RELATIVE_CHANGE * final.abs()
         factor = torch.where(still, 0.0, final / torch.where(still, 1.0, moved))
         return (self.sums[name] * factor).abs()
 

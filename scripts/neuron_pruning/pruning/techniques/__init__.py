@@ -1,74 +1,34 @@
-"""Every technique by its name. A new one is a file beside this and a line below."""
+"""Every technique by its name: each module of this folder declares its own."""
+
+from importlib import import_module
+from pkgutil import iter_modules
 
 from neuron_pruning.core.errors import UserError
-from neuron_pruning.pruning.techniques import (
-    apoz,
-    auxiliary,
-    badness,
-    contribution,
-    distinctiveness,
-    folding,
-    fpgm,
-    measured,
-    mozer_smolensky,
-    noiseout,
-    norms,
-    obd,
-    pelillo_fanelli,
-    random_removal,
-    sietsma_dow,
-    srinivas_babu,
-    taylor,
-    thinet,
-    variance,
-)
-from neuron_pruning.pruning.techniques.technique import (
-    Technique,
-    by_angle,
-    by_count,
-    by_order,
-    by_score,
-)
+from neuron_pruning.pruning.techniques.technique import Technique
 
-PEERS = ("magnitude", "taylor", "hessian", "fpgm", "lamp")
 
-REGISTRY: dict[str, Technique] = {
-    technique.name: technique
-    for technique in (
-        by_angle(distinctiveness.distinctiveness),
-        by_angle(distinctiveness.distinctiveness_weights),
-        by_angle(distinctiveness.distinctiveness_literal, "none", partners=False),
-        by_order(random_removal.random),
-        by_score(obd.obd_unit),
-        by_score(obd.obd_weight),
-        by_order(sietsma_dow.sietsma_dow, "add", partners=True),
-        by_order(sietsma_dow.sietsma_dow_2),
-        by_score(mozer_smolensky.relevance),
-        by_score(mozer_smolensky.ablation),
-        by_score(contribution.contribution),
-        by_score(measured.karnin),
-        by_score(badness.badness, largest=True),
-        by_count(auxiliary.auxiliary, "fitted", fitted=True),
-        by_order(pelillo_fanelli.pelillo_fanelli, "lstsq"),
-        by_order(pelillo_fanelli.pelillo_fanelli_residual, "lstsq"),
-        by_score(norms.l1),
-        by_score(norms.l2),
-        by_score(taylor.taylor),
-        by_score(taylor.taylor_squared),
-        by_score(fpgm.fpgm),
-        by_score(apoz.apoz, largest=True),
-        by_score(variance.variance, "bias"),
-        by_order(srinivas_babu.srinivas_babu, "add", partners=True),
-        by_order(thinet.thinet),
-        by_order(noiseout.noiseout, "affine", partners=True),
-        by_count(folding.folding, "fold", partners=True),
-        *(by_score(measured.torch_pruning(importance)) for importance in PEERS),
-    )
-}
+def _discover() -> dict[str, Technique]:
+    """Techniques that the modules of this folder declare, sorted by name.
+
+    Raises:
+        ValueError: two of them have one name.
+    """
+    found: dict[str, Technique] = {}
+    for entry in iter_modules(__path__, f"{__name__}."):
+        for value in vars(import_module(entry.name)).values():
+            if not isinstance(value, Technique) or value.module != entry.name:
+                continue
+            if found.setdefault(value.name, value) is not value:
+                other = found[value.name].module
+                raise ValueError(f"{other} and {value.module} both declare {value.name}")
+    return dict(sorted(found.items()))
+
+
+REGISTRY = _discover()
 
 
 def techniques() -> list[str]:
-    """Names of all techniques."""
+    """Names of all techniques, sorted."""
     return list(REGISTRY)
 
 

@@ -2,12 +2,13 @@
 
 import numpy as np
 
-from neuron_pruning.pruning.techniques.technique import Scores
-from neuron_pruning.pruning.units import Layer
+from neuron_pruning.pruning.techniques.technique import UnitScores, by_score
+from neuron_pruning.pruning.units import UnitLayer
 
 
-def apoz(layer: Layer, *, epsilon: float = 0.05) -> Scores:
-    """Share of patterns on which the unit is silent; the LARGEST goes first.
+@by_score(needs="activations", largest=True)
+def apoz(layer: UnitLayer, *, epsilon: float = 0.05) -> UnitScores:
+    """Share of patterns on which the unit is silent; the LARGEST is removed first.
 
     ASSUME: a sigmoid is never zero, so silent is below ``epsilon``.
     """

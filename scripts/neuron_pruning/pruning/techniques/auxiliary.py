@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from neuron_pruning.core.errors import UserError
-from neuron_pruning.pruning.selection import OutgoingWeights, Removal, Selection
-from neuron_pruning.pruning.techniques.technique import Prepared, whole_count
+from neuron_pruning.models.dense import Dense, pre_activations
+from neuron_pruning.pruning.selection import Removal, Selection
+from neuron_pruning.pruning.techniques.technique import SelectAtAmount, by_count, whole_count
 from neuron_pruning.pruning.units import Layer, Matrix
 from neuron_pruning.statistics.metrics import softmax
 
@@ -15,7 +16,8 @@ WEAKEST = 1e-4  # of the strength at which every column vanishes
 LARGEST = 2048  # units: the auxiliary layer holds their square
 
 
-def auxiliary(layer: Layer, *, steps: int = 25) -> Prepared:
+@by_count(needs="loss", compensation="fitted", fits_weights=True)
+def auxiliary(layer: Layer, *, steps: int = 25) -> SelectAtAmount:
     """Units whose column of ``M`` vanishes in ``y = W M a + b`` under a growing penalty.
 
     ``M`` starts as the identity; the loss ``+ lambda sum_j |M[:, j]|`` is minimised by
@@ -25,37 +27,37 @@ def auxiliary(layer: Layer, *, steps: int = 25) -> Prepared:
         raise UserError(
             f"auxiliary holds the square of {layer.units} units; it takes {LARGEST} at most"
         )
-    if not len(layer.truth):
-        raise UserError("auxiliary minimises the loss: it needs patterns with classes")
+    if not len(layer.labels):
+        raise UserError("auxiliary minimises the loss: it needs patterns with labels")
     path = list(_path(layer, steps))
 
-    def at(amount: float) -> Selection:
+    def select_at(amount: float) -> Selection:
         count = whole_count(amount, layer.units)
         order, mixing = next((found for found in path if len(found[0]) >= count), path[-1])
         removals = tuple(Removal(unit, "ranked") for unit in order[:count])
-        weights = OutgoingWeights(layer.out.weight @ mixing, layer.out.bias)
+        weights = Dense(layer.outgoing.weight @ mixing, layer.outgoing.bias)
         return Selection(layer.units, removals, fitted=weights)
 
-    return at
+    return select_at
 
 
 def _path(layer: Layer, steps: int) -> Iterator[tuple[list[int], Matrix]]:
     """Vanished units in their order, and the mixing matrix, at every strength."""
     mixing, order = np.eye(layer.units), list[int]()
     yield order, mixing
-    reach = np.linalg.norm(layer.activations, 2) * np.linalg.norm(layer.out.weight, 2)
-    for dense in layer.behind:  # a sigmoid's slope is a quarter at most
+    reach = np.linalg.norm(layer.activations, 2) * np.linalg.norm(layer.outgoing.weight, 2)
+    for dense in layer.downstream:  # a sigmoid's slope is a quarter at most
         reach *= np.linalg.norm(dense.weight, 2) / 4.0
     strongest = np.linalg.norm(_gradient(layer, np.zeros_like(mixing)), axis=0).max()
-    if strongest == 0.0 or reach == 0.0:  # nothing that the units say reaches the loss
+    if strongest == 0.0 or reach == 0.0:  # the units do not reach the loss
         yield list(range(layer.units - 1, -1, -1)), mixing
         return
     length = float(2.0 * len(layer.activations) / reach**2)
     for strength in np.geomspace(WEAKEST * strongest, 2.0 * strongest, STRENGTHS):
         before = np.linalg.norm(mixing, axis=0)
         mixing = _descend(layer, mixing, strength, length, steps)
-        gone = np.flatnonzero(~mixing.any(axis=0))
-        fresh = [unit for unit in gone[np.argsort(before[gone], kind="stable")].tolist()]
+        vanished = np.flatnonzero(~mixing.any(axis=0))
+        fresh = [unit for unit in vanished[np.argsort(before[vanished], kind="stable")].tolist()]
         order = order + [unit for unit in fresh if unit not in order]
         yield order, mixing
     rest = [unit for unit in np.argsort(np.linalg.norm(mixing, axis=0), kind="stable").tolist()]
@@ -79,8 +81,9 @@ def _descend(layer: Layer, mixing: Matrix, strength: float, length: float, steps
 
 def _gradient(layer: Layer, mixing: Matrix) -> Matrix:
     """Gradient of the mean loss by the mixing matrix, H x H."""
-    values = layer.activations @ (layer.out.weight @ mixing).T + layer.out.bias
-    chances = softmax(layer.answers(values))
-    error = chances - np.eye(chances.shape[1])[layer.truth]
-    delta = layer.pull_back(error, values) / len(values)
-    return layer.out.weight.T @ (delta.T @ layer.activations)
+    mixed = Dense(layer.outgoing.weight @ mixing, layer.outgoing.bias)
+    values = pre_activations(mixed, layer.activations)
+    probabilities = softmax(layer.logits_of_following(values))
+    error = probabilities - np.eye(probabilities.shape[1])[layer.labels]
+    delta = layer.backpropagate(error, values) / len(values)
+    return layer.outgoing.weight.T @ (delta.T @ layer.activations)

@@ -11,10 +11,13 @@ Matrix = NDArray[np.float64]
 def closest_pairs(
     distances: Matrix, alone: NDArray[np.float64] | None = None
 ) -> Iterator[tuple[int, int | None]]:
-    """Which unit goes next and the lower-indexed unit it is merged into, H - 1 times.
+    """Which unit is removed next and its merge target, of lower index; H - 1 times.
 
-    ``distances`` is H x H and symmetric; ``alone``, H, are distances to nobody: a unit that is
-    closer to that than to any other goes with None. Equal distances go by index.
+    Equal distances go by index.
+
+    Args:
+        distances: between every two units, H x H and symmetric.
+        alone: H; a unit that is closer to this than to any other is removed without merge target.
     """
     below = np.where(np.tri(len(distances), k=-1, dtype=bool), distances, np.inf)
     nearest = below.argmin(axis=1)
@@ -23,14 +26,14 @@ def closest_pairs(
     for _ in range(len(below) - 1):
         pair, single = int(gap.argmin()), int(own.argmin())
         if own[single] <= gap[pair]:
-            gone, partner = single, None
+            removed, merge_target = single, None
         else:
-            gone, partner = pair, int(nearest[pair])
-        yield gone, partner
-        below[:, gone] = np.inf
-        gap[gone] = own[gone] = np.inf
-        below[gone] = np.inf
-        lost = np.flatnonzero((nearest == gone) & np.isfinite(gap))
+            removed, merge_target = pair, int(nearest[pair])
+        yield removed, merge_target
+        below[:, removed] = np.inf
+        gap[removed] = own[removed] = np.inf
+        below[removed] = np.inf
+        lost = np.flatnonzero((nearest == removed) & np.isfinite(gap))
         nearest[lost] = below[lost].argmin(axis=1)
         gap[lost] = below[lost, nearest[lost]]
 

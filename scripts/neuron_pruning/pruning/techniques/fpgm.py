@@ -3,10 +3,11 @@
 import numpy as np
 
 from neuron_pruning.pruning.techniques.closest import squared_distances
-from neuron_pruning.pruning.techniques.technique import Scores
-from neuron_pruning.pruning.units import Layer
+from neuron_pruning.pruning.techniques.technique import UnitScores, by_score
+from neuron_pruning.pruning.units import UnitLayer
 
 
-def fpgm(layer: Layer) -> Scores:
-    """Summed distance of a unit's incoming weights from all others': the most central go first."""
-    return np.asarray(np.sqrt(squared_distances(layer.into.weight)).sum(axis=1))
+@by_score(needs="weights")
+def fpgm(layer: UnitLayer) -> UnitScores:
+    """Summed distance of a unit's incoming weights from all others'; the smallest first."""
+    return np.asarray(np.sqrt(squared_distances(layer.incoming.weight)).sum(axis=1))

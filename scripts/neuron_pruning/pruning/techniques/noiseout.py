@@ -3,22 +3,26 @@
 import numpy as np
 
 from neuron_pruning.pruning.angles import is_flat
-from neuron_pruning.pruning.selection import Removal
+from neuron_pruning.pruning.selection import Removal, Rule
 from neuron_pruning.pruning.techniques.closest import closest_pairs
-from neuron_pruning.pruning.units import Layer
+from neuron_pruning.pruning.techniques.technique import by_order
+from neuron_pruning.pruning.units import UnitLayer
 
 
-def noiseout(layer: Layer) -> list[Removal]:
-    """The most correlated pair first, by absolute value; of a pair the higher index goes.
+@by_order(needs="statistics", compensation="affine", merges=True)
+def noiseout(layer: UnitLayer) -> list[Removal]:
+    """The most correlated pair first, by absolute value; of a pair the higher index is
+    removed.
 
-    A unit that never varies correlates with nobody and goes first, as a constant.
+    A unit that never varies correlates with no other and is removed first, as a constant.
     """
-    said = layer.activations - layer.activations.mean(axis=0)
-    lengths = np.linalg.norm(said, axis=0)
-    flat = is_flat(said, layer.activations)
-    directions = said / np.where(flat, 1.0, lengths)
+    centred = layer.activations - layer.activations.mean(axis=0)
+    lengths = np.linalg.norm(centred, axis=0)
+    flat = is_flat(centred, layer.activations)
+    directions = centred / np.where(flat, 1.0, lengths)
     apart = 1.0 - np.abs(directions.T @ directions)
     removals = []
-    for unit, partner in closest_pairs(apart, np.where(flat, -1.0, np.inf)):
-        removals.append(Removal(unit, "constant" if partner is None else "similar", partner))
+    for unit, merge_target in closest_pairs(apart, np.where(flat, -1.0, np.inf)):
+        rule: Rule = "constant" if merge_target is None else "similar"
+        removals.append(Removal(unit, rule, merge_target))
     return removals

@@ -2,15 +2,17 @@
 
 import numpy as np
 
-from neuron_pruning.pruning.techniques.technique import Scores
-from neuron_pruning.pruning.units import Layer
+from neuron_pruning.pruning.techniques.technique import UnitScores, by_score
+from neuron_pruning.pruning.units import UnitLayer
 
 
-def l1(layer: Layer) -> Scores:
+@by_score(needs="weights")
+def l1(layer: UnitLayer) -> UnitScores:
     """Sum of the absolute incoming weights."""
-    return np.asarray(np.abs(layer.into.weight).sum(axis=1))
+    return np.asarray(np.abs(layer.incoming.weight).sum(axis=1))
 
 
-def l2(layer: Layer) -> Scores:
+@by_score(needs="weights")
+def l2(layer: UnitLayer) -> UnitScores:
     """Euclidean length of the incoming weights."""
-    return np.asarray(np.linalg.norm(layer.into.weight, axis=1))
+    return np.asarray(np.linalg.norm(layer.incoming.weight, axis=1))

@@ -2,15 +2,17 @@
 
 import numpy as np
 
-from neuron_pruning.pruning.techniques.technique import Scores
+from neuron_pruning.pruning.techniques.technique import UnitScores, by_score
 from neuron_pruning.pruning.units import Layer
 
 
-def taylor(layer: Layer) -> Scores:
+@by_score(needs="loss")
+def taylor(layer: Layer) -> UnitScores:
     """``mean_n |g a|`` (2017)."""
     return np.asarray(np.abs(layer.gradient * layer.activations).mean(axis=0))
 
 
-def taylor_squared(layer: Layer) -> Scores:
+@by_score(needs="loss")
+def taylor_squared(layer: Layer) -> UnitScores:
     """``mean_n (g a)^2`` (2019)."""
     return np.asarray(((layer.gradient * layer.activations) ** 2).mean(axis=0))

@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from neuron_pruning.pruning.techniques.technique import Scores
-from neuron_pruning.pruning.units import Layer
+from neuron_pruning.pruning.techniques.technique import UnitScores, by_score
+from neuron_pruning.pruning.units import UnitLayer
 
 
-def variance(layer: Layer) -> Scores:
-    """``var(a_j) |w_j|^2``: what is left of a unit once a bias stands in for its mean."""
-    return np.asarray(layer.activations.var(axis=0) * (layer.out.weight**2).sum(axis=0))
+@by_score(needs="statistics", compensation="bias")
+def variance(layer: UnitLayer) -> UnitScores:
+    """``var(a_j) |w_j|^2``: what is left of a unit once a bias replaces its mean."""
+    return np.asarray(layer.activations.var(axis=0) * (layer.outgoing.weight**2).sum(axis=0))
