@@ -3,7 +3,7 @@ rule audit_paper:
     input:
         paper=shipped("resources/paper.yaml"),
         audit=shipped("resources/audit.yaml"),
-        code=code_of("audit_paper"),
+        code=code_of("audit_paper") + templates_of("paper_audit"),
     output:
         document=local("docs/PAPER_AUDIT.md"),
     log:

@@ -26,6 +26,12 @@ def code_of_technique(script, label=None):
     return files
 
 
+def templates_of(page):
+    """Templates of a page: inputs of its rule, like code."""
+    folder = SCRIPTS / "neuron_pruning" / "reporting" / "templates" / page
+    return [relative(path) for path in sorted(folder.glob("*.j2"))]
+
+
 @cache
 def closure(start):
     """Files that one file imports, directly or not."""

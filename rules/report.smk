@@ -26,8 +26,7 @@ rule build_report:
         sweeps=sweep_points,
         tables=expand(f"{ROOT}/tables/{{table}}.parquet", table=TABLES),
         paper=shipped("resources/paper.yaml"),
-        template=shipped("report/report.html.j2"),
-        code=code_of("build_report"),
+        code=code_of("build_report") + templates_of("report"),
     output:
         page=report(
             f"{ROOT}/report.html", caption="../report/page.rst", category="Report"
