@@ -18,7 +18,6 @@ rule build_report:
         sweeps=targets.sweep_points,
         tables=[paths.table(name) for name in targets.tables],
         paper=workflow_file("resources/paper.yaml"),
-        template=workflow_file("report/report.html.j2"),
     output: page=report(paths.report, caption="../report/page.rst", category="Report")
     log: paths.log("build_report")
     benchmark: paths.benchmark("build_report")

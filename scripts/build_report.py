@@ -1,4 +1,4 @@
-"""One page that shows an experiment: what ran, the tables, the charts, the data."""
+"""One page that shows an experiment: summary, tests, tables, charts, data, provenance."""
 
 import re
 from pathlib import Path
@@ -11,9 +11,10 @@ from neuron_pruning.configuration.validation import input_size_of
 from neuron_pruning.core.files import write_text
 from neuron_pruning.core.parquet import read_frame, read_many, read_rows
 from neuron_pruning.reporting.found_faces import faces_found
-from neuron_pruning.reporting.page import page_context, render
 from neuron_pruning.reporting.results import Results, layer_angles
+from neuron_pruning.reporting.sections import page_context
 from neuron_pruning.reporting.table_notes import page_table
+from neuron_pruning.reporting.templating import render
 from runtime.job_adapter import Mirrored, git_commit, run_job
 from table1 import display as display_settings
 from table4 import display as display_prunings
@@ -40,7 +41,6 @@ def build_report(
     tables: list[Path],
     audit: Path,
     paper: Path,
-    template: Path,
     page: Path,
     config: dict[str, Any],
     benchmarks: str,
@@ -82,7 +82,7 @@ def build_report(
         if boxes
         else None,
     )
-    write_text(page, render(template, context))
+    write_text(page, render("report/page.html.j2", context))
     return Mirrored()
 
 

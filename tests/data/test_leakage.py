@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from audit_splits import CROSSINGS_SCHEMA, audit_splits
 from neuron_pruning import UserError
 from neuron_pruning.core.parquet import read_rows, write_rows
-from neuron_pruning.data.leakage import audit_split, crossing_sentence, shared_sets
+from neuron_pruning.data.leakage import audit_split, shared_sets
 from neuron_pruning.data.split_file import SPLIT_SCHEMA
 from neuron_pruning.data.splits import SplitSettings, split_index
 
@@ -162,28 +162,3 @@ def test_splits_by_group_keep_what_they_promise(protocol, seed, validation, twin
     found = audit_split([{**row, **KEYS} for row in rows], shared_sets(index))
     kept = {protocol, "group", "byte-identical", "near-identical"}
     assert [row["crossing"] for row in found if row["check"] in kept] == [0, 0, 0, 0]
-
-
-def test_the_sentence_of_the_report():
-    index = make_index(digests=[0, 0, *range(2, 8)])
-    rows = [
-        row
-        for split, seed, parts in (
-            ("random", 0, "tTttTTtT"), ("random", 1, "tTtttTtT"), ("movie", 0, "ttttTTTt"),
-        )
-        for row in audit_split(make_rows(parts, split=split, seed=seed), shared_sets(index))
-    ]  # fmt: skip
-    assert crossing_sentence(rows) == (
-        "Under random, 1.5 of 3.5 test images (43 %) have a frame of the same clip, "
-        "2.5 (71 %) a frame of the same movie and 1 (29 %) a byte-identical image in the training "
-        "part (mean of 2 seeds). "
-        "Under movie, none of 3 test images has a frame of the same clip, a frame of the same "
-        "movie or a byte-identical image in the training part."
-    )
-
-
-def test_the_sentence_where_images_are_set_aside_and_where_there_are_no_groups():
-    rows = audit_split(make_rows("tvttTTtT"), shared_sets(make_index()))
-    assert "in the training or validation part." in crossing_sentence(rows)
-    alone = [{**row, "movie": row["image"], "clip": row["image"]} for row in make_index()]
-    assert crossing_sentence(audit_split(make_rows("tvttTTtT"), shared_sets(alone))) == ""

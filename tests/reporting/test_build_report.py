@@ -1,6 +1,7 @@
 """Tests of the report page, built from small made-up results of any shape."""
 
 import base64
+import html
 import io
 import json
 import re
@@ -23,10 +24,11 @@ from build_report import build_report, read_table, table_of
 from neuron_pruning.configuration.validation import check_config
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.pruning.selection import RULES
-from neuron_pruning.reporting.provenance import duration, job_seconds, recipe_text
+from neuron_pruning.reporting.findings import Guessing
+from neuron_pruning.reporting.provenance import job_seconds
 from neuron_pruning.reporting.results import layer_angles
 from neuron_pruning.reporting.sample_images import spread_over_classes, thumbnail
-from neuron_pruning.reporting.summaries import standing
+from neuron_pruning.reporting.templating import duration, environment
 from table1 import table1
 from table4 import table4
 from table5 import table5
@@ -318,7 +320,6 @@ def make_results(folder, config, classes):
         "tables": tables,
         "audit": write(folder / "audit.parquet", audit),
         "paper": PAPER,
-        "template": HOME / "report" / "report.html.j2",
         "page": folder / "report.html",
         "config": config,
         "benchmarks": str(folder / "benchmarks"),
@@ -369,18 +370,18 @@ def test_page_has_every_table_with_caption_and_paper(page):
 
 def test_summary_compares_with_paper_guessing_and_untrained(page):
     # Six test images of three classes show nothing; their largest training class is a third.
-    assert "AlexNet is not shown to be better than guessing." in page.text
+    assert "AlexNet is not significantly better than guessing." in page.text
     assert "95 % interval 6 to 64 % The paper" in page.text
-    assert "2 ± 0 of the 6 units of its layer fc2 go, against 2 ± 0 from the" in page.text
+    assert "2 ± 0 of the 6 units of its layer fc2 are removed, against 2 ± 0 from" in page.text
     assert "the paper removed 95 of 100" in page.text
     assert "33.33 %" in page.text and "21.48 %" in page.text
 
 
-def test_every_figure_has_panels_said_in_words(page):
+def test_every_figure_has_panels_with_descriptions(page):
     assert page.tags.count("svg") == 1 + 4 + 2 + 2 + 4 + 4 * 2
     labels = [v for tag, name, v in page.attributes if (tag, name) == ("div", "aria-label")]
     matrix = [label for label in labels if "confusion matrix of VGG" in label]
-    assert len(matrix) == 1 and "of 12 test answers" in matrix[0]  # 6 images, 2 seeds
+    assert len(matrix) == 1 and "of 12 test predictions" in matrix[0]  # 6 images, 2 seeds
     assert page.values("role").count("img") == page.tags.count("svg")
     assert re.findall(r"Figure (\d+)\.", page.text) == [str(number) for number in range(1, 11)]
 
@@ -390,11 +391,11 @@ def test_angles_of_the_summary_are_those_of_distinctiveness_alone(page):
     assert "5 ± 0 of the 6" not in page.text and "obd_unit, 5 units" in page.text
 
 
-def test_summary_says_how_much_goes_and_what_random_removal_reaches(page):
+def test_summary_says_how_much_can_be_removed_and_what_random_removal_reaches(page):
     assert (
-        "Up to 4 of the 6 units of layer fc2 go for less than one point, by a<b>c with lstsq (the "
-        "best of 8 lines of Table 5 on the same test images); random removal with the same "
-        "compensation reaches 3."
+        "Up to 4 of the 6 units of layer fc2 can be removed for less than one point of accuracy, "
+        "by a<b>c with lstsq (the best of 8 lines of Table 5 on the same test images); random "
+        "removal with the same compensation reaches 3."
     ) in page.text
 
 
@@ -402,24 +403,24 @@ def test_summary_says_how_much_goes_and_what_random_removal_reaches(page):
     ("question", "answer"),
     [
         (
-            "How much of the layer can go?",
-            "for less than one point of accuracy, 4 of 6 units go by a<b>c with lstsq, 1 by "
-            "distinctiveness with add, 1 by",
+            "How many units can be removed?",
+            "For less than one point of accuracy, a<b>c with lstsq removes 4 of 6 units, "
+            "distinctiveness with add 1, ",
         ),
         (
-            "What does the compensation bring?",
-            "with 3 of 6 units gone, the test accuracy is 50.0 % for random removal with lstsq, "
+            "What does compensation contribute?",
+            "With 3 of 6 units removed, the test accuracy is 50.0 % for random removal with lstsq, "
             "17.5 % for distinctiveness with add",
         ),
         (
-            "Does the pruned network answer the same?",
-            "with 3 of 6 units gone, the answers that stay are 75.0 % for",
+            "Does the pruned network make the same predictions?",
+            "With 3 of 6 units removed, the share of unchanged predictions is 75.0 % for",
         ),
         (
-            "At which angle do units go?",
-            "at 15°, the widest threshold of Table 4, 1 of the trained and 1 of the untrained "
-            "network's 6 units go. Half the layer is gone at 60° in the trained network and at "
-            "60° in the untrained network.",
+            "At which angle are units removed?",
+            "At 15°, the widest threshold of Table 4, 1 of the trained and 1 of the untrained "
+            "network's 6 units are removed. Half the layer is removed at 60° in the trained "
+            "network and at 60° in the untrained network.",
         ),
     ],
 )
@@ -428,7 +429,7 @@ def test_questions_have_an_answer_a_network(page, question, answer):
     assert section.count(answer) == 2 and "VGG, layer fc2: " in section
 
 
-def test_curves_are_said_in_words(page):
+def test_curves_have_a_description(page):
     labels = [v for tag, name, v in page.attributes if (tag, name) == ("div", "aria-label")]
     curves = [label for label in labels if label.startswith("test accuracy in percent of VGG")]
     assert len(curves) == 2
@@ -488,8 +489,8 @@ def test_page_without_figures_of_distinctiveness(tmp_path):
         write(path, rows[rows["technique"] == "obd_unit"])
     build_report(**arguments)
     page = Page(arguments["page"].read_text(encoding="utf-8"))
-    assert "At 15°," not in page.text
-    assert "What each threshold angle removes" not in page.text and "obd_unit" in page.text
+    assert "units of its layer" not in page.text
+    assert "Units that each threshold angle removes" not in page.text and "obd_unit" in page.text
 
 
 def test_layer_smaller_than_every_number_of_table5_has_its_curves(tmp_path):
@@ -499,29 +500,29 @@ def test_layer_smaller_than_every_number_of_table5_has_its_curves(tmp_path):
     build_report(**arguments)
     page = Page(arguments["page"].read_text(encoding="utf-8"))
     assert (
-        page.text.count("Does the pruned network answer") == 1
-        and "go for less than one point, by" not in page.text
+        page.text.count("Does the pruned network make") == 1
+        and "can be removed for less than one point of accuracy, by" not in page.text
     )
 
 
 def test_section_on_evidence_has_statements_and_the_chart(page):
-    section = page.text.split("What these images can show")[2].split("What training has seen")[0]
-    assert "One of 6 test images more or less is 16.7 points" in section
-    assert "AlexNet, pruned by distinctiveness: at 15°, 10° and 5° no difference that" in section
-    assert "Network against network: AlexNet and VGG: no difference" in section
-    assert "Networks against the SVM on LPQ and PHOG of the faces, split movie: no" in section
-    assert "Split movie against random: with no movie" in section and "Figure 1." in section
+    section = page.text.split("What the test images can show")[2].split("Train/test leakage")[0]
+    assert "One test image in 6 is 16.7 points" in section
+    assert "distinctiveness: No significant difference at 15°, 10° and 5° (−12.5" in section
+    assert "Network against network: No significant difference between AlexNet and VGG" in section
+    assert "Networks against the SVM on LPQ and PHOG of the faces, split movie: No" in section
+    assert "Split movie against random: Under movie, no movie" in section and "Figure 1." in section
 
 
 def test_section_on_the_split_counts_relatives(page):
-    section = page.text.split("What training has seen of the test")[2].split("Tables")[0]
+    section = page.text.split("Train/test leakage")[2].split("Tables")[0]
     assert "Under random, 3 of 6 test images (50 %) have a frame of the same clip" in section
     assert "Under movie, none of 6 test images has a frame of the same clip" in section
     assert "random random 18 6 3 (50 %) 6 (100 %) movie movie 18 6 0 (0 %) 0 (0 %)" in section
 
 
 def test_section_on_faces_has_figures_and_a_contact_sheet(page):
-    section = page.text.split("The faces")[2].split("Sample images")[0]
+    section = page.text.split("Face detection")[2].split("Sample images")[0]
     assert "A face was found in 2 of 3 images (66.7 %): 1 by the rule frontal" in section
     assert "Angry 1 0 1 0" in section and "F frontal" in section
     assert sum("Contact sheet: 3 images" in text for text in page.values("alt")) == 1
@@ -551,9 +552,10 @@ def test_page_without_contenders_machines_and_faces(tmp_path):
     arguments |= {"boxes": [], "folder": None}
     build_report(**arguments)
     page = Page(arguments["page"].read_text(encoding="utf-8"))
-    assert not re.search(r"Tables? 7|Table 8|The faces|Contact sheet|SVM|Split movie", page.text)
-    assert "VGG is not shown to be better than guessing." in page.text
-    assert "VGG: " in page.text.split("What these images can show")[2]
+    absent = r"Tables? 7|Table 8|Face detection|Contact sheet|SVM|Split movie"
+    assert not re.search(absent, page.text)
+    assert "VGG is not significantly better than guessing." in page.text
+    assert "VGG: " in page.text.split("What the test images can show")[2]
     assert re.findall(r"Figure (\d+)\.", page.text) == [str(number) for number in range(1, 9)]
 
 
@@ -580,7 +582,13 @@ def test_validation_images_are_not_counted_as_learned_from(tmp_path):
         write(path, rows)
     build_report(**arguments)
     text = Page(arguments["page"].read_text(encoding="utf-8")).text
-    assert "learned from 17 images and was tested on 6 others; 1 more were for selection" in text
+    assert "was trained on 17 images and tested on 6 others; 1 more were used for selection" in text
+
+
+def test_no_sentence_has_a_space_before_its_punctuation(text):
+    shown = re.sub(r"<(style|svg|pre).*?</\1>", "", text, flags=re.DOTALL)
+    shown = " ".join(html.unescape(re.sub(r"<[^>]+>", "", shown)).split())
+    assert not re.search(r" [.,;:)]|\( |\.\.|,,|[{}]", shown)
 
 
 def test_headings_descend_one_level_at_a_time(page):
@@ -597,7 +605,7 @@ def test_samples_are_images_of_all_classes_with_answers(page):
         assert image.size == (WIDTH, 10)
     alternatives = " ".join(page.values("alt"))
     assert all(f"class {name}" in alternatives for name in ("Angry", "Joy & <b>pride</b>", "Sad"))
-    assert page.text.count("✓ right") + page.text.count("✗ wrong") == 4 * 2
+    assert page.text.count("✓ correct") + page.text.count("✗ wrong") == 4 * 2
 
 
 def test_text_from_the_data_is_escaped(text, page):
@@ -606,7 +614,7 @@ def test_text_from_the_data_is_escaped(text, page):
     assert "a<b>c, lstsq" in text.replace("&lt;", "<").replace("&gt;", ">") and "a<b>" not in text
 
 
-def test_page_says_what_ran_and_what_the_audit_found(page):
+def test_page_has_its_provenance_and_what_the_audit_found(page):
     assert "experiment: made <up>" in page.text and "angles: [15, 10, 5]" in page.text
     assert page.text.count("batch_sizes: [64, 128]") == 2
     assert "4 runs, 12 min 0 s in training passes" in page.text
@@ -627,13 +635,13 @@ def test_one_model_seed_and_state_without_samples(tmp_path):
     build_report(**arguments)
     page = Page(arguments["page"].read_text(encoding="utf-8"))
     assert page.tags.count("svg") == 1 + 2 + 1 + 1 + 2 + 4 and "img" not in page.tags
-    assert "One network learned" in page.text and "Figures are of one seed." in page.text
-    assert not re.search("nan|None|untrained network", page.text.split("What ran")[0])
-    assert "At 7.5°, 2 of the 6 units of its layer fc2 go." in page.text
+    assert "One network was trained on" in page.text and "Figures are of one seed." in page.text
+    assert not re.search("nan|None|untrained network", page.text.split("Provenance")[0])
+    assert "At 7.5°, 2 of the 6 units of its layer fc2 are removed." in page.text
     assert "panel wide" in page.values("class")
 
 
-def test_real_images_come_with_a_word_on_their_licence(tmp_path):
+def test_real_images_come_with_a_note_on_their_licence(tmp_path):
     config = make_config(("alexnet",), (0,))
     config["dataset"]["path"] = "data/sfew"
     arguments = make_results(tmp_path, config, ["A", "B"])
@@ -661,11 +669,23 @@ def test_damaged_activations_are_named(tmp_path):
         layer_angles([write(tmp_path / "p.parquet", rows)], [damaged], make_config())
 
 
+def phrase(template, macro, argument):
+    """What a macro of the templates makes of an argument, as text."""
+    call = f'{{% from "report/{template}.html.j2" import {macro} %}}{{{{ {macro}(argument) }}}}'
+    text = environment().from_string(call).render(argument=argument)
+    return " ".join(html.unescape(text).split())
+
+
+def recipe_text(recipe):
+    """A recipe as the page words it."""
+    return phrase("recipe", "recipe", recipe)
+
+
 def test_recipes_in_words():
     text = (HOME / "config.yaml").read_text(encoding="utf-8")
     recipes = yaml.safe_load(text)["recipes"]
     assert recipe_text(recipes["stabilised"]) == (
-        "batch normalisation in the convolutions, sigmoid layers that start centred, "
+        "batch normalisation in the convolutions, sigmoid layers with centred initialisation, "
         "Adam with smaller steps for fully connected weights with more than 100 inputs"
     )
     slow = {"name": "sgd", "warmup_steps": 20, "schedule": "cosine", "centred_gradients": True}
@@ -678,7 +698,7 @@ def test_recipes_in_words():
             "initialisation": {"scheme": "default", "weights": "DEFAULT"}}  # fmt: skip
     assert recipe_text(rich).endswith(
         "PyTorch's default weights, convolutions with the pretrained weights DEFAULT, Adam, "
-        "training images varied: mirrored and turned by up to 10° and 25 % of them grey, "
+        "training images augmented: mirrored and rotated by up to 10° and 25 % of them grey, "
         "label smoothing 0.1, 30 epochs"
     )
 
@@ -686,14 +706,17 @@ def test_recipes_in_words():
 @pytest.mark.parametrize(
     ("chance", "majority", "words"),
     [
-        (0.01, 0.01, "better than guessing"),
-        (0.01, 0.2, "better than chance, but not shown to be better than always naming one class"),
-        (0.2, 0.01, "better than always naming one class, but not shown to be better than chance"),
-        (0.2, 0.05, "not shown to be better than guessing"),
+        (0.01, 0.01, "significantly better than guessing"),
+        (0.01, 0.2,
+         "significantly better than chance, but not than always predicting one class"),
+        (0.2, 0.01,
+         "significantly better than always predicting one class, but not than chance"),
+        (0.2, 0.05, "not significantly better than guessing"),
     ],
-)
+)  # fmt: skip
 def test_standing_is_what_the_tests_against_guessing_show(chance, majority, words):
-    assert standing(pd.Series({"p_chance": chance, "p_majority": majority})) == words
+    guessing = Guessing("vgg", 0.5, 60, 0.4, 0.6, 0.25, chance, 0.125, majority)
+    assert phrase("phrases", "standing", guessing) == words
 
 
 def test_samples_take_turns_over_the_classes():

@@ -8,7 +8,6 @@ from neuron_pruning.core.errors import UserError
 from neuron_pruning.statistics.significance import (
     better_than,
     corrected_t,
-    difference_sentence,
     discordant_p,
     holm,
     holm_together,
@@ -205,38 +204,6 @@ def test_a_table_is_corrected_as_a_whole():
     assert single.adjusted == pytest.approx((2 / 2**14,))
     assert together[0].adjusted == pytest.approx((3 * 2 / 2**14,))
     assert [len(p.adjusted) for p in holm_together([over(WORSE, EQUAL), single])] == [2, 1]
-
-
-def test_words_for_a_difference():
-    worse = difference_sentence("AlexNet at 15°", "before", over(WORSE, WORSE, WORSE))
-    assert worse == (
-        "AlexNet at 15° is worse than before by 10.4 points (3 of 3 seeds, p < 0.001 after Holm)"
-    )
-    better = difference_sentence("A", "B", over(WORSE[::-1], answers(20, 15, 0, 100)))
-    assert better.startswith("A is better than B by 10.7 points (2 of 2 seeds, p < 0.001 after")
-    assert better.endswith("; over seeds p = 0.03, corrected t-test)")
-
-
-def test_words_for_no_difference():
-    assert difference_sentence("A", "B", over(EQUAL)) == (
-        "A and B: no difference that these images could show "
-        "(0.0 points; 0 of 1 seed, p = 1.00 after Holm)"
-    )
-    few = difference_sentence("A", "B", over(answers(20, 1, 4, 110), EQUAL))
-    assert "no difference that these images could show (−1.1 points; 0 of 2 seeds" in few
-
-
-@pytest.mark.parametrize(
-    ("seeds", "figures"),
-    [
-        ((WORSE, WORSE, WORSE[::-1]), "better in 1, worse in 2 of 3 seeds"),
-        ((WORSE, WORSE[::-1]), "better in 1, worse in 1 of 2 seeds"),
-        ((WORSE, answers(40, 40, 24, 31), EQUAL), "better in 0, worse in 1 of 3 seeds"),
-    ],
-)
-def test_seeds_that_contradict_each_other(seeds, figures):
-    sentence = difference_sentence("A", "B", over(*seeds))
-    assert sentence == f"A and B: the seeds disagree ({figures})"
 
 
 @pytest.mark.parametrize(

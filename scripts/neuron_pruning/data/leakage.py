@@ -43,13 +43,6 @@ CROSSINGS_SCHEMA = schema(
     run=False,
 )  # fmt: skip
 
-SAID = {
-    "clip": "a frame of the same clip",
-    "movie": "a frame of the same movie",
-    "near-identical": "a near-identical image",
-    "byte-identical": "a byte-identical image",
-}  # how the report puts each check
-
 
 def shared_sets(
     index: Sequence[Mapping[str, Any]], distance: int | None = DISTANCE
@@ -82,7 +75,7 @@ def audit_split(
     """Rows of the audit for one split file.
 
     A relative in the validation part counts for a test image as one in the training part does:
-    it has a say in what is selected.
+    it influences the selection.
 
     Args:
         rows: Rows of the split file.
@@ -128,7 +121,7 @@ def _class_counts(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def check_promises(rows: Iterable[Mapping[str, Any]]) -> None:
-    """Nothing crosses that the protocol keeps apart.
+    """Refuse sets in two parts that the protocol keeps apart.
 
     Raises:
         UserError: a set is in two parts.
@@ -140,44 +133,3 @@ def check_promises(rows: Iterable[Mapping[str, Any]]) -> None:
                 f"{row['check']} sets lie in two parts, which the protocol {row['protocol']} "
                 "rules out; the split belongs to another index, delete it and run again"
             )
-
-
-def crossing_sentence(rows: Sequence[Mapping[str, Any]]) -> str:
-    """What the rows of the audit say about the test images, a sentence a split.
-
-    "Under random, 61 of 135 test images (45 %) have a frame of the same clip, 121 (90 %) a frame
-    of the same movie in the training part (mean of 3 seeds). Under movie, none of 135 has ..."
-    """
-    told = [row for row in rows if row["check"] in SAID and row["sets"]]
-    splits = dict.fromkeys(row["split"] for row in told)
-    return " ".join(_split_sentence([r for r in told if r["split"] == split]) for split in splits)
-
-
-def _split_sentence(rows: Sequence[Mapping[str, Any]]) -> str:
-    seeds = len({row["seed"] for row in rows})
-    total = sum(row["test_total"] for row in rows) / len(rows)
-    there = {row["check"] for row in rows}
-    images = {
-        said: sum(row["test_images"] for row in rows if row["check"] == check) / seeds
-        for check, said in SAID.items()
-        if check in there
-    }
-    found = [f"{_figure(n)} ({_figure(100 * n / total)} %) {s}" for s, n in images.items() if n]
-    of_test = f" of {_figure(total)} test images"
-    if found:
-        first = found[0].replace(" (", f"{of_test} (", 1).replace(") ", ") have ", 1)
-        told = _listed([first, *found[1:]], "and")
-    else:
-        told = f"none{of_test} has {_listed(list(images), 'or')}"
-    part = "training or validation" if any(row["validation_total"] for row in rows) else "training"
-    over = f" (mean of {seeds} seeds)" if seeds > 1 else ""
-    return f"Under {rows[0]['split']}, {told} in the {part} part{over}."
-
-
-def _figure(number: float) -> str:
-    """A whole number, with a tenth where it is small and not whole."""
-    return f"{number:.0f}" if number >= 10 or number == round(number) else f"{number:.1f}"
-
-
-def _listed(names: Sequence[str], word: str) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {word} {names[-1]}"

@@ -24,7 +24,6 @@ from neuron_pruning.statistics.model_comparison import (
     right_answers,
 )
 from neuron_pruning.statistics.technique_comparison import part_ratio, per_seed
-from neuron_pruning.tables.rendering import DISPLAY_NAMES
 
 NOTHING_PUBLISHED: Mapping[str, Any] = {"classes": [], "figures": []}
 
@@ -205,11 +204,6 @@ def read_layer(path: Path, layer: str) -> NDArray[np.float32]:
             return file.get_tensor(layer)
     except (OSError, SafetensorError) as error:
         raise UserError(f"{path} cannot be read ({error}); delete it and run again") from error
-
-
-def display_name(model: str) -> str:
-    """Name of a network as the paper writes it."""
-    return DISPLAY_NAMES.get(model, model)
 
 
 def mean_and_deviation(values: pd.Series) -> tuple[float, float | None]:

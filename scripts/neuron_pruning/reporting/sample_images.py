@@ -1,4 +1,4 @@
-"""Test images with what the networks answer."""
+"""Test images with the predictions of the networks."""
 
 import base64
 import io
@@ -11,13 +11,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from neuron_pruning.reporting.results import Results, display_name
+from neuron_pruning.reporting.results import Results, as_dicts
 
 THUMBNAIL = (240, 192)  # pixels at most: sharp at the size shown, a few kB each
 
 
 def samples(results: Results, array: Path) -> Iterator[dict[str, Any]]:
-    """Test images of the first seed with what each trained network answers."""
+    """Test images of the first seed with the prediction of each trained network."""
     rows = results.predictions
     first = rows[
         (rows["seed"] == rows["seed"].iloc[0])
@@ -27,12 +27,12 @@ def samples(results: Results, array: Path) -> Iterator[dict[str, Any]]:
     images = first.drop_duplicates("position").set_index("position")["label"]
     pixels = np.load(array, mmap_mode="r")
     for position in spread_over_classes(images, results.config["report"]["sample_images"]):
-        answers = first[first["position"] == position]
+        rows = first[first["position"] == position]
         yield {
-            "image": answers["image"].iloc[0],
+            "image": rows["image"].iloc[0],
             "label": images[position],
             "data": thumbnail(pixels[position]),
-            "answers": [answer(row) for row in answers.to_dict("records")],
+            "predictions": [prediction(row) for row in as_dicts(rows)],
         }
 
 
@@ -48,13 +48,13 @@ def spread_over_classes(labels: pd.Series, number: int) -> list[int]:
     return sorted(order.index[:number], key=lambda position: (labels[position], position))
 
 
-def answer(row: Mapping[str, Any]) -> dict[str, Any]:
-    """What one network says of one image."""
+def prediction(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The prediction of one network for one image."""
     return {
-        "model": display_name(row["model"]),
+        "model": row["model"],
         "predicted": row["predicted"],
-        "probability": f"{100 * row['p_' + row['predicted']]:.0f} %",
-        "right": row["predicted"] == row["label"],
+        "probability": row[f"p_{row['predicted']}"],
+        "correct": row["predicted"] == row["label"],
     }
 
 

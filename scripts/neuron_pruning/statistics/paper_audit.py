@@ -1,34 +1,36 @@
-"""What the figures of a paper can and cannot be: counts behind shares, pairs behind counts.
+"""What the figures of a paper can and cannot be: counts from shares, pairs from counts.
 
 Everything here is arithmetic on published figures (``resources/paper.yaml``): no run of ours.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 from scipy.stats import binom, binomtest, chi2_contingency, fisher_exact
 
-from neuron_pruning.statistics.significance import better_than, discordant_p, wilson
+from neuron_pruning.statistics.significance import better_than, discordant_p, holm, wilson
 
 Printing = Literal["rounded", "either"]
-Margins = tuple[tuple[int, int, int], ...]  # a class: right answers, images, answers
+Margins = tuple[tuple[int, int, int], ...]  # a class: correct predictions, images, predictions
 
 
 @dataclass(frozen=True)
 class Count:
     """A printed share as a count of images.
 
-    ``fit`` says how the printed digits come from the count: rounded, cut (digits dropped) or not
-    at all. ``error`` is the printed share less the exact one.
+    ``fit`` tells how the printed digits come from the count: rounded, truncated (digits dropped)
+    or not at all. ``error`` is the printed share less the exact one.
     """
 
     right: int
     images: int
-    fit: Literal["rounded", "cut", "none"]
+    fit: Literal["rounded", "truncated", "none"]
     error: float
 
     @property
@@ -47,11 +49,11 @@ def as_count(share: float, images: int, digits: int = 4) -> Count:
     right = round(share * images)
     exact = Fraction(right, images) * 10**digits
     printed = round(share * 10**digits)
-    fit: Literal["rounded", "cut", "none"] = "none"
+    fit: Literal["rounded", "truncated", "none"] = "none"
     if abs(exact - printed) <= Fraction(1, 2):
         fit = "rounded"
     elif math.floor(exact) == printed:
-        fit = "cut"
+        fit = "truncated"
     return Count(right, images, fit, share - right / images)
 
 
@@ -59,8 +61,8 @@ def share_of_whole_means(images: int, runs: int, digits: int = 4) -> float:
     """How often a mean over ``runs`` prints like a whole count of ``images``, by enumeration.
 
     Of all multiples of ``1 / (images * runs)``, the share whose rounded digits are those of a
-    multiple of ``1 / images``, itself rounded or cut. ASSUME: all multiples are equally likely;
-    neighbours differ so little in likelihood that it makes no difference.
+    multiple of ``1 / images``, itself rounded or truncated. ASSUME: all multiples are equally
+    likely; neighbours differ so little in likelihood that it makes no difference.
     """
     scale = 10**digits
     whole = {
@@ -83,8 +85,8 @@ def pairing_bounds(first: int, second: int, images: int) -> tuple[float, float]:
     clearest where every image that the worse one has right is right in the better one too.
 
     Args:
-        first: right answers before, or of the first classifier.
-        second: right answers after, or of the second.
+        first: correct predictions before, or of the first classifier.
+        second: correct predictions after, or of the second.
         images: test images of both.
     """
     only_first = range(max(0, first - second), min(first, images - second) + 1)
@@ -99,7 +101,7 @@ def unpaired_p(first: int, second: int, images: int) -> float:
 
 
 def smallest_loss_interval(lost: int, images: int) -> tuple[float, float]:
-    """Exact 95 % interval of a loss, in the clearest case: pruning never mends an answer."""
+    """Exact 95 % interval of a loss, in the clearest case: pruning corrects no prediction."""
     interval = binomtest(lost, images).proportion_ci(method="exact")
     return float(interval.low), float(interval.high)
 
@@ -119,7 +121,7 @@ class Best:
 
 
 def best_of(rights: Sequence[int], images: int) -> Best:
-    """Selection on the test images among cells with these right answers."""
+    """Selection on the test images among cells with these correct predictions."""
     mean = sum(rights) / len(rights)
     below = binom.cdf(np.arange(images), images, mean / images)  # P(count <= 0 ... images - 1)
     expected = float((1 - below ** len(rights)).sum())
@@ -141,14 +143,14 @@ def confusion_margins(
 ) -> Iterator[Margins]:
     """Diagonals and margins that one confusion matrix with such figures can have.
 
-    Yields for each class its right answers, images and answers; images and answers of all classes
-    each add up to ``images``. No such margins: no such matrix.
+    Yields for each class its correct predictions, images and predictions; images and predictions
+    of all classes each add up to ``images``. No such margins: no such matrix.
 
     Args:
         precision: printed precision of each class.
         recall: printed recall of each class.
         images: images that the matrix counts.
-        printing: every figure rounded, or each one either rounded or cut.
+        printing: every figure rounded, or each one either rounded or truncated.
         digits: decimals printed.
     """
     options = [
@@ -157,7 +159,7 @@ def confusion_margins(
     ]
     reachable: list[set[tuple[int, int]]] = [{(0, 0)}]
     for of_class in reversed(options):
-        sizes = {(size, answers) for _, size, answers in of_class}
+        sizes = {(size, predictions) for _, size, predictions in of_class}
         sums = {(a + s, b + t) for a, b in reachable[-1] for s, t in sizes}
         reachable.append({(a, b) for a, b in sums if a <= images and b <= images})
     yield from _complete(options, reachable[::-1], (images, images))
@@ -168,35 +170,35 @@ def _complete(
     reachable: Sequence[set[tuple[int, int]]],
     left: tuple[int, int],
 ) -> Iterator[Margins]:
-    """All choices, one option a class, whose images and answers use up what is ``left``."""
+    """All choices, one option a class, whose images and predictions use up what is ``left``."""
     if left not in reachable[0]:
         return
     if not options:
         yield ()
         return
-    for right, size, answers in options[0]:
-        rest = (left[0] - size, left[1] - answers)
+    for right, size, predictions in options[0]:
+        rest = (left[0] - size, left[1] - predictions)
         for others in _complete(options[1:], reachable[1:], rest):
-            yield ((right, size, answers), *others)
+            yield ((right, size, predictions), *others)
 
 
 def _class_options(
     precision: float, recall: float, images: int, printing: Printing, digits: int
 ) -> list[tuple[int, int, int]]:
     sizes = _denominators(recall, images, printing, digits)
-    answers = _denominators(precision, images, printing, digits)
+    predictions = _denominators(precision, images, printing, digits)
     return [
-        (right, size, answer)
+        (right, size, named)
         for right in range(images + 1)
         for size in sizes.get(right, ())
-        for answer in answers.get(right, ())
+        for named in predictions.get(right, ())
     ]
 
 
 def _denominators(
     figure: float, images: int, printing: Printing, digits: int
 ) -> dict[int, list[int]]:
-    """For each number of right answers, the wholes of which it prints as ``figure``.
+    """For each number of correct predictions, the wholes of which it prints as ``figure``.
 
     A precision printed as 0 also stands for a class that was never named.
     """
@@ -235,7 +237,191 @@ def parameters(network: Mapping[str, Any]) -> int:
 
 
 def unit_parameters(network: Mapping[str, Any]) -> int:
-    """Parameters that go with one unit of the pruned layer: into it, its bias, and out of it."""
+    """Parameters of one unit of the pruned layer: incoming weights, bias, outgoing weights."""
     widths = network["widths"]
     place = widths.index(network["pruned"])
     return int(widths[place - 1] + 1 + widths[place + 1])
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """A row of Table 4 as counts, and what tests of them can give.
+
+    Attributes:
+        bounds: smallest and largest p of McNemar's test, after against before.
+        smallest_p: the smaller one after Holm's correction for the table.
+        p_largest: of being better than always naming the largest class.
+    """
+
+    model: str
+    angle: float
+    removed: int
+    published: float
+    before: Count
+    after: Count
+    bounds: tuple[float, float]
+    smallest_p: float
+    p_largest: float
+
+
+@dataclass(frozen=True)
+class ClassTable:
+    """Table 2 or 3, and the confusion matrices that could stand behind it.
+
+    Attributes:
+        rounded: matrices if every figure is rounded; ``either``: if each is rounded or truncated.
+        right: correct predictions that the matrices of ``either`` have.
+        sizes: images of each class in them.
+    """
+
+    precision: float
+    recall: float
+    accuracy: float
+    rounded: int
+    either: int
+    right: list[int]
+    sizes: set[tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Paper:
+    """The published figures, as ``resources/paper.yaml`` has them, and what follows from them."""
+
+    figures: Mapping[str, Any]
+
+    @property
+    def protocol(self) -> Mapping[str, Any]:
+        """Images, classes, shares, runs and epochs."""
+        found: Mapping[str, Any] = self.figures["protocol"]
+        return found
+
+    @property
+    def models(self) -> list[str]:
+        """The two networks."""
+        return list(self.figures["selected"])
+
+    @property
+    def test_images(self) -> int:
+        """Images of one test set."""
+        return round(self.protocol["images"] * self.protocol["test_share"])
+
+    @property
+    def training_images(self) -> int:
+        """Images of one training set."""
+        return int(self.protocol["images"] - self.test_images)
+
+    @property
+    def largest(self) -> float:
+        """Share of the images in the largest class."""
+        return float(self.protocol["largest_class"] / self.protocol["images"])
+
+    @cached_property
+    def settings(self) -> list[tuple[Mapping[str, Any], Count, Count]]:
+        """Rows of Table 1 with their training and test accuracies as counts."""
+        return [
+            (
+                row,
+                as_count(row["train_accuracy"], self.training_images),
+                as_count(row["test_accuracy"], self.test_images),
+            )
+            for row in self.figures["table1"]
+        ]
+
+    @property
+    def fits(self) -> Counter[str]:
+        """How many figures of Table 1 are counts: rounded, truncated, none."""
+        return Counter(count.fit for _, *pair in self.settings for count in pair)
+
+    def cells(self, model: str) -> list[Count]:
+        """Test accuracies of a model's cells in Table 1."""
+        return [test for row, _, test in self.settings if row["model"] == model]
+
+    def selected(self, model: str) -> Count:
+        """Test accuracy of the cell that the paper prunes."""
+        wanted = {"model": model, **self.figures["selected"][model]}
+        return next(test for row, _, test in self.settings if wanted.items() <= row.items())
+
+    def p_selected(self, model: str, share: float, tried: int = 1) -> float:
+        """P of the selected cell being better than a share, as the best of ``tried`` cells."""
+        count = self.selected(model)
+        return at_least_one_of(count.right, count.images, share, tried)
+
+    @property
+    def selects_best(self) -> bool:
+        """The selected cells have the highest test accuracy of their network."""
+        best = {m: max(count.right for count in self.cells(m)) for m in self.models}
+        return all(self.selected(model).right == right for model, right in best.items())
+
+    def best_of(self, model: str) -> Best:
+        """The best of a model's cells, and what selection alone explains."""
+        return best_of([count.right for count in self.cells(model)], self.test_images)
+
+    def whole_means(self, images: int) -> float:
+        """How often a mean over the runs prints like a whole count of ``images``."""
+        return share_of_whole_means(images, self.protocol["runs"])
+
+    @property
+    def odds_of_means(self) -> float:
+        """Once in how many times all of Table 1 would print like counts, were it means."""
+        both = self.whole_means(self.training_images) * self.whole_means(self.test_images)
+        return float(1 / both ** len(self.settings))
+
+    @cached_property
+    def prunings(self) -> list[Pruning]:
+        """Rows of Table 4."""
+        rows, images = self.figures["table4"], self.test_images
+        before = [as_count(row["before"], images) for row in rows]
+        after = [as_count(row["after"], images) for row in rows]
+        pairs = zip(before, after, strict=True)
+        bounds = [pairing_bounds(old.right, new.right, images) for old, new in pairs]
+        corrected = holm([low for low, _ in bounds]).tolist()
+        return [
+            Pruning(
+                row["model"],
+                row["angle"],
+                row["removed"],
+                published=row["after"],
+                before=before[n],
+                after=after[n],
+                bounds=bounds[n],
+                smallest_p=corrected[n],
+                p_largest=better_than(after[n].right, images, self.largest),
+            )
+            for n, row in enumerate(rows)
+        ]
+
+    @property
+    def pair(self) -> tuple[int, int, int]:
+        """Correct predictions of the two selected networks, and test images."""
+        first, second = (self.selected(model).right for model in self.models)
+        return first, second, self.test_images
+
+    @cached_property
+    def class_tables(self) -> dict[str, ClassTable]:
+        """Tables 2 and 3 by model."""
+        return {model: self._class_table(of) for model, of in self.figures["classes"].items()}
+
+    def _class_table(self, published: Mapping[str, Any]) -> ClassTable:
+        precision, recall = (list(published[metric].values()) for metric in ("precision", "recall"))
+        rounded = list(confusion_margins(precision, recall, self.test_images))
+        either = list(confusion_margins(precision, recall, self.test_images, "either"))
+        return ClassTable(
+            precision=sum(precision) / len(precision),
+            recall=sum(recall) / len(recall),
+            accuracy=published["accuracy"],
+            rounded=len(rounded),
+            either=len(either),
+            right=sorted({sum(right for right, _, _ in margins) for margins in either}),
+            sizes={tuple(size for _, size, _ in margins) for margins in either},
+        )
+
+    def share_of_units(self, model: str, units: int) -> float:
+        """Share of a network's parameters that belong to so many units of the pruned layer."""
+        network = self.figures["networks"][model]
+        return units * unit_parameters(network) / parameters(network)
+
+    @property
+    def steps(self) -> list[int]:
+        """Optimiser steps of a whole training; the last, smaller batch of an epoch counts."""
+        sizes = {row["batch_size"] for row in self.figures["table1"]}
+        return sorted(self.protocol["epochs"] * -(-self.training_images // n) for n in sizes)

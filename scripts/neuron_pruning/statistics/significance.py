@@ -1,4 +1,4 @@
-"""What a few hundred test images can show: intervals, tests, and the words for them.
+"""What a few hundred test images can show: intervals and tests.
 
 Every test of one network takes its images as independent draws. ASSUME: frames of one clip count
 as separate images, as the paper counts them; they are alike, so that true intervals are wider.
@@ -280,32 +280,3 @@ def p_words(p: float) -> str:
     while p != SIGNIFICANT and float(f"{p:.{digits}f}") == SIGNIFICANT and digits < 6:
         digits += 1
     return f"p = {p:.{digits}f}"
-
-
-def difference_sentence(name_a: str, name_b: str, paired: PairedSeeds) -> str:
-    """What the test images show of two classifiers, without a full stop.
-
-    ``AlexNet after pruning at 15° is worse than before by 12.1 points (3 of 3 seeds, p < 0.001
-    after Holm)``, or ``no difference that these images could show`` and the figures. The verdict
-    is that of the seeds' own tests; the corrected t-test stands beside it from two seeds on.
-    """
-    seeds = "1 seed" if len(paired.tests) == 1 else f"{len(paired.tests)} seeds"
-    shown = max(paired.better, paired.worse)
-    evidence = f"{shown} of {seeds}, {p_words(paired.p)} after Holm"
-    if len(paired.tests) > 1 and not np.isnan(paired.over_seeds.p):
-        evidence += f"; over seeds {p_words(paired.over_seeds.p)}, corrected t-test"
-    points = abs(100 * paired.difference)
-    if not shown:
-        signed = f"{100 * paired.difference:+.1f}".replace("-", "−") if points >= 0.05 else "0.0"
-        return (
-            f"{name_a} and {name_b}: no difference that these images could show "
-            f"({signed} points; {evidence})"
-        )
-    direction = 1 if paired.better else -1
-    if min(paired.better, paired.worse) or np.sign(paired.difference) != direction:
-        return (
-            f"{name_a} and {name_b}: the seeds disagree "
-            f"(better in {paired.better}, worse in {paired.worse} of {seeds})"
-        )
-    word = "better" if direction > 0 else "worse"
-    return f"{name_a} is {word} than {name_b} by {points:.1f} points ({evidence})"

@@ -1,5 +1,7 @@
-"""Tests of what the report says in words: evidence, relatives across a split, faces."""
+"""Tests of the findings and of their words: evidence, leakage, sweeps, faces."""
 
+import html
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,25 +13,45 @@ from PIL import Image
 
 from neuron_pruning.reporting.comparison_chart import contender_panels, dots, in_words
 from neuron_pruning.reporting.contact_sheet import contact_sheet
-from neuron_pruning.reporting.evidence import (
+from neuron_pruning.reporting.findings import (
     after_pruning,
     against_guessing,
-    against_machine,
+    against_svm,
     between_networks,
     by_selection,
+    direction_of,
     evidence,
-    on_strangers,
-    unbroken,
+    leakage,
+    of_paired,
+    on_unseen_movies,
 )
-from neuron_pruning.reporting.found_faces import faces_by_class, faces_found, found_sentence
-from neuron_pruning.reporting.leakage import NO_RELATIVES, kinship
+from neuron_pruning.reporting.found_faces import faces_by_class, faces_found, rules_found
 from neuron_pruning.reporting.results import Results
+from neuron_pruning.reporting.templating import p_value, percentage, points, render
+from neuron_pruning.statistics.significance import paired_over_seeds
 
+HARD = "\N{NO-BREAK SPACE}"
 CELL = {"split": "random", "crop": "none", "recipe": "plain", "learning_rate": 0.001,
         "batch_size": 16}  # fmt: skip
 PROTOCOLS = {"random": "random", "spi": "movie", "movie": "movie", "mine": "group"}
 ALL = ("alexnet", "vgg")
 CLASSES = ("A", "B")
+
+
+def plain(text):
+    """What a reader sees of HTML, in one line."""
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", "", text)).split())
+
+
+def statements(**parts):
+    """Subjects and sentences of the section on evidence that has these parts alone."""
+    nothing = {"guessing": [], "prunings": [], "networks": [], "svms": [], "movies": None,
+               "selections": []}  # fmt: skip
+    figures, data = {"contenders": []}, {"test_images": 60}
+    context = {"evidence": nothing | parts, "data": data, "figures": figures}
+    section = render("report/evidence.html.j2", context)
+    items = re.findall(r"<li><b>(.*?)</b>:(.*?)</li>", section, re.DOTALL)
+    return [(plain(subject), plain(sentence)) for subject, sentence in items]
 
 
 def make_results(tables=None, predictions=None, selection=None, models=ALL):
@@ -128,26 +150,30 @@ def pruning(angle, after, worse=0, better=0, p=0.4, **columns):
     return {**row, **columns}
 
 
-def said_of_pruning(*rows):
-    return list(after_pruning(make_results({4: pd.DataFrame(rows)})))
+def pruning_statements(*rows):
+    return statements(prunings=list(after_pruning(make_results({4: pd.DataFrame(rows)}))))
 
 
 @pytest.mark.parametrize(
     ("chance", "majority", "verdict"),
     [
-        (0.0004, 0.03, "better than naming a class at random (25.0 %, p < 0.001) and than always "
-         "naming the largest training class (12.5 %, p = 0.03)."),
-        (0.01, 0.2, "better than naming a class at random (25.0 %, p = 0.01), but not shown to be "
-         "better than always naming the largest training class (12.5 %, p = 0.20)."),
-        (0.3, 0.2, "not shown to be better than naming a class at random (25.0 %, p = 0.30) or "
+        (0.0004, 0.03, "significantly better than naming a class at random (25.0 %, p < 0.001) and "
+         "than always naming the largest training class (12.5 %, p = 0.03)."),
+        (0.01, 0.2, "significantly better than naming a class at random (25.0 %, p = 0.01), but "
+         "not significantly better than always naming the largest training class (12.5 %, "
+         "p = 0.20)."),
+        (0.2, 0.01, "significantly better than always naming the largest training class (12.5 %, "
+         "p = 0.01), but not significantly better than naming a class at random (25.0 %, "
+         "p = 0.20)."),
+        (0.3, 0.2, "not significantly better than naming a class at random (25.0 %, p = 0.30) or "
          "than always naming the largest training class (12.5 %, p = 0.20)."),
     ],
 )  # fmt: skip
 def test_network_against_guessing(chance, majority, verdict):
     row = contender("vgg", p_chance=chance, p_majority=majority)
-    said = against_guessing(make_results({7: table7(contender("alexnet"), row)}), "vgg")
-    start = "50.0 % of 60 test images are right, 95 % interval 40 to 60 %: "
-    assert said == ("VGG", start + verdict)
+    found = against_guessing(make_results({7: table7(contender("alexnet"), row)}), "vgg")
+    start = "50.0 % of 60 test images are classified correctly (95 % interval 40 to 60 %), "
+    assert statements(guessing=[found]) == [("VGG", start + verdict)]
 
 
 def test_own_network_is_told_from_others_of_its_name():
@@ -162,76 +188,85 @@ def test_guessing_without_a_table_of_the_own_split(splits):
     tables = {} if splits is None else {7: table7(splits=splits)}
     right = {"alexnet": [first(60), first(60)], "vgg": [first(20), first(20)]}
     results = make_results(tables, make_predictions(right, ALL))
-    good, bad = (against_guessing(results, model)[1] for model in ALL)
-    assert good.startswith("100.0 % of 60 test images are right, 95 % interval 94 to 100 %: better")
+    found = statements(guessing=[against_guessing(results, model) for model in ALL])
+    (_, good), (_, bad) = found
+    assert good.startswith(
+        "100.0 % of 60 test images are classified correctly (95 % interval 94 to 100 %), signif"
+    )
     assert "at random (50.0 %, p < 0.001) and than" in good
-    assert "33.3 % of 60" in bad and "not shown to be better than naming a class" in bad
+    assert "33.3 % of 60" in bad and "not significantly better than naming a class" in bad
 
 
 def test_pruning_that_costs_is_told_from_what_shows_nothing():
-    said = said_of_pruning(
+    found = pruning_statements(
         pruning(15.0, 0.279, worse=2, p=0.0002),
         pruning(10.0, 0.39),
         pruning(7.5, 0.40),
         pruning(5.0, 0.4, p=1.0, removed_mean=0.0),
         pruning(15.0, 0.1, worse=3, state="untrained"),
     )
-    assert said == [(
+    assert found == [(
         "AlexNet, pruned",
-        "at 15° it loses 12.1 points (2 of 3 seeds, p < 0.001); at 10° and 7.5° no difference that "
-        "these images could show (−1.0 and 0.0 points); at 5° no unit goes, so that nothing "
-        "changes.",
+        "At 15° it loses 12.1 points (2 of 3 seeds, p < 0.001). No significant difference at 10° "
+        "and 7.5° (−1.0 and 0.0 points). No unit is removed at 5°, so nothing changes.",
     )]  # fmt: skip
 
 
 def test_pruning_that_helps_and_seeds_that_disagree():
-    said = said_of_pruning(
+    found = pruning_statements(
         pruning(15.0, 0.45, better=1, p=0.04),
         pruning(10.0, 0.4, better=1, worse=1),
         pruning(5.0, 0.41, worse=1, p=0.01),
     )
-    assert said[0][1] == (
-        "at 15° it gains 5.0 points (1 of 3 seeds, p = 0.04); at 10° the seeds disagree (better "
-        "in 1, worse in 1 of 3); at 5° the seeds disagree (better in 0, worse in 1 of 3)."
+    assert found[0][1] == (
+        "At 15° it gains 5.0 points (1 of 3 seeds, p = 0.04). At 10° the seeds disagree (better "
+        "in 1, worse in 1 of 3 seeds). At 5° the seeds disagree (better in 0, worse in 1 of 3 "
+        "seeds)."
     )
 
 
 def test_prunings_by_several_techniques_and_numbers_of_units():
-    said = said_of_pruning(
+    found = pruning_statements(
         pruning(15.0, 0.41, removed_mean=0.0, fine_tuning=10),
         pruning(10.0, 0.41, fine_tuning=10),
         pruning(np.nan, 0.2, worse=1, p=0.01, technique="obd_unit", removed_mean=50.0, seeds=1),
     )
-    assert said[0] == (
-        "AlexNet, pruned by distinctiveness and 10 epochs of further training",
-        "at 15° and 10° no difference that these images could show (+1.0 points).",
+    assert found[0] == (
+        "AlexNet, pruned by distinctiveness and fine-tuned for 10 epochs",
+        "No significant difference at 15° and 10° (+1.0 points).",
     )
-    assert said[1] == (
+    assert found[1] == (
         "AlexNet, pruned by obd_unit",
-        "with 50 units gone it loses 20.0 points (1 of 1 seed, p = 0.01).",
+        "With 50 units removed it loses 20.0 points (1 of 1 seed, p = 0.01).",
     )
+
+
+def network_statements(results):
+    return statements(networks=list(between_networks(results)))
 
 
 def test_network_against_network():
     right = {"alexnet": [first(50), first(48)], "vgg": [first(20), first(48)]}
-    ((subject, sentence),) = between_networks(make_results({}, make_predictions(right, ALL)))
+    ((subject, sentence),) = network_statements(make_results({}, make_predictions(right, ALL)))
     assert subject == "Network against network"
-    assert sentence.startswith("AlexNet is better than VGG by 25.0 points (1 of 2 seeds, p < 0.001")
+    assert sentence.startswith(
+        "AlexNet is significantly better than VGG by 25.0 points (1 of 2 seeds, p < 0.001 after"
+    )
     assert sentence.endswith(
-        "whether others, trained alike, would differ too, 2 seeds do not show."
+        "whether other training runs of both would differ too, 2 seeds do not show."
     )
 
 
-def test_networks_that_the_seeds_tell_apart_need_no_word_of_caution():
+def test_networks_that_differ_over_the_seeds_need_no_caution():
     right = {"alexnet": [first(n) for n in (50, 51, 50)], "vgg": [first(10)] * 3}
-    ((_, sentence),) = between_networks(make_results({}, make_predictions(right, ALL)))
+    ((_, sentence),) = network_statements(make_results({}, make_predictions(right, ALL)))
     assert "3 of 3 seeds" in sentence and sentence.endswith("corrected t-test).")
 
 
 def test_answers_are_paired_image_by_image_in_whatever_order_they_lie():
     answers = make_predictions({"alexnet": [first(30)], "vgg": [first(30)]}, ALL)
     turned = pd.concat([rows[:: -1 if m == "vgg" else 1] for m, rows in answers.groupby("model")])
-    ((_, sentence),) = between_networks(make_results({}, turned))
+    ((_, sentence),) = network_statements(make_results({}, turned))
     assert "(0.0 points; 0 of 1 seed, p = 1.00 after Holm)" in sentence
     results = make_results({}, turned)
     assert (results.right_answers("alexnet")[0] == results.right_answers("vgg")[0]).all()
@@ -239,16 +274,76 @@ def test_answers_are_paired_image_by_image_in_whatever_order_they_lie():
 
 def test_networks_that_no_image_tells_apart():
     right = {model: [first(30)] for model in ALL}
-    ((_, sentence),) = between_networks(make_results({}, make_predictions(right, ALL)))
+    ((_, sentence),) = network_statements(make_results({}, make_predictions(right, ALL)))
     assert sentence == (
-        "AlexNet and VGG: no difference that these images could show (0.0 points; 0 of 1 seed, "
-        "p = 1.00 after Holm). One seed cannot say how the next training would end."
+        "No significant difference between AlexNet and VGG (0.0 points; 0 of 1 seed, p = 1.00 "
+        "after Holm). One seed cannot show how another training run would compare."
     )
     alone = make_predictions({"vgg": [first(30)]}, ("vgg",))
     assert not list(between_networks(make_results({}, alone, models=("vgg",))))
 
 
-def test_networks_against_the_machine_split_by_split():
+def answers(both, first_only, second_only, neither):
+    """Two vectors of correct predictions with these counts."""
+    parts = [(True, True)] * both + [(True, False)] * first_only + [(False, True)] * second_only
+    pairs = np.array(parts + [(False, False)] * neither)
+    return pairs[:, 0], pairs[:, 1]
+
+
+WORSE, EQUAL = answers(20, 0, 14, 101), answers(30, 3, 3, 99)
+
+
+def pair_statement(*seeds):
+    """The statement on two networks A and B with these predictions."""
+    paired = paired_over_seeds([s[0] for s in seeds], [s[1] for s in seeds], 0.25)
+    ((_, sentence),) = statements(networks=[of_paired("A", "B", paired)])
+    return sentence
+
+
+def test_words_for_a_difference():
+    assert pair_statement(WORSE, WORSE, WORSE).startswith(
+        "A is significantly worse than B by 10.4 points (3 of 3 seeds, p < 0.001 after Holm)."
+    )
+    better = pair_statement(WORSE[::-1], answers(20, 15, 0, 100))
+    assert better.startswith(
+        "A is significantly better than B by 10.7 points (2 of 2 seeds, p < 0.001 after"
+    )
+    assert better.endswith("; over seeds p = 0.03, corrected t-test).")
+
+
+def test_words_for_no_difference():
+    assert pair_statement(EQUAL).startswith(
+        "No significant difference between A and B (0.0 points; 0 of 1 seed, p = 1.00 after Holm)."
+    )
+    few = pair_statement(answers(20, 1, 4, 110), EQUAL)
+    assert "No significant difference between A and B (−1.1 points; 0 of 2 seeds" in few
+
+
+@pytest.mark.parametrize(
+    ("seeds", "figures"),
+    [
+        ((WORSE, WORSE, WORSE[::-1]), "better in 1, worse in 2 of 3 seeds"),
+        ((WORSE, WORSE[::-1]), "better in 1, worse in 1 of 2 seeds"),
+        ((WORSE, answers(40, 40, 24, 31), EQUAL), "better in 0, worse in 1 of 3 seeds"),
+    ],
+)
+def test_seeds_that_contradict_each_other(seeds, figures):
+    assert pair_statement(*seeds).startswith(f"A and B: the seeds disagree ({figures}).")
+
+
+@given(st.floats(-1, 1), st.integers(0, 5), st.integers(0, 5))
+def test_a_direction_is_that_of_every_significant_seed_and_of_the_mean(difference, better, worse):
+    direction = direction_of(difference, better, worse)
+    if direction is None:
+        assert (better and worse) or np.sign(difference) != np.sign(better - worse)
+    elif direction:
+        assert (direction > 0) == (better > worse) == (difference > 0)
+        assert not (better and worse)
+    else:
+        assert better == worse == 0
+
+
+def test_networks_against_the_svm_split_by_split():
     rows = [
         MACHINE,
         against("a", 0.152, better=3, p=0.0001),
@@ -258,100 +353,110 @@ def test_networks_against_the_machine_split_by_split():
         contender("images", "movie", kind="svm"),
         against("a", 0.01, split="movie"),
     ]
-    said = list(against_machine(make_results({7: table7(*rows, splits=("random", "movie"))})))
-    assert said == [
+    results = make_results({7: table7(*rows, splits=("random", "movie"))})
+    assert statements(svms=list(against_svm(results))) == [
         ("Networks against the IMAGES, split random",
-         "1 of 6 networks is better: A by 15.2 points (3 of 3 seeds, p < 0.001); 1 of 6 networks "
-         "is worse: B by 10.0 points (1 of 3 seeds, p = 0.02); of C the seeds disagree (better in "
-         "1, worse in 1 of 3); no difference that these images could show for the other 3 "
-         "(−3.0 to +2.0 points)."),
+         "1 of 6 networks is significantly better: A by 15.2 points (3 of 3 seeds, p < 0.001). "
+         "1 of 6 networks is significantly worse: B by 10.0 points (1 of 3 seeds, p = 0.02). The "
+         "seeds disagree on C (better in 1, worse in 1 of 3 seeds). No significant difference for "
+         "the other 3 (−3.0 to +2.0 points)."),
         ("Networks against the IMAGES, split movie",
-         "no difference that these images could show: A (+1.0 points, 0 of 3 seeds, p = 0.40)."),
+         "No significant difference: A (+1.0 points, 0 of 3 seeds, p = 0.40)."),
     ]  # fmt: skip
 
 
-def test_no_word_on_a_machine_that_is_not_there():
-    assert not list(against_machine(make_results()))
-    assert not list(against_machine(make_results({7: table7(contender("a"))})))
+def test_no_word_on_an_svm_that_is_not_there():
+    assert not list(against_svm(make_results()))
+    assert not list(against_svm(make_results({7: table7(contender("a"))})))
 
 
-def test_strangers_are_told_apart_by_their_settings():
+def test_contenders_are_told_apart_by_their_settings():
     rows = [contender("a", split, mean, batch_size=size, images=135) for split, mean, size in (
         ("random", 0.9, 4), ("random", 0.5, 16), ("movie", 0.5, 16),
     )]  # fmt: skip
     tables = {7: table7(*rows, splits=("random", "movie"))}
-    ((_, sentence),) = on_strangers(make_results(tables))
+    ((_, sentence),) = statements(movies=on_unseen_movies(make_results(tables)))
     assert "A (0.0 points, 50.0 instead of 50.0 %, p = 1.00)" in sentence
 
 
-def strangers(*pairs, splits=("random", "spi", "movie")):
-    """What is said of contenders with accuracies under random and movie."""
+def unseen_movies(*pairs, splits=("random", "spi", "movie")):
+    """The statement on contenders with accuracies under random and movie."""
     rows = [
         contender(f"n{number}", split, mean, images=135)
         for number, pair in enumerate(pairs)
         for split, mean in zip(("random", "movie"), pair, strict=True)
         if split in splits
     ]
-    return list(on_strangers(make_results({7: table7(*rows, splits=splits)})))
+    found = on_unseen_movies(make_results({7: table7(*rows, splits=splits)}))
+    return statements(movies=found)
 
 
 def test_figures_without_the_same_movie_on_both_sides():
-    ((subject, sentence),) = strangers((0.45, 0.2), (0.3, 0.28))
+    ((subject, sentence),) = unseen_movies((0.45, 0.2), (0.3, 0.28))
     assert subject == "Split movie against random"  # not spi, which trains on half
     assert sentence == (
-        "with no movie, and so hardly anybody, on both sides, 1 of 2 contenders is worse: N0 by "
-        "25.0 points (20.0 instead of 45.0 %, p < 0.001); no difference that these images could "
-        "show: N1 (−2.0 points, 28.0 instead of 30.0 %, p = 0.89). Other images cannot be paired: "
-        "this is Fisher's exact test of one test part each."
+        "Under movie, no movie and so hardly any person has images in two parts. 1 of 2 contenders "
+        "is significantly worse: N0 by 25.0 points (20.0 instead of 45.0 %, p < 0.001). No "
+        "significant difference: N1 (−2.0 points, 28.0 instead of 30.0 %, p = 0.89). The two "
+        "splits have other test images, which cannot be paired: this is Fisher's exact test of "
+        "one test part each."
     )
 
 
-def test_strangers_are_corrected_for_their_number():
-    (_, alone), (_, many) = strangers((0.32, 0.2))[0], strangers(*[(0.32, 0.2)] * 3)[0]
-    assert "1 of 1 contenders is worse" in alone
-    assert "for all 3 contenders (−12.0 to −12.0 points)" in many and "worse" not in many
+def test_contenders_are_corrected_for_their_number():
+    (_, alone), (_, many) = unseen_movies((0.32, 0.2))[0], unseen_movies(*[(0.32, 0.2)] * 3)[0]
+    assert "1 of 1 contenders is significantly worse" in alone
+    assert "for any of the 3 contenders (−12.0 to −12.0 points)" in many and "worse" not in many
 
 
 @pytest.mark.parametrize("splits", [("random", "mine"), ("movie",)])
-def test_no_word_on_strangers_without_both_splits(splits):
-    assert strangers((0.45, 0.2), splits=splits) == []
-    assert not list(on_strangers(make_results()))
+def test_no_word_on_unseen_movies_without_both_splits(splits):
+    assert unseen_movies((0.45, 0.2), splits=splits) == []
+    assert on_unseen_movies(make_results()) is None
 
 
-def flattery(**selection):
-    found = make_selection(models=("vgg",), **selection)
-    return list(by_selection(make_results(selection=found, models=("vgg",))))
+def selection_statements(**selection):
+    rows = make_selection(models=("vgg",), **selection)
+    found = by_selection(make_results(selection=rows, models=("vgg",)))
+    return statements(selections=list(found))
 
 
-def test_selection_on_the_test_images_flatters():
-    said = flattery(cells=2, on="validation", test=(0.42, 0.44), best=(1, 0))
-    assert said == [(
+def test_selection_bias_of_the_test_images():
+    found = selection_statements(cells=2, on="validation", test=(0.42, 0.44), best=(1, 0))
+    assert found == [(
         "Selection of VGG",
-        "chosen on the validation images; with the setting that the test images prefer, 44.0 % of "
-        "them are right, with the one that the validation images prefer, 42.0 %: choosing on the "
-        "test images flatters by 2.0 points.",
+        "Selected on the validation images. The setting that the test images prefer classifies "
+        "44.0 % of them correctly, the setting that the validation images prefer 42.0 %: choosing "
+        "on the test images has a selection bias of 2.0 points.",
     )]  # fmt: skip
-    same = flattery(cells=2, on="test", test=(0.42, 0.44), best=(1, 1))
+    same = selection_statements(cells=2, on="test", test=(0.42, 0.44), best=(1, 1))
     assert same[0][1] == (
-        "chosen on the test images; the validation and the test images prefer the same of 2."
+        "Selected on the test images; the validation and the test images prefer the same of 2 "
+        "settings."
     )
 
 
-def test_selection_without_validation_images_says_that_it_flatters():
-    said = flattery(cells=2, test=(0.42, 0.44), best=(1, None))
-    assert said[0][1].startswith("the best of 2 settings was chosen on the test images themselves")
-    assert "validation_fraction" in said[0][1]
+def test_selection_without_validation_images_has_a_bias_of_unknown_size():
+    ((_, sentence),) = selection_statements(cells=2, test=(0.42, 0.44), best=(1, None))
+    assert sentence.startswith("The best of 2 settings was selected on the test images themselves")
+    assert "selection bias" in sentence and "validation_fraction" in sentence
 
 
-def test_nothing_is_said_where_nothing_was_selected():
-    assert flattery() == [] == flattery(cells=2, on="fixed", test=(0.4, 0.5))
+def test_no_statement_where_nothing_was_selected():
+    assert selection_statements() == []
+    assert selection_statements(cells=2, on="fixed", test=(0.4, 0.5)) == []
 
 
 def test_figures_stay_with_their_units():
-    hard = "\N{NO-BREAK SPACE}"
-    assert unbroken("up 5.0 points, p = 0.03 or p < 0.001: 40 % step = 3") == (
-        f"up 5.0{hard}points, p{hard}={hard}0.03 or p{hard}<{hard}0.001: 40{hard}% step = 3"
-    )
+    assert percentage(0.4) == f"40.0{HARD}%" and points(-0.05) == f"5.0{HARD}points"
+    assert p_value(0.03) == f"p{HARD}={HARD}0.03" and p_value(0) == f"p{HARD}<{HARD}0.001"
+    context = {"evidence": {"guessing": [], "prunings": list(after_pruning(make_results(
+        {4: pd.DataFrame([pruning(15.0, 0.279, worse=2, p=0.0002), pruning(10.0, 0.39)])}
+    ))), "networks": [], "svms": [], "movies": None, "selections": []},
+        "data": {"test_images": 60}, "figures": {"contenders": []}}  # fmt: skip
+    section = html.unescape(render("report/evidence.html.j2", context))
+    assert f"12.1{HARD}points (2 of 3 seeds, p{HARD}<{HARD}0.001)" in section
+    assert f"(−1.0{HARD}points)" in section
 
 
 def test_evidence_has_all_its_parts_in_order():
@@ -359,9 +464,9 @@ def test_evidence_has_all_its_parts_in_order():
     predictions = make_predictions({model: [first(30)] for model in ALL}, ALL)
     selection = make_selection(2, test=(0.4, 0.5))
     tables = {7: table7(*rows, splits=("random", "movie")), 4: pd.DataFrame([pruning(15.0, 0.3)])}
-    statements = evidence(make_results(tables, predictions, selection))
-    assert all("50.0\N{NO-BREAK SPACE}%" in sentence for _, sentence in statements[:2])
-    assert [subject for subject, _ in statements] == [
+    found = statements(**evidence(make_results(tables, predictions, selection)))
+    assert all("50.0 %" in sentence for _, sentence in found[:2])
+    assert [subject for subject, _ in found] == [
         "AlexNet", "VGG", "AlexNet, pruned", "Network against network",
         "Networks against the IMAGES, split random", "Split movie against random",
         "Selection of AlexNet", "Selection of VGG",
@@ -374,7 +479,16 @@ def crossings(check, images, seed=0, split="random", sets=4, validation=0):
             "validation_total": validation, "test_total": 20}  # fmt: skip
 
 
-def test_relatives_in_words_and_as_a_table():
+def leakage_section(rows):
+    """The sentence of the section on leakage, the headings and the rows of its table."""
+    section = render("report/leakage.html.j2", {"leakage": leakage(pd.DataFrame(rows))})
+    sentence = plain(section.split("unseen people.")[1].split("</p>")[0])
+    head, *lines = re.findall(r"<tr>(.*?)</tr>", section, re.DOTALL)
+    cells = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", line) for line in (head, *lines)]
+    return sentence, cells[0], cells[1:]
+
+
+def test_leakage_in_words_and_as_a_table():
     rows = [
         *(crossings("clip", 8 + 2 * seed, seed) for seed in (0, 1)),
         *(crossings("near-identical", seed, seed) for seed in (0, 1)),
@@ -382,24 +496,43 @@ def test_relatives_in_words_and_as_a_table():
         crossings("clip", 0, split="clip"),
         crossings("group", 9, split="clip"),
     ]
-    found = kinship(pd.DataFrame(rows))
-    sentence = found["sentence"].replace("\N{NO-BREAK SPACE}", " ")
-    assert "Under random, 9 of 20 test images (45 %) have a frame of the same clip" in sentence
-    assert found["table"]["head"] == [
-        "Split", "Protocol", "Training", "Test", "Same clip", "Near-identical"
-    ]  # fmt: skip
-    hard = "\N{NO-BREAK SPACE}"
-    assert found["table"]["rows"] == [
-        ["random", "random", "60", "20", f"9 (45{hard}%)", f"0.5 (2{hard}%)"],
-        ["clip", "clip", "60", "20", f"0 (0{hard}%)", "–"],
+    sentence, head, table = leakage_section(rows)
+    assert sentence == (
+        "Under random, 9 of 20 test images (45 %) have a frame of the same clip and 0.5 (2 %) a "
+        "near-identical image in the training part (mean of 2 seeds). Under clip, none of 20 test "
+        "images has a frame of the same clip in the training part."
+    )
+    assert head == ["Split", "Protocol", "Training", "Test", "Same clip", "Near-identical"]
+    assert table == [
+        ["random", "random", "60", "20", f"9 (45{HARD}%)", f"0.5 (2{HARD}%)"],
+        ["clip", "clip", "60", "20", f"0 (0{HARD}%)", "–"],
     ]
 
 
-def test_relatives_where_there_is_a_validation_part_and_where_there_are_none():
-    found = kinship(pd.DataFrame([crossings("clip", 0, validation=10, sets=0)]))
-    assert found["sentence"] == NO_RELATIVES
-    assert found["table"]["head"] == ["Split", "Protocol", "Training", "Validation", "Test"]
-    assert found["table"]["rows"] == [["random", "random", "60", "10", "20"]]
+def test_leakage_of_every_kind_and_of_none():
+    numbers = {"random": (1.5, 2.5, 1), "movie": (0, 0, 0)}
+    rows = [
+        {**crossings(check, images, split=split), "test_total": 3.5 if images else 3}
+        for split, of in numbers.items()
+        for check, images in zip(("clip", "movie", "byte-identical"), of, strict=True)
+    ]
+    assert leakage_section(rows)[0] == (
+        "Under random, 1.5 of 3.5 test images (43 %) have a frame of the same clip, 2.5 (71 %) a "
+        "frame of the same movie and 1 (29 %) a byte-identical image in the training part. "
+        "Under movie, none of 3 test images has a frame of the same clip, a frame of the same "
+        "movie or a byte-identical image in the training part."
+    )
+
+
+def test_leakage_where_there_is_a_validation_part_and_where_there_are_no_relatives():
+    sentence, head, table = leakage_section([crossings("clip", 0, validation=10, sets=0)])
+    assert sentence == (
+        "No two images come from one clip or movie or look the same, so no split can separate any."
+    )
+    assert head == ["Split", "Protocol", "Training", "Validation", "Test"]
+    assert table == [["random", "random", "60", "10", "20"]]
+    related = leakage_section([crossings("clip", 1, validation=10)])[0]
+    assert related.endswith("in the training or validation part.")
 
 
 def boxes(**rules):
@@ -422,10 +555,10 @@ def boxes(**rules):
     [
         ({"frontal": 5, "mirrored_profile": 2, "centre": 1},
          "A face was found in 7 of 8 images (87.5 %): 5 by the rule frontal, 2 by the rule "
-         "mirrored profile; in the other one the centre of the image stands in for it."),
+         "mirrored profile; in the other one the centre of the image is used instead."),
         ({"frontal": 5}, "A face was found in 5 of 5 images (100.0 %): 5 by the rule frontal."),
         ({"centre": 2}, "A face was found in 0 of 2 images (0.0 %); in the other 2 the centre of "
-         "the image stands in for it."),
+         "the image is used instead."),
         ({"given": 3, "profile": 1},
          "3 images came with a face box. A face was found in 1 of 1 image (100.0 %): 1 by the rule "
          "profile."),
@@ -433,7 +566,8 @@ def boxes(**rules):
     ],
 )  # fmt: skip
 def test_faces_found_in_words(rules, sentence):
-    assert found_sentence(boxes(**rules)).replace("\N{NO-BREAK SPACE}", " ") == sentence
+    found = {"faces": rules_found(boxes(**rules))}
+    assert plain(render("report/faces_found.html.j2", found)) == sentence
 
 
 @given(st.dictionaries(st.sampled_from(["frontal", "profile", "centre", "given"]),
@@ -453,7 +587,7 @@ def test_contact_sheet_shows_images_only_where_the_page_may(tmp_path: Path):
         Image.new("RGB", (40, 30), (90 * number, 60, 60)).save(tmp_path / f"{number}.png")
     sheet = faces_found(found, tmp_path)["sheet"]
     assert sheet["data"].startswith("data:image/jpeg;base64,")
-    assert "2 images" in sheet["description"] and "F frontal, C centre" in sheet["caption"]
+    assert (sheet["images"], sheet["rules"]) == (2, {"frontal": "F", "centre": "C"})
 
 
 def test_contact_sheet_draws_the_boxes_of_the_rows(tmp_path: Path, monkeypatch):
