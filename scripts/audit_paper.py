@@ -4,14 +4,14 @@ from pathlib import Path
 
 from neuron_pruning.core.files import write_text
 from neuron_pruning.reporting.audit_page import audit_page, read_findings, read_paper
-from runtime.job_adapter import Mirrored, run_job
+from runtime.job_adapter import TrackedResult, run_job
 
 
-def audit_paper(paper: Path, audit: Path, document: Path) -> Mirrored:
+def audit_paper(paper: Path, audit: Path, document: Path) -> TrackedResult:
     """Write the page from the paper's figures and the findings on its text."""
     findings = read_findings(audit)
     write_text(document, audit_page(read_paper(paper), findings))
-    return Mirrored(metrics={"contradictions": len(findings["contradictions"])})
+    return TrackedResult(metrics={"contradictions": len(findings["contradictions"])})
 
 
 if "snakemake" in globals():

@@ -5,12 +5,12 @@ from pathlib import Path
 from neuron_pruning.core.parquet import read_rows, write_rows
 from neuron_pruning.data.leakage import CROSSINGS_SCHEMA, audit_split, check_promises, shared_sets
 from neuron_pruning.data.near_duplicates import DISTANCE
-from runtime.job_adapter import Mirrored, run_job
+from runtime.job_adapter import TrackedResult, run_job
 
 
 def audit_splits(
     index: Path, splits: list[Path], crossings: Path, near_identical: int | None = DISTANCE
-) -> Mirrored:
+) -> TrackedResult:
     """Write a row a check and a class for every split.
 
     Raises:
@@ -21,7 +21,7 @@ def audit_splits(
     check_promises(rows)
     write_rows(crossings, rows, CROSSINGS_SCHEMA)
     found = {f"{r['split']}_{r['seed']}_{r['check']}_crossing": r["crossing"] for r in rows}
-    return Mirrored(metrics={name: sets for name, sets in found.items() if sets is not None})
+    return TrackedResult(metrics={name: sets for name, sets in found.items() if sets is not None})
 
 
 if "snakemake" in globals():

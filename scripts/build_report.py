@@ -15,7 +15,7 @@ from neuron_pruning.reporting.results import Results, layer_angles
 from neuron_pruning.reporting.sections import page_context
 from neuron_pruning.reporting.table_notes import page_table
 from neuron_pruning.reporting.templating import render
-from runtime.job_adapter import Mirrored, git_commit, run_job
+from runtime.job_adapter import TrackedResult, git_commit, run_job
 from table1 import display as display_settings
 from table4 import display as display_prunings
 from table5 import display as display_techniques
@@ -45,7 +45,7 @@ def build_report(
     config: dict[str, Any],
     benchmarks: str,
     folder: str | Path | None = None,
-) -> Mirrored:
+) -> TrackedResult:
     """Write the page; ``predictions`` and ``activations`` belong together, run by run.
 
     ``boxes`` (at most one file) and ``folder``, which its images lie in, are there where faces
@@ -83,7 +83,7 @@ def build_report(
         else None,
     )
     write_text(page, render("report/page.html.j2", context))
-    return Mirrored()
+    return TrackedResult()
 
 
 def number_of(path: Path) -> int:

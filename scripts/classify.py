@@ -23,7 +23,7 @@ from neuron_pruning.evaluation.predictions import (
     prediction_rows,
     predictions_schema,
 )
-from runtime.job_adapter import Mirrored, run_job
+from runtime.job_adapter import TrackedResult, run_job
 
 KEYS = (
     column("experiment", pa.string(), "name of the experiment"),
@@ -42,7 +42,7 @@ def classify(
     metrics: Path,
     keys: dict[str, Any],
     machine: dict[str, Any],
-) -> Mirrored:
+) -> TrackedResult:
     """Write the predictions for every image, and how good they are in every part.
 
     Metrics of the training part also hold the chosen settings: c, gamma, components and the
@@ -72,7 +72,7 @@ def classify(
         for name, value in describe_choice(classifier).items()
     ]
     write_rows(metrics, figures, METRICS_SCHEMA, keys)
-    return Mirrored(metrics=overall(figures))
+    return TrackedResult(metrics=overall(figures))
 
 
 if "snakemake" in globals():

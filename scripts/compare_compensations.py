@@ -19,7 +19,7 @@ from neuron_pruning.pruning.techniques import find_technique
 from neuron_pruning.statistics.metrics import before_and_after
 from neuron_pruning.training.fine_tuning import fine_tune_behind
 from neuron_pruning.training.loop import TrainingSettings
-from runtime.job_adapter import Mirrored, run_job
+from runtime.job_adapter import TrackedResult, run_job
 from train import training_settings
 
 POINTS_SCHEMA = schema(
@@ -59,7 +59,7 @@ def compare_compensations(
     epochs: list[int],
     draws: int,
     training: dict[str, Any],
-) -> Mirrored:
+) -> TrackedResult:
     """Write a row an angle and number of epochs; the layers behind the pruned one train."""
     parts = read_split(split)
     expected = with_classes(architecture, len(parts.classes))
@@ -76,7 +76,7 @@ def compare_compensations(
     ]
     every = {**keys, "state": state, "layer": layer, "compensation": compensation}
     write_rows(points, rows, POINTS_SCHEMA, {**every, "units": stored.layer.units})
-    return Mirrored()
+    return TrackedResult()
 
 
 def measure(

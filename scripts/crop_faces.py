@@ -9,7 +9,7 @@ from neuron_pruning.data.face_boxes import read_boxes
 from neuron_pruning.data.face_crops import crop_face
 from neuron_pruning.data.image_arrays import write_array
 from neuron_pruning.data.index import upright_rgb
-from runtime.job_adapter import Mirrored, run_job
+from runtime.job_adapter import TrackedResult, run_job
 
 
 def crop_faces(
@@ -21,7 +21,7 @@ def crop_faces(
     margin: float,
     kept: Path,
     threads: int = 1,
-) -> Mirrored:
+) -> TrackedResult:
     """Write the array; faces of an earlier one, in ``kept``, are not cut out again."""
     hashes = {row["image"]: row["sha256"] for row in read_rows(index, ["image", "sha256"])}
     faces = read_boxes(boxes)
@@ -33,7 +33,7 @@ def crop_faces(
 
     keys = [f"{sha256} {faces[image]} {margin}" for image, sha256 in hashes.items()]
     decoded = write_array(array, list(hashes), (height, width), crop, threads, kept, keys)
-    return Mirrored(metrics={"images": len(hashes), "decoded": decoded})
+    return TrackedResult(metrics={"images": len(hashes), "decoded": decoded})
 
 
 if "snakemake" in globals():

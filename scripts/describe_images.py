@@ -5,7 +5,7 @@ from pathlib import Path
 from neuron_pruning.baselines.descriptors import DescriptorSettings, describe_images, write_features
 from neuron_pruning.core.parquet import read_rows
 from neuron_pruning.data.images import open_array
-from runtime.job_adapter import Mirrored, run_job
+from runtime.job_adapter import TrackedResult, run_job
 
 
 def describe_dataset(
@@ -17,13 +17,13 @@ def describe_dataset(
     levels: int,
     bins: int,
     threads: int = 1,
-) -> Mirrored:
+) -> TrackedResult:
     """Write one row an image of ``array``."""
     rows, columns = blocks
     settings = DescriptorSettings(window, (rows, columns), levels, bins)
     images = [row["image"] for row in read_rows(index, ["image"])]
     write_features(features, images, describe_images(open_array(array), settings, threads))
-    return Mirrored(metrics={"images": len(images)})
+    return TrackedResult(metrics={"images": len(images)})
 
 
 if "snakemake" in globals():

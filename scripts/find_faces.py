@@ -18,12 +18,12 @@ from neuron_pruning.data.face_detection import (
     roll_angle,
 )
 from neuron_pruning.data.index import upright_rgb
-from runtime.job_adapter import Mirrored, run_job
+from runtime.job_adapter import TrackedResult, run_job
 
 
 def find_faces(
     index: Path, boxes: Path, folder: str | Path, given: str | None, kept: Path, threads: int = 1
-) -> Mirrored:
+) -> TrackedResult:
     """Write one box an image; those of the file ``given`` are taken as they are.
 
     In images of an earlier run, in ``kept``, no face is looked for again.
@@ -46,7 +46,7 @@ def find_faces(
     rows = [row for row in found if row is not None]
     write_rows(boxes, rows, BOXES_SCHEMA)
     rules = Counter(row["rule"].replace(" ", "_") for row in rows)
-    return Mirrored(metrics={f"faces_{rule}": count for rule, count in sorted(rules.items())})
+    return TrackedResult(metrics={f"faces_{rule}": count for rule, count in sorted(rules.items())})
 
 
 def _row(

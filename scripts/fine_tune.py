@@ -24,7 +24,7 @@ from neuron_pruning.pruning.scores import read_outputs
 from neuron_pruning.training.fine_tuning import fine_tune_behind, fine_tune_network
 from neuron_pruning.training.loop import TrainingSettings, within_memory
 from prune import METRICS_SCHEMA, PRUNING_KEYS, compared, pruned_answers
-from runtime.job_adapter import Mirrored, run_job
+from runtime.job_adapter import TrackedResult, run_job
 from train import training_settings
 
 
@@ -43,7 +43,7 @@ def fine_tune(
     training: dict[str, Any],
     batch_size: int,
     threads: int = 1,
-) -> Mirrored:
+) -> TrackedResult:
     """Write the trained smaller network and its metrics."""
     check_belongs(pruned, None, keys)
     parts, before = read_split(split), load_checkpoint(pruned)
@@ -60,7 +60,7 @@ def fine_tune(
     about = {name: row[name] for name in PRUNING_KEYS[:-1]}
     save_checkpoint(after, network, {**keys, **about, "fine_tuning": settings.epochs})
     write_rows(metrics, [row], METRICS_SCHEMA)
-    return Mirrored(metrics={"test_accuracy_after": row["test_accuracy_after"]})
+    return TrackedResult(metrics={"test_accuracy_after": row["test_accuracy_after"]})
 
 
 def behind(

@@ -13,7 +13,7 @@ from neuron_pruning.data.index import (
     index_images,
     list_ignored,
 )
-from runtime.job_adapter import Mirrored, run_job
+from runtime.job_adapter import TrackedResult, run_job
 
 
 def index_dataset(
@@ -24,14 +24,14 @@ def index_dataset(
     kept: Path,
     fingerprint: str = "",
     threads: int = 1,
-) -> Mirrored:
+) -> TrackedResult:
     """Write index and audit; ``fingerprint`` is there to rerun when the folder changes."""
     records, bad = index_images(Path(folder), on_bad_image, threads, kept)
     for image in bad:
         logging.warning("skipped %s: %s", image.image, image.reason)
     write_rows(index, map(asdict, records), INDEX_SCHEMA)
     write_rows(audit, audit_images(records, bad, list_ignored(Path(folder))), AUDIT_SCHEMA)
-    return Mirrored(metrics={"images": len(records), "skipped": len(bad)})
+    return TrackedResult(metrics={"images": len(records), "skipped": len(bad)})
 
 
 if "snakemake" in globals():

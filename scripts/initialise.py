@@ -12,7 +12,7 @@ from neuron_pruning.data.split_file import read_split
 from neuron_pruning.models.architectures import count_parameters, with_classes
 from neuron_pruning.models.initialisation import InitialisationSettings, initialise_network
 from neuron_pruning.models.networks import save_network
-from runtime.job_adapter import Mirrored, run_job
+from runtime.job_adapter import TrackedResult, run_job
 
 
 def initialise(
@@ -24,7 +24,7 @@ def initialise(
     initialisation: dict[str, Any],
     keys: dict[str, Any],
     threads: int = 1,
-) -> Mirrored:
+) -> TrackedResult:
     """Write the network before its first step."""
     cpu = use_cpu(threads)  # the same initial network whatever trains it
     images, parts = open_array(array), read_split(split)
@@ -35,7 +35,7 @@ def initialise(
     classes = len(parts.classes)
     start = initialise_network(with_classes(architecture, classes), settings, keys["seed"], batch)
     save_network(start, network, keys)
-    return Mirrored(metrics={"parameters": count_parameters(start.architecture)})
+    return TrackedResult(metrics={"parameters": count_parameters(start.architecture)})
 
 
 if "snakemake" in globals():

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from neuron_pruning.data.drawn_faces import FacesSettings, write_faces
-from runtime.job_adapter import Mirrored, run_job
+from runtime.job_adapter import TrackedResult, run_job
 
 
 def make_faces(
@@ -16,7 +16,7 @@ def make_faces(
     height: int,
     movies: int,
     threads: int = 1,
-) -> Mirrored:
+) -> TrackedResult:
     """Write the images of all classes under ``folder``."""
     from tqdm import tqdm
 
@@ -26,7 +26,7 @@ def make_faces(
         return tqdm(plans, total=sum(counts.values()), desc="faces", disable=None, leave=False)
 
     written = write_faces(settings, folder, processes=threads, progress=progress)
-    return Mirrored(metrics={"images": len(written)})
+    return TrackedResult(metrics={"images": len(written)})
 
 
 if "snakemake" in globals():

@@ -7,7 +7,7 @@ from PIL import Image
 from neuron_pruning.core.parquet import read_rows
 from neuron_pruning.data.image_arrays import Resize, resize_image, write_array
 from neuron_pruning.data.index import upright_rgb
-from runtime.job_adapter import Mirrored, run_job
+from runtime.job_adapter import TrackedResult, run_job
 
 INDEX_COLUMNS = ["image", "sha256", "width", "height"]
 
@@ -20,7 +20,7 @@ def prepare_frames(
     resize: Resize,
     kept: Path,
     threads: int = 1,
-) -> Mirrored:
+) -> TrackedResult:
     """Write the array; images of an earlier one, in ``kept``, are not decoded again."""
     rows = {row["image"]: row for row in read_rows(index, INDEX_COLUMNS)}
     height, width = size
@@ -32,7 +32,7 @@ def prepare_frames(
     keys = [f"{row['sha256']} {resize}" for row in rows.values()]
     decoded = write_array(array, list(rows), (height, width), look, threads, kept, keys)
     resized = sum((row["width"], row["height"]) != (width, height) for row in rows.values())
-    return Mirrored(metrics={"images": len(rows), "decoded": decoded, "resized": resized})
+    return TrackedResult(metrics={"images": len(rows), "decoded": decoded, "resized": resized})
 
 
 if "snakemake" in globals():

@@ -7,10 +7,10 @@ from neuron_pruning.baselines.descriptors import write_features
 from neuron_pruning.baselines.feature_table import FAULTS_SCHEMA, match_features, read_sheet
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.parquet import read_rows, write_rows
-from runtime.job_adapter import Mirrored, run_job
+from runtime.job_adapter import TrackedResult, run_job
 
 
-def read_published(sheet: Path | list[Path], index: Path, features: Path, faults: Path) -> Mirrored:
+def read_published(sheet: Path | list[Path], index: Path, features: Path, faults: Path) -> TrackedResult:
     """Write the features of every image of the index, and the faults."""
     if isinstance(sheet, list):  # what a rule has for an input that is not configured
         raise UserError(
@@ -21,7 +21,7 @@ def read_published(sheet: Path | list[Path], index: Path, features: Path, faults
     found = read_sheet(sheet, sorted({row["label"] for row in images}))
     write_features(features, [row["image"] for row in images], match_features(found, images))
     write_rows(faults, map(asdict, found.faults), FAULTS_SCHEMA)
-    return Mirrored(metrics={"rows": len(found.rows), "faults": len(found.faults)})
+    return TrackedResult(metrics={"rows": len(found.rows), "faults": len(found.faults)})
 
 
 if "snakemake" in globals():

@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 
 from neuron_pruning.core.parquet import CELL, CELL_COLUMNS, column, read_many, schema, write_rows
-from runtime.job_adapter import Mirrored, run_job
+from runtime.job_adapter import TrackedResult, run_job
 
 PARTS = ("train", "validation", "test")
 SELECTION_SCHEMA = schema(
@@ -29,7 +29,7 @@ SELECTION_SCHEMA = schema(
 
 def select_hyperparameters(
     metrics: list[Path], selection: Path, on: str, fixed: dict[str, dict[str, Any]]
-) -> Mirrored:
+) -> TrackedResult:
     """Write one row a cell of the grid; each model has one that is selected."""
     grid = summarise_accuracy(pd.DataFrame(read_many(metrics)))
     for part in ("test", "validation"):
@@ -41,7 +41,7 @@ def select_hyperparameters(
     rows = grid.astype(object).where(grid.notna(), None)
     write_rows(selection, rows.to_dict("records"), SELECTION_SCHEMA)
     chosen = grid[grid["selected"]].set_index("model")["test_accuracy_mean"]
-    return Mirrored(metrics={f"{model}_test_accuracy": v for model, v in chosen.items()})
+    return TrackedResult(metrics={f"{model}_test_accuracy": v for model, v in chosen.items()})
 
 
 def summarise_accuracy(rows: pd.DataFrame) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from neuron_pruning.core.parquet import read_rows, write_rows
 from neuron_pruning.data.near_duplicates import DISTANCE
 from neuron_pruning.data.split_file import PARTS, SPLIT_SCHEMA
 from neuron_pruning.data.splits import Protocol, SplitSettings, split_index
-from runtime.job_adapter import Mirrored, run_job
+from runtime.job_adapter import TrackedResult, run_job
 
 
 def split_dataset(
@@ -24,7 +24,7 @@ def split_dataset(
     file: str | Path | None = None,
     column: str | None = None,
     near_identical: int | None = DISTANCE,
-) -> Mirrored:
+) -> TrackedResult:
     """Write one row an image; ``label`` is the name of the split in the config."""
     listed = None if file is None else str(file)
     fractions = test_fraction, validation_fraction
@@ -41,7 +41,7 @@ def split_dataset(
     for name in sorted({row["label"] for row in rows}):
         for part in (part for part in present if (name, part) not in there):
             logging.warning("class %s has no image in the %s part", name, part)
-    return Mirrored(metrics={f"{part}_images": images[part] for part in present})
+    return TrackedResult(metrics={f"{part}_images": images[part] for part in present})
 
 
 if "snakemake" in globals():

@@ -16,7 +16,7 @@ from neuron_pruning.tables.rendering import (
     signed,
     write_table,
 )
-from runtime.job_adapter import Mirrored, run_job
+from runtime.job_adapter import TrackedResult, run_job
 from select_hyperparameters import SELECTION_SCHEMA
 
 TABLE_SCHEMA = schema(
@@ -31,7 +31,7 @@ TABLE_SCHEMA = schema(
 
 def table1(
     selection: Path, paper: Path, table: Path, rendered: list[Path], caption: str
-) -> Mirrored:
+) -> TrackedResult:
     """Write the table; the selected cells carry a star."""
     rows = pd.DataFrame(read_rows(selection))
     published = pd.DataFrame(yaml.safe_load(paper.read_text(encoding="utf-8"))["table1"])
@@ -47,7 +47,7 @@ def table1(
     text += f"{size} test images; in brackets the 95 % interval (Wilson) of one test part of that "
     text += f"size; * selected on {rows['selected_on'].iloc[0]}.{flattery(rows)}"
     write_table(rows[TABLE_SCHEMA.names], display(rows), text, TABLE_SCHEMA, table, rendered)
-    return Mirrored()
+    return TrackedResult()
 
 
 def flattery(rows: pd.DataFrame) -> str:

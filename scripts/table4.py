@@ -25,7 +25,7 @@ from neuron_pruning.tables.rendering import (
     percent,
     write_table,
 )
-from runtime.job_adapter import Mirrored, run_job
+from runtime.job_adapter import TrackedResult, run_job
 
 KEYS = [
     *CELL,
@@ -75,7 +75,7 @@ def table4(
     table: Path,
     rendered: list[Path],
     caption: str,
-) -> Mirrored:
+) -> TrackedResult:
     """Write the table; the paper's values stand beside the trained networks."""
     prunings = pd.DataFrame(read_many(metrics))
     rows = with_tests(summarise(prunings), prunings, part_ratio(read_frame(splits)))
@@ -95,7 +95,7 @@ def table4(
         "the table)."
     )
     write_table(rows[TABLE_SCHEMA.names], display(rows), text, TABLE_SCHEMA, table, rendered)
-    return Mirrored()
+    return TrackedResult()
 
 
 def summarise(rows: pd.DataFrame) -> pd.DataFrame:

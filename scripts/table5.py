@@ -14,7 +14,7 @@ from neuron_pruning.statistics.technique_comparison import (
     ranking,
 )
 from neuron_pruning.tables.rendering import DISPLAY_NAMES, over_seeds, percent, signed, write_table
-from runtime.job_adapter import Mirrored, run_job
+from runtime.job_adapter import TrackedResult, run_job
 
 AVERAGED = {
     "test_accuracy": "share of the test images right",
@@ -54,7 +54,7 @@ def table5(
     counts: list[int],
     draws: int,
     caption: str,
-) -> Mirrored:
+) -> TrackedResult:
     """Write the table: all techniques and compensations in the files, the main ones displayed."""
     found = read_frame(points)
     parts = [read_frame([path]) for path in splits]
@@ -74,7 +74,7 @@ def table5(
     write_table(
         rows[TABLE_SCHEMA.names], display(rows, counts), text, TABLE_SCHEMA, table, rendered
     )
-    return Mirrored()
+    return TrackedResult()
 
 
 def majority_rows(rows: pd.DataFrame, share: tuple[float, float]) -> pd.DataFrame:

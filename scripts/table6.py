@@ -17,7 +17,7 @@ from neuron_pruning.tables.rendering import (
     signed,
     write_table,
 )
-from runtime.job_adapter import Mirrored, run_job
+from runtime.job_adapter import TrackedResult, run_job
 
 AVERAGED = {
     "removed": "removed units",
@@ -49,7 +49,7 @@ TABLE_SCHEMA = schema(
 
 def table6(
     points: list[Path], splits: list[Path], table: Path, rendered: list[Path], caption: str
-) -> Mirrored:
+) -> TrackedResult:
     """Write the table."""
     found = read_frame(points)
     rows = compensation_table(found, part_ratio(read_frame(splits)))
@@ -62,7 +62,7 @@ def table6(
         "angle)."
     )
     write_table(rows[TABLE_SCHEMA.names], display(rows), text, TABLE_SCHEMA, table, rendered)
-    return Mirrored()
+    return TrackedResult()
 
 
 def display(rows: pd.DataFrame) -> pd.DataFrame:

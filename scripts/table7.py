@@ -26,7 +26,7 @@ from neuron_pruning.tables.rendering import (
     percent,
     write_table,
 )
-from runtime.job_adapter import Mirrored, run_job
+from runtime.job_adapter import TrackedResult, run_job
 
 KEYS = ["model", "recipe", "crop", "learning_rate", "batch_size", "baseline"]
 ANSWERS = ["split", "seed", "part", "position", "label", "predicted"]
@@ -68,14 +68,14 @@ def table7(
     rendered: list[Path],
     experiment: str,
     caption: str,
-) -> Mirrored:
+) -> TrackedResult:
     """Write the table."""
     answers = pd.concat([_answers(networks), _answers(machines)], ignore_index=True)
     figures = yaml.safe_load(published.read_text(encoding="utf-8"))
     rows = compare_contenders(right_answers(answers), read_frame(splits), figures)
     rows = rows.assign(experiment=experiment).reindex(columns=TABLE_SCHEMA.names)
     write_table(_plain(rows), display(rows), text_of(rows, caption), TABLE_SCHEMA, table, rendered)
-    return Mirrored()
+    return TrackedResult()
 
 
 def _answers(predictions: list[Path]) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import yaml
 from neuron_pruning.core.parquet import column, read_many, schema
 from neuron_pruning.statistics.significance import wilson_of_mean
 from neuron_pruning.tables.rendering import interval, over_seeds, percent, share, write_table
-from runtime.job_adapter import Mirrored, run_job
+from runtime.job_adapter import TrackedResult, run_job
 from table7 import MACHINES
 
 METRICS = ("precision", "recall", "specificity", "accuracy")
@@ -34,7 +34,7 @@ TABLE_SCHEMA = schema(
 
 def table8(
     metrics: list[Path], published: Path, table: Path, rendered: list[Path], caption: str
-) -> Mirrored:
+) -> TrackedResult:
     """Write the table."""
     rows = summarise(pd.DataFrame(read_many(metrics)))
     theirs = yaml.safe_load(published.read_text(encoding="utf-8"))
@@ -48,7 +48,7 @@ def table8(
         "values of Dhall et al. 2011, two person-independent halves of 700 images."
     )
     write_table(rows[TABLE_SCHEMA.names], display(rows), text, TABLE_SCHEMA, table, rendered)
-    return Mirrored()
+    return TrackedResult()
 
 
 def summarise(rows: pd.DataFrame) -> pd.DataFrame:

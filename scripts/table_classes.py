@@ -10,7 +10,7 @@ import yaml
 from neuron_pruning.core.parquet import CELL, CELL_COLUMNS, column, read_many, schema
 from neuron_pruning.statistics.significance import wilson_of_mean
 from neuron_pruning.tables.rendering import DISPLAY_NAMES, interval, over_seeds, share, write_table
-from runtime.job_adapter import Mirrored, run_job
+from runtime.job_adapter import TrackedResult, run_job
 
 METRICS = ("precision", "recall", "accuracy")
 TABLE_SCHEMA = schema(
@@ -36,7 +36,7 @@ def table_classes(
     rendered: list[Path],
     caption: str,
     number: int,
-) -> Mirrored:
+) -> TrackedResult:
     """Write the table of one model."""
     rows = pd.DataFrame(read_many(metrics))
     rows = rows[(rows["part"] == "test") & rows["metric"].isin(METRICS)]
@@ -66,7 +66,7 @@ def table_classes(
         f"95 % interval of the accuracy {interval(first['low'], first['high'])} %."
     )
     write_table(rows[TABLE_SCHEMA.names], display(rows), text, TABLE_SCHEMA, table, rendered)
-    return Mirrored()
+    return TrackedResult()
 
 
 def paper_value(published: dict[str, Any], model: str, metric: str, name: str) -> float | None:

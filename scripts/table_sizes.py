@@ -5,10 +5,10 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from measure_cut import SIZES
+from neuron_pruning.evaluation.sizes import SIZES
 from neuron_pruning.core.parquet import CELL, CELL_COLUMNS, column, read_frame, schema
 from neuron_pruning.tables.rendering import DISPLAY_NAMES, over_seeds, percent, write_table
-from runtime.job_adapter import Mirrored, run_job
+from runtime.job_adapter import TrackedResult, run_job
 
 KEYS = [*CELL, "cut", "layer"]
 FIGURES = {
@@ -40,7 +40,7 @@ TABLE_SCHEMA = schema(
 )
 
 
-def table_sizes(measured: list[Path], table: Path, rendered: list[Path], caption: str) -> Mirrored:
+def table_sizes(measured: list[Path], table: Path, rendered: list[Path], caption: str) -> TrackedResult:
     """Write the table."""
     found = read_frame(measured)
     grouped = found.groupby([*KEYS, "images"], sort=False)
@@ -56,7 +56,7 @@ def table_sizes(measured: list[Path], table: Path, rendered: list[Path], caption
         f"{found['device'].iloc[0]}, before and after in turns; {over_seeds(rows['seeds'].max())}."
     )
     write_table(rows[TABLE_SCHEMA.names], display(rows), text, TABLE_SCHEMA, table, rendered)
-    return Mirrored()
+    return TrackedResult()
 
 
 def display(rows: pd.DataFrame) -> pd.DataFrame:

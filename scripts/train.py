@@ -28,7 +28,7 @@ from neuron_pruning.training.loop import (
     within_memory,
 )
 from neuron_pruning.training.sensitivity import Sensitivity
-from runtime.job_adapter import Mirrored, run_job
+from runtime.job_adapter import TrackedResult, run_job
 
 HISTORY_SCHEMA = schema(
     column("epoch", pa.int64(), "passes through the training images, from 1"),
@@ -61,7 +61,7 @@ def train(
     training: dict[str, Any],
     threads: int = 1,
     resume: Resume | None = None,
-) -> Mirrored:
+) -> TrackedResult:
     """Train the initial network; write it, its history and speed, and its units' sensitivity."""
     device = choose_device(threads)
     if resume is not None:  # a state goes on where it was made, not on another kind of device
@@ -90,7 +90,7 @@ def train(
     every = {**keys, "device": device_name(device, threads)}
     write_epochs(trained, history, speed, every)
     series = [f.name for f in fields(Epoch) if f.name != "epoch"]
-    return Mirrored(series={name: [getattr(e, name) for e in trained.epochs] for name in series})
+    return TrackedResult(series={name: [getattr(e, name) for e in trained.epochs] for name in series})
 
 
 @dataclass(frozen=True)

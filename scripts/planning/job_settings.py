@@ -110,12 +110,8 @@ class JobSettings:
 
     def train(self, wildcards: Wildcards) -> Settings:
         """Settings of one run."""
-        return {
-            "keys": self.run_keys(wildcards),
-            "belongs": self.initial_keys(wildcards),
-            "architecture": self.architecture(wildcards),
-            "training": self.training(wildcards),
-        }
+        untrained = {**dict(wildcards.items()), "state": "untrained"}
+        return {**self.network(untrained), "training": self.training(wildcards)}
 
     def training(self, wildcards: Wildcards) -> Settings:
         """How a run is trained: the experiment's settings and its recipe's."""
@@ -134,10 +130,12 @@ class JobSettings:
         trained = wildcards["state"] == "trained"
         belongs = self.run_keys if trained else self.initial_keys
         return {
-            "keys": self.run_keys(wildcards),
-            "belongs": belongs(wildcards),
-            "architecture": self.architecture(wildcards),
-            "state": wildcards["state"],
+            "run": {
+                "keys": self.run_keys(wildcards),
+                "belongs": belongs(wildcards),
+                "architecture": self.architecture(wildcards),
+                "state": wildcards["state"],
+            }
         }
 
     # Pruning

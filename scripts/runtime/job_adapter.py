@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from neuron_pruning.core.checksums import check_files, digest_of, note_checksums
@@ -26,15 +27,19 @@ DECODERS = ("pillow", "numpy", "imagehash", "opencv-python-headless")  # what pi
 NOT_ARGUMENTS = {"about"}  # an input that only says when to run again
 
 
+class Files(SimpleNamespace):
+    """Paths, or lists of paths, by the names that a rule gives them."""
+
+
 @dataclass(frozen=True)
-class Mirrored:
+class TrackedResult:
     """What a script's function returns for the tracking store besides its files."""
 
     metrics: Mapping[str, float] = field(default_factory=dict)
     series: Mapping[str, list[float]] = field(default_factory=dict)
 
 
-def run_job(snakemake: Any, function: Callable[..., Mirrored | None]) -> None:
+def run_job(snakemake: Any, function: Callable[..., TrackedResult | None]) -> None:
     """Call ``function`` with the rule's inputs, outputs and settings by their names.
 
     What it returns is mirrored to the tracking store; None is not.
@@ -55,7 +60,7 @@ def run_job(snakemake: Any, function: Callable[..., Mirrored | None]) -> None:
     except Exception as error:  # noqa: BLE001 - explained, then exit 1
         _explain(snakemake, error)
         if snakemake.output:
-            _mirror(snakemake, Mirrored(), started, "FAILED")
+            _mirror(snakemake, TrackedResult(), started, "FAILED")
         raise SystemExit(1) from None
     logging.info("worked for %.3f s", (milliseconds() - started) / 1000)
     if mirrored is not None:
@@ -76,12 +81,15 @@ def _open_log(path: Path) -> None:
 
 
 def _arguments(snakemake: Any, function: Callable[..., Any]) -> dict[str, Any]:
-    files = {**_named(snakemake.input), **_named(snakemake.output)}
-    arguments: dict[str, Any] = {
-        name: paths for name, paths in files.items() if name not in NOT_ARGUMENTS
-    }
-    arguments.update(snakemake.params.get("settings", {}))
+    """Settings of the job, and its files: one by one, or together as ``input`` and ``output``."""
     takes = inspect.signature(function).parameters
+    given, made = _named(snakemake.input), _named(snakemake.output)
+    arguments: dict[str, Any] = {
+        name: paths for name, paths in {**given, **made}.items() if name not in NOT_ARGUMENTS
+    }
+    if "output" in takes:
+        arguments = {"input": Files(**given), "output": Files(**made)}
+    arguments.update(snakemake.params.get("settings", {}))
     if "threads" in takes:
         arguments["threads"] = snakemake.threads
     if "kept" in takes:
@@ -153,7 +161,7 @@ def _explain(snakemake: Any, error: Exception) -> None:
     print(f"\n{_job_name(snakemake)}: {text}\n", file=sys.stderr, flush=True)
 
 
-def _mirror(snakemake: Any, mirrored: Mirrored, started: int, status: str) -> None:
+def _mirror(snakemake: Any, mirrored: TrackedResult, started: int, status: str) -> None:
     """Leave a record for the tracking store; the courier sends it."""
     if snakemake.config["tracking"]["uri"] is None:
         return

@@ -108,6 +108,12 @@ class ImageReader:
         return count * self._pixels[0].numel()
 
 
+def first_images(array: NDArray[np.uint8], most: int) -> Tensor:
+    """The first normalised images of an array, on the CPU."""
+    rows = np.arange(min(most, len(array)))
+    return next(iter(ImageReader(array, torch.device("cpu")).read([rows])))
+
+
 def _shared(array: NDArray[np.uint8]) -> Tensor:
     """``array`` as a tensor over the same memory, which nothing writes to.
 

@@ -3,12 +3,14 @@
 Computed from recorded activations alone.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
+from neuron_pruning.core.parquet import column, schema
 from neuron_pruning.pruning.compensations import compensate
 from neuron_pruning.pruning.selection import Selection
 from neuron_pruning.pruning.surgery import pruned_logits
@@ -17,6 +19,24 @@ from neuron_pruning.pruning.units import Layer, LayerActivations
 from neuron_pruning.statistics.metrics import cross_entropy, divergence, share_right
 
 WIDEST = 90.0  # degrees: units further apart are never similar
+POINTS_SCHEMA = schema(
+    column("state", pa.string(), "trained or untrained"),
+    column("layer", pa.string(), "pruned fully connected layer"),
+    column("technique", pa.string(), "label of the technique"),
+    column("own", pa.string(), "compensation that the technique's label names"),
+    column("units", pa.int64(), "units of the layer before pruning"),
+    column("test_images", pa.int64(), "images of the test part", "images"),
+    column("compensation", pa.string(), "what the remaining units got in return"),
+    column("draw", pa.int64(), "number of the draw, of techniques that draw"),
+    column("angle", pa.float64(), "threshold; none where units were counted", "degrees"),
+    column("removed", pa.int64(), "removed units"),
+    column("train_accuracy", pa.float64(), "accuracy on the training images"),
+    column("train_loss", pa.float64(), "mean cross-entropy, training images", "nats"),
+    column("test_accuracy", pa.float64(), "accuracy on the test images"),
+    column("test_loss", pa.float64(), "mean cross-entropy, test images", "nats"),
+    column("agreement", pa.float64(), "share of test images with the unpruned prediction"),
+    column("divergence", pa.float64(), "from the unpruned network's probabilities", "nats"),
+)
 
 
 @dataclass(frozen=True)
@@ -34,6 +54,16 @@ class SweepSettings:
     step: float | None
     counts: tuple[int, ...]
     draws: int
+
+    @classmethod
+    def for_layer(cls, units: int, section: Mapping[str, Any]) -> "SweepSettings":
+        """Settings for a layer of ``units``, from the config's section."""
+        return cls(
+            tuple(section["compensations"]),
+            section["step"],
+            counts_up_to(units, section["most_counts"], section["counts"]),
+            section["draws"],
+        )
 
 
 @dataclass(frozen=True)

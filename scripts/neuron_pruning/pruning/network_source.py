@@ -1,0 +1,132 @@
+"""A stored network of a run with its split and recorded activations: what most jobs open."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuron_pruning.core.errors import UserError
+from neuron_pruning.data.split_file import Split, read_split
+from neuron_pruning.models.architectures import FEATURES, Architecture, with_classes
+from neuron_pruning.models.checkpoints import Checkpoint, check_belongs, load_checkpoint
+from neuron_pruning.pruning.scores import read_outputs, read_precomputed_scores
+from neuron_pruning.pruning.units import Layer, LayerActivations, describe_layer, record
+
+Outputs = dict[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class StoredLayer:
+    """A network from one layer on, that layer over the training patterns, and its test patterns."""
+
+    checkpoint: Checkpoint
+    layer: Layer
+    test: LayerActivations
+
+
+@dataclass(frozen=True)
+class RunDescription:
+    """Which network of an experiment a job looks at.
+
+    Attributes:
+        keys: names of the run, as every Parquet row carries them.
+        belongs: what the provenance of the network file must say.
+        architecture: arguments of ``build_network`` without the output layer.
+        state: ``trained`` or ``untrained``.
+    """
+
+    keys: Mapping[str, Any]
+    belongs: Mapping[str, Any]
+    architecture: Mapping[str, Any]
+    state: str = "trained"
+
+    @property
+    def row_keys(self) -> dict[str, Any]:
+        """Keys of the run and the state of its network."""
+        return {**self.keys, "state": self.state}
+
+
+@dataclass(frozen=True)
+class NetworkSource:
+    """A network file that belongs to its run, the split of the images, and recorded outputs.
+
+    Attributes:
+        network: the network file.
+        split_file: which image trains and which tests.
+        run: what the network must be.
+        activations: recorded outputs of all its layers over all images, where a job reads them.
+
+    Raises:
+        UserError: a file is missing, damaged, or of another experiment.
+    """
+
+    network: Path
+    split_file: Path
+    run: RunDescription
+    activations: Path | None = None
+    split: Split = field(init=False)
+    architecture: Architecture = field(init=False)
+
+    def __post_init__(self) -> None:
+        split = read_split(self.split_file)
+        architecture = with_classes(self.run.architecture, len(split.classes))
+        check_belongs(self.network, architecture, dict(self.run.belongs))
+        object.__setattr__(self, "split", split)
+        object.__setattr__(self, "architecture", architecture)
+
+    @property
+    def seed(self) -> int:
+        """Seed of the run, and of techniques that draw."""
+        return int(self.run.keys["seed"])
+
+    @cached_property
+    def training_rows(self) -> NDArray[np.int64]:
+        """Rows of the training images.
+
+        ASSUME: the activation vectors run over the training images, in evaluation mode.
+        """
+        return self.split.positions("train")
+
+    @property
+    def training_labels(self) -> NDArray[np.int64]:
+        """Class numbers of the training images."""
+        return self.split.truth[self.training_rows]
+
+    def checkpoint(self, since: str | None = None) -> Checkpoint:
+        """The network as arrays; nothing before the layer ``since`` is read."""
+        return load_checkpoint(self.network, since=since)
+
+    def outputs(self, *names: str) -> Outputs:
+        """Recorded outputs, images x units each; of all layers and the features by default."""
+        if self.activations is None:
+            raise UserError(f"{self.network}: no recorded activations were given")
+        return read_outputs(self.activations, names or (FEATURES, *self.architecture.layer_names))
+
+    def inputs_of(self, layer: str) -> NDArray[np.float32]:
+        """What a layer reads for the training images, N x D."""
+        name = self.architecture.input_name(layer)
+        return self.outputs(name)[name][self.training_rows]
+
+    def layer(self, name: str, precomputed_scores: Iterable[Path] = ()) -> StoredLayer:
+        """One hidden fully connected layer and those after it; nothing before it is read.
+
+        Args:
+            name: of the layer.
+            precomputed_scores: files of scores that other stages computed.
+
+        Raises:
+            UserError: there is no such layer, or a file is damaged.
+        """
+        outputs = self.outputs(self.architecture.input_name(name), name)
+        training, test = (
+            record(outputs, self.architecture, name, self.split.positions(part), self.split.truth)
+            for part in ("train", "test")
+        )
+        checkpoint = self.checkpoint(since=name)
+        scores = read_precomputed_scores(precomputed_scores, name)
+        layer = describe_layer(checkpoint, name, training, scores, self.seed)
+        return StoredLayer(checkpoint, layer, test)
