@@ -6,7 +6,7 @@ CORES ?= $(shell nproc)
 DEMO := --cores $(CORES) --resources gpu=$(CORES) --configfile configs/demo.yaml \
   --set-threads initialise=1 train=1 evaluate=1
 
-.PHONY: demo test test-services test-faults test-cluster fuzz lint lock clean bench bench-gpu bench-growth
+.PHONY: demo test test-services test-faults test-cluster fuzz lint config-docs lock clean bench bench-gpu bench-growth
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -42,6 +42,10 @@ lint: .venv/installed
 	$(BIN)/mypy
 	PYTHONPATH=scripts $(BIN)/lint-imports
 	$(BIN)/snakemake --lint
+
+# What follows from the typed configuration: schema, default YAML, reference page.
+config-docs: .venv/installed
+	PYTHONPATH=scripts $(BIN)/python -m neuron_pruning.configuration
 
 # uv installs the lock in about half a minute; without it, pip does the same more slowly.
 # --compile-bytecode: without it every job would start seconds later.

@@ -28,13 +28,13 @@ rule describe_images:
 
 rule read_features:
     input:
-        sheet=given(config["baseline"]["sheet"]),
+        sheet=given(config["baseline"]["feature_table"]),
         index=f"{ROOT}/dataset/index.parquet",
         code=code_of("read_features"),
     output:
-        features=FEATURES.format(baseline="sheet"),
+        features=FEATURES.format(baseline="feature_table"),
         faults=report(
-            f"{ROOT}/baselines/baseline~sheet/faults.parquet",
+            f"{ROOT}/baselines/baseline~feature_table/faults.parquet",
             caption="../report/audit.rst",
             category="Data",
         ),

@@ -11,8 +11,7 @@ SCRIPTS = Path(workflow.basedir) / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 from guards import RunLock, date_back
-from neuron_pruning.configuration.validation import (
-    check_config,
+from neuron_pruning.configuration.derived import (
     convolutions_of,
     compared_labels,
     cut_layers,
@@ -21,11 +20,12 @@ from neuron_pruning.configuration.validation import (
     pruned_layers,
     technique_choices,
 )
+from neuron_pruning.configuration.validation import check_config
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.pruning.techniques import find_technique
 
 try:
-    check_config(config, Path(workflow.basedir) / "schemas" / "config.schema.yaml")
+    check_config(config)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
@@ -127,5 +127,5 @@ wildcard_constraints:
     amount=r"[0-9.e-]+",
     layer=r"fc\d+",
     compensation="[a-z_]+",
-    baseline="images|sheet",
+    baseline="images|feature_table",
     cut="|".join(PRUNE["cuts"]) or "none",

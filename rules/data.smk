@@ -165,7 +165,7 @@ rule audit_splits:
     resources:
         mem_mb=memory(500),
     params:
-        settings=dict(near_identical=config["dataset"]["near_identical"]),
+        settings=dict(near_identical=config["dataset"]["near_duplicate_distance"]),
     message:
         "Look for what lies on both sides of a split"
     script:

@@ -43,7 +43,9 @@ checkpoint select_hyperparameters:
     resources:
         mem_mb=memory(500),
     params:
-        settings=config["selection"],
+        settings=dict(
+            on=config["selection"]["subset"], fixed=config["selection"]["fixed"]
+        ),
     message:
         "Select learning rate and batch size of each model"
     script:

@@ -195,7 +195,7 @@ def pruned_metrics(wildcards):
     folder = TUNED if FINE_TUNING["epochs"] else PRUNED
     patterns = [
         pattern
-        for label in PRUNE["written"]
+        for label in PRUNE["saved_techniques"]
         for pattern in expand(
             f"{folder}/metrics.parquet",
             state=[state for state in STATES if comparable(label, state)],
@@ -287,4 +287,4 @@ def compensation_points(wildcards):
 
 def images_to_tune(wildcards):
     """The images, where whole networks train further."""
-    return [array_of(wildcards)] if FINE_TUNING["trains"] == "network" else []
+    return [array_of(wildcards)] if FINE_TUNING["trainable"] == "all" else []

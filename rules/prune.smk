@@ -62,7 +62,7 @@ rule fine_tune:
         ENVIRONMENT
     threads: 4
     resources:
-        gpu=1 if FINE_TUNING["trains"] == "network" else 0,
+        gpu=1 if FINE_TUNING["trainable"] == "all" else 0,
         mem_mb=memory_of(copies=5),
     params:
         settings=fine_tune_settings,

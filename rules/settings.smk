@@ -55,7 +55,7 @@ def index_settings():
 def split_settings(wildcards):
     """Settings of one split."""
     section = config["splits"][wildcards.split]
-    near = config["dataset"]["near_identical"]
+    near = config["dataset"]["near_duplicate_distance"]
     return dict(
         **section,
         label=wildcards.split,
@@ -164,7 +164,9 @@ def fine_tune_settings(wildcards):
     return dict(
         keys=keys_of(wildcards),
         layers=pruned_layers(config["models"][wildcards.model]),
-        fine_tuning=dict(epochs=FINE_TUNING["epochs"], trains=FINE_TUNING["trains"]),
+        fine_tuning=dict(
+            epochs=FINE_TUNING["epochs"], trainable=FINE_TUNING["trainable"]
+        ),
         training=run_training(wildcards),
         batch_size=config["evaluation"]["batch_size"],
     )
@@ -180,7 +182,7 @@ def machine_settings(wildcards):
             "crop": "face",
             "seed": int(wildcards.seed),
         },
-        machine=config["baseline"]["machine"],
+        machine=config["baseline"]["svm"],
     )
 
 

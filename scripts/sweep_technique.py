@@ -82,7 +82,7 @@ def amounts(settings: dict[str, Any], units: int) -> SweepSettings:
     return SweepSettings(
         tuple(settings["compensations"]),
         settings["step"],
-        counts_up_to(units, settings["most_counts"], settings["counts"]),
+        counts_up_to(units, settings["max_points"], settings["counts"]),
         settings["draws"],
     )
 
