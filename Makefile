@@ -6,7 +6,7 @@ CORES ?= $(shell nproc)
 DEMO := --cores $(CORES) --resources gpu=$(CORES) --configfile configs/demo.yaml \
   --set-threads initialise=1 train=1 evaluate=1
 
-.PHONY: demo cluster-tools test test-services test-faults test-cluster fuzz lint lock clean bench bench-gpu bench-growth
+.PHONY: demo cluster-tools test test-services test-faults test-cluster fuzz lint config-docs lock clean bench bench-gpu bench-growth
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -38,10 +38,13 @@ fuzz: .venv/tested
 lint: .venv/tested
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/mypy
 	PYTHONPATH=scripts $(BIN)/lint-imports
 	$(BIN)/snakemake --lint
+
+# What follows from the typed configuration: schema, default YAML, reference page.
+config-docs: .venv/installed
+	PYTHONPATH=scripts $(BIN)/python -m neuron_pruning.configuration
 
 # What profiles/slurm, kubernetes and s3 and a tracking server on PostgreSQL need as well.
 cluster-tools: .venv/cluster

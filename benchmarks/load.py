@@ -27,7 +27,11 @@ LOAD = {
     "seeds": [0, 1, 2, 3],
     "controls": {"untrained": False},
     "comparison": {"splits": [], "networks": []},
-    "pruning": {"angles": ANGLES, "compared": ["distinctiveness"], "compensations": ["none"]},
+    "pruning": {
+        "angles": ANGLES,
+        "techniques_compared": ["distinctiveness"],
+        "compensations": ["none"],
+    },
     "tables": {"formats": ["csv"]},
 }
 THREADS = [f"{rule}=1" for rule in ("train", "evaluate", "initialise", "prepare_frames")]

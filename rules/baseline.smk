@@ -1,4 +1,4 @@
-# The support vector machine of Dhall et al. 2011, on descriptors of the faces or on a sheet.
+# The support vector machine of Dhall et al. 2011, on descriptors of the faces or on a published feature table.
 rule describe_images:
     input:
         array=targets.images_at("face", config["baseline"]["face_size"]),
@@ -15,7 +15,7 @@ rule describe_images:
 
 
 rule read_features:
-    input: sheet=user_file(config["baseline"]["sheet"]), index=paths.index["index"]
+    input: sheet=user_file(config["baseline"]["feature_table"]), index=paths.index["index"]
     output:
         features=paths.published_features["features"],
         faults=report(
@@ -26,7 +26,7 @@ rule read_features:
     conda: ENVIRONMENT
     resources: mem_mb=growing(500)
     params: code=code_digest("read_features")
-    message: "Read the sheet of features"
+    message: "Read the feature table"
     script: "../scripts/read_features.py"
 
 

@@ -7,7 +7,8 @@ from snakemake.io import sourcecache_entry
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
-from neuron_pruning.configuration.validation import check_config, input_size_of
+from neuron_pruning.configuration.derived import input_size_of
+from neuron_pruning.configuration.validation import check_config
 from neuron_pruning.core.checksums import check_files
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.parquet import read_rows
@@ -20,7 +21,7 @@ from runtime.clock import SKEW, date_back, files_below
 from runtime.run_lock import RunLock
 
 try:
-    check_config(config, Path(workflow.basedir) / "schemas" / "config.schema.yaml")
+    check_config(config)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 

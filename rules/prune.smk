@@ -36,7 +36,7 @@ rule fine_tune:
     conda: ENVIRONMENT
     threads: 4
     resources:
-        gpu=1 if config["pruning"]["fine_tuning"]["trains"] == "network" else 0,
+        gpu=1 if config["pruning"]["fine_tuning"]["trainable"] == "all" else 0,
         mem_mb=memory.network(copies=5),
     params: settings=settings.fine_tune, code=code_digest("fine_tune")
     message: "Fine-tune the {wildcards.state} {wildcards.model} that {wildcards.technique} pruned at {wildcards.amount}, seed {wildcards.seed}"

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from neuron_pruning.configuration.validation import input_size_of
+from neuron_pruning.configuration.derived import input_size_of
 from neuron_pruning.core.files import write_text
 from neuron_pruning.core.parquet import read_frame, read_many, read_rows
 from neuron_pruning.reporting.found_faces import faces_found

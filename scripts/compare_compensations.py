@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from neuron_pruning.pruning.layer_source import StoredLayer, read_layer
 
 from neuron_pruning.core.parquet import column, schema, write_rows
 from neuron_pruning.data.split_file import read_split
 from neuron_pruning.models.architectures import with_classes
 from neuron_pruning.models.checkpoints import Checkpoint
-from neuron_pruning.pruning.layer_source import StoredLayer, read_layer
 from neuron_pruning.pruning.selection import Selection
 from neuron_pruning.pruning.surgery import prune_checkpoint
 from neuron_pruning.pruning.techniques import find_technique

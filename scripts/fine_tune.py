@@ -49,7 +49,7 @@ def fine_tune(
     parts, before = read_split(split), load_checkpoint(pruned)
     outputs = read_outputs(activations, [FEATURES, *before.architecture.layer_names])
     settings = replace(training_settings(training, keys), epochs=fine_tuning["epochs"])
-    if fine_tuning["trains"] == "network":
+    if fine_tuning["trainable"] == "all":
         after, answers = whole_network(before, array[0], parts, settings, batch_size, threads)
     else:
         after = behind(before, layers, outputs, parts, settings)

@@ -10,11 +10,13 @@ from neuron_pruning.core.parquet import read_rows, write_rows
 from runtime.job_adapter import TrackedResult, run_job
 
 
-def read_published(sheet: Path | list[Path], index: Path, features: Path, faults: Path) -> TrackedResult:
+def read_published(
+    sheet: Path | list[Path], index: Path, features: Path, faults: Path
+) -> TrackedResult:
     """Write the features of every image of the index, and the faults."""
     if isinstance(sheet, list):  # what a rule has for an input that is not configured
         raise UserError(
-            "baseline.sheet is not set; name the spreadsheet, or take sheet out of "
+            "baseline.feature_table is not set; name the spreadsheet, or take feature_table out of "
             "comparison.baselines"
         )
     images = read_rows(index, ["image", "label"])

@@ -113,7 +113,10 @@ def _cell(row: dict[str, Any]) -> str:
     return f"{text} *" if max(row["p_chance"], row["p_majority"]) < SIGNIFICANT else text
 
 
-MACHINES = {"images": "SVM on LPQ and PHOG of the faces", "sheet": "SVM on the published features"}
+MACHINES = {
+    "images": "SVM on LPQ and PHOG of the faces",
+    "feature_table": "SVM on the published features",
+}
 
 
 def names_of(rows: pd.DataFrame) -> list[str]:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from neuron_pruning.evaluation.sizes import SIZES
 from neuron_pruning.core.parquet import CELL, CELL_COLUMNS, column, read_frame, schema
+from neuron_pruning.evaluation.sizes import SIZES
 from neuron_pruning.tables.rendering import DISPLAY_NAMES, over_seeds, percent, write_table
 from runtime.job_adapter import TrackedResult, run_job
 
@@ -40,7 +40,9 @@ TABLE_SCHEMA = schema(
 )
 
 
-def table_sizes(measured: list[Path], table: Path, rendered: list[Path], caption: str) -> TrackedResult:
+def table_sizes(
+    measured: list[Path], table: Path, rendered: list[Path], caption: str
+) -> TrackedResult:
     """Write the table."""
     found = read_frame(measured)
     grouped = found.groupby([*KEYS, "images"], sort=False)

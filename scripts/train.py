@@ -90,7 +90,9 @@ def train(
     every = {**keys, "device": device_name(device, threads)}
     write_epochs(trained, history, speed, every)
     series = [f.name for f in fields(Epoch) if f.name != "epoch"]
-    return TrackedResult(series={name: [getattr(e, name) for e in trained.epochs] for name in series})
+    return TrackedResult(
+        series={name: [getattr(e, name) for e in trained.epochs] for name in series}
+    )
 
 
 @dataclass(frozen=True)

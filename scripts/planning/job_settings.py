@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from neuron_pruning.configuration.validation import (
+from neuron_pruning.configuration.derived import (
     convolutions_of,
     cut_layers,
     input_size_of,
@@ -65,7 +65,7 @@ class JobSettings:
 
     def audit_splits(self) -> Settings:
         """What counts as the same picture."""
-        return {"near_identical": self.config["dataset"]["near_identical"]}
+        return {"near_identical": self.config["dataset"]["near_duplicate_distance"]}
 
     # Networks
 
@@ -125,6 +125,11 @@ class JobSettings:
         """Settings of one evaluation."""
         return {**self.network(wildcards), **self._evaluation_batches()}
 
+    def selection(self) -> Settings:
+        """Settings of the selection of hyper-parameters."""
+        section = self.config["selection"]
+        return {"on": section["subset"], "fixed": section["fixed"]}
+
     def network(self, wildcards: Wildcards) -> Settings:
         """Which network a job looks at, and what its description must say."""
         trained = wildcards["state"] == "trained"
@@ -155,7 +160,7 @@ class JobSettings:
         return {
             "keys": self.run_keys(wildcards),
             "layers": self._layers(wildcards),
-            "fine_tuning": {key: section[key] for key in ("epochs", "trains")},
+            "fine_tuning": {key: section[key] for key in ("epochs", "trainable")},
             "training": self.training(wildcards),
             **self._evaluation_batches(),
         }
@@ -223,7 +228,7 @@ class JobSettings:
             "crop": "face",
             "seed": int(wildcards["seed"]),
         }
-        return {"keys": keys, "machine": self.config["baseline"]["machine"]}
+        return {"keys": keys, "machine": self.config["baseline"]["svm"]}
 
     def report(self, benchmarks: str, shows_faces: bool) -> Settings:
         """The config as the report states it.

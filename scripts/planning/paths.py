@@ -66,8 +66,8 @@ class Paths:
             "audit": f"{root}/dataset/audit.parquet",
         }
         self.published_features: Files = {
-            "features": self.features.format(baseline="sheet"),
-            "faults": f"{root}/baselines/baseline~sheet/faults.parquet",
+            "features": self.features.format(baseline="feature_table"),
+            "faults": f"{root}/baselines/baseline~feature_table/faults.parquet",
         }
         self.initial = self._network(f"{root}/networks/{NETWORK}/initial")
         self.run = {

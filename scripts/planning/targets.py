@@ -6,7 +6,7 @@ from functools import cached_property
 from itertools import product
 from typing import Any
 
-from neuron_pruning.configuration.validation import (
+from neuron_pruning.configuration.derived import (
     compared_labels,
     hyper_parameters,
     input_size_of,
@@ -109,7 +109,7 @@ class Targets:
             "amount": r"[0-9.e-]+",
             "layer": r"fc\d+",
             "compensation": "[a-z_]+",
-            "baseline": "images|sheet",
+            "baseline": "images|feature_table",
             "cut": "|".join(config["pruning"]["cuts"]) or "none",
         }
 
@@ -211,7 +211,7 @@ class Targets:
         files = self.paths.fine_tuned if pruning["fine_tuning"]["epochs"] else self.paths.pruned
         rows = [
             {"state": state, "technique": label, "amount": amount}
-            for label in pruning["written"]
+            for label in pruning["saved_techniques"]
             for state in self._states_of(label)
             for amount in self._amounts_of(label)
         ]
@@ -258,7 +258,7 @@ class Targets:
 
     def images_to_tune(self, wildcards: Wildcards) -> list[str]:
         """The images, where whole networks are fine-tuned."""
-        whole = self.config["pruning"]["fine_tuning"]["trains"] == "network"
+        whole = self.config["pruning"]["fine_tuning"]["trainable"] == "all"
         return [self.images(wildcards)] if whole else []
 
     # Pieces
@@ -280,7 +280,7 @@ class Targets:
         """Wildcards of every network of Table 7, all splits and seeds."""
         comparison = self.config["comparison"]
         for network in comparison["networks"]:
-            splits = network.get("splits") or comparison["splits"]
+            splits = network["splits"] or comparison["splits"]
             rows = self._rows(
                 recipe=network["recipes"],
                 crop=network["crops"],

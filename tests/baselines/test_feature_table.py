@@ -120,7 +120,7 @@ def test_files_that_are_no_workbook(tmp_path, content):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(
-        UserError, match=r"sheet.xlsx is no readable xlsx workbook .*baseline.sheet"
+        UserError, match=r"sheet.xlsx is no readable xlsx workbook .*baseline.feature_table"
     ):
         read(path)
 
@@ -153,7 +153,7 @@ def test_the_rule_writes_features_and_faults(write, tmp_path):
     assert images == IMAGES and np.isnan(features[1]).all() and features[3, 9] == 29
     assert [row["row"] for row in read_rows(out[1])] == [3, 4]
     assert mirrored.metrics == {"rows": 4, "faults": 2}
-    with pytest.raises(UserError, match=r"baseline\.sheet is not set"):
+    with pytest.raises(UserError, match=r"baseline\.feature_table is not set"):
         read_published([], tmp_path / "index.parquet", *out)
 
 

@@ -1,20 +1,18 @@
 import copy
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
-from neuron_pruning import UserError, techniques
-from neuron_pruning.configuration.validation import (
-    check_config,
-    compared_labels,
-    cut_layers,
-    technique_choices,
-)
+from neuron_pruning import UserError
+from neuron_pruning.configuration.fields import merged
+from neuron_pruning.configuration.models import Config
+from neuron_pruning.configuration.validation import RENAMED_KEYS, RENAMED_VALUES, check_config
 
 ROOT = Path(__file__).parents[2]
-SCHEMA = ROOT / "schemas" / "config.schema.yaml"
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
 RUN = {"learning_rate": 0.0005, "batch_size": 64}
 
@@ -24,7 +22,7 @@ def changed(path, value):
     *parents, last = path.split("/")
     place = config
     for name in parents:
-        place = place[name]
+        place = place.setdefault(name, {})
     place[last] = value
     return config
 
@@ -35,10 +33,18 @@ def changed(path, value):
         ("training/epoch", 3, "training.epoch: unknown key; did you mean epochs?"),
         ("datsaet", {}, "datsaet: unknown key; did you mean dataset?"),
         ("models/vgg/learning_rates", ["5e-4"], "'5e-4' is no number; write 0.0005"),
-        ("models/vgg/learning_rates", [0], "models.vgg.learning_rates.0: 0 is less than or equal"),
-        ("models/vgg/learning_rates", [-0.1], "models.vgg.learning_rates.0: -0.1 is less than"),
-        ("pruning/angles", [0], "pruning.angles.0: 0 is less than or equal to the minimum"),
-        ("pruning/angles", [90.5], "pruning.angles.0: 90.5 is greater than the maximum of 90"),
+        (
+            "models/vgg/learning_rates",
+            [0],
+            "models.vgg.learning_rates.0: must be greater than 0; not 0",
+        ),
+        (
+            "models/vgg/learning_rates",
+            [-0.1],
+            "models.vgg.learning_rates.0: must be greater than 0; not -0.1",
+        ),
+        ("pruning/angles", [0], "pruning.angles.0: must be greater than 0; not 0"),
+        ("pruning/angles", [90.5], "pruning.angles.0: must be less than or equal to 90; not 90.5"),
         ("models/vgg/pruned_layer", "fc9", "no hidden layer 'fc9'; there are fc1, fc2, fc3, fc4"),
         (
             "pruning/techniques",
@@ -70,8 +76,16 @@ def changed(path, value):
             {"distinctiveness": {"settings": {"centring": "middle"}}},
             "centring must be one of half, mean, none; not 'middle'",
         ),
-        ("pruning/written", ["magic"], "pruning.written: no technique 'magic'; known: dist"),
-        ("pruning/compared", ["magic"], "pruning.compared: no technique 'magic'; known: dist"),
+        (
+            "pruning/saved_techniques",
+            ["magic"],
+            "pruning.saved_techniques: no technique 'magic'; known: dist",
+        ),
+        (
+            "pruning/techniques_compared",
+            ["magic"],
+            "pruning.techniques_compared: no technique 'magic'; known: dist",
+        ),
         (
             "pruning/cuts",
             {"mine": {"technique": "l2", "amount": 5, "layers": ["conv7"]}},
@@ -136,10 +150,18 @@ def changed(path, value):
             [224, 300],
             "models.alexnet: images of 224 x 300 (height x width) are too small for alexnet: it",
         ),
-        ("comparison/baselines", ["sheet"], "comparison.baselines: sheet needs baseline.sheet"),
+        (
+            "comparison/baselines",
+            ["feature_table"],
+            "comparison.baselines: feature_table needs baseline.feature_table",
+        ),
         ("splits/random", {"protocol": "list"}, "splits.random.file: the protocol list needs one"),
         ("splits/random", {"protocol": "group", "file": "g.csv"}, "splits.random.column: the prot"),
-        ("selection/on", "validation", "set splits.random.validation_fraction, 0.2 for instance"),
+        (
+            "selection/subset",
+            "validation",
+            "test; set splits.random.validation_fraction, 0.2 for instance",
+        ),
         (
             "models/vgg/architecture",
             "resnet18",
@@ -147,37 +169,78 @@ def changed(path, value):
         ),
         ("recipe", "magic", "recipe: 'magic' is none of recipes: as_written"),
         ("selection/fixed", {"vgg": {**RUN, "batch_size": 5}}, "not in the grid of models.vgg"),
-        ("seeds", [0.0], "seeds.0: 0.0 is not of type 'integer'"),
+        ("seeds", [0.0], "seeds.0: must be a valid integer; not 0.0"),
+        ("seeds", [True], "seeds.0: must be a valid integer; not True"),
+        ("models/vgg/learning_rates", [True], "models.vgg.learning_rates.0: True is no number"),
+        ("models/vgg/learning_rates", [float("inf")], "inf is no number"),
+        ("evaluation/batch_size", 64.0, "evaluation.batch_size: must be a valid integer; not 64.0"),
+        ("dataset/crop", False, "YAML reads on, off, yes and no as true and false: quote them"),
+        ("training", [1], "training: must be a section with keys of its own; not [1]"),
+        (
+            "models/alexnet/pruned_layer",
+            3,
+            "models.alexnet.pruned_layer: must be a valid string; not 3",
+        ),
+        ("pruning/techniques_compared", "al", "techniques_compared: must be 'all'; not 'al'"),
+        ("pruning/cuts/paper/layers", "conv1", "cuts.paper.layers: must be 'pruned', 'hidden', "),
+        ("models/my-net", {}, "models.my-net: must match pattern"),
+        ("recipes/faces/optimizer", {}, "recipes.faces.optimizer: unknown key; did you mean opt"),
+        (
+            "selection/fixed/vgg",
+            {"epochs": 1},
+            "selection.fixed.vgg.epochs: unknown key; known: le",
+        ),
+        ("pruning/techniques/apoz", {"settings": {"epsilon": [0.1]}}, "must be a word or a number"),
         ("models/vgg/learning_rates", [float("nan")], "nan is no number"),
         (
             "models/vgg/channels",
             [8, 16],
             "models.vgg.channels: vgg takes 7 numbers of kernels, not 2",
         ),
-        ("models/vgg", {"channels": [8]}, "'widths' is a required property"),
+        ("models/mine", {"channels": [8]}, "models.mine.widths: is required and has no default"),
         ("training", {7: 1}, "training.7: unknown key"),
-        ("seeds", [1, 1], "seeds: [1, 1] has non-unique elements"),
-        ("experiment", "a/b", "experiment: 'a/b' does not match"),
-        ("dataset/on_bad_image", "ignore", "'ignore' is not one of ['fail', 'skip']"),
+        ("seeds", [1, 1], "seeds: must hold every item once; not [1, 1]"),
+        ("experiment", "a/b", "experiment: must match pattern"),
+        ("dataset/on_bad_image", "ignore", "on_bad_image: must be 'fail' or 'skip'; not 'ignore'"),
     ],
 )
 def test_faults_name_the_key_and_the_remedy(path, value, message):
     with pytest.raises(UserError, match=re.escape(message)):
-        check_config(changed(path, value), SCHEMA)
+        check_config(changed(path, value))
 
 
-def test_a_bare_on_is_the_key_that_people_mean():
-    config = changed("splits/random", {"protocol": "random", "validation_fraction": 0.2})
-    config["selection"].update(yaml.safe_load("on: validation"))
-    check_config(config, SCHEMA)
-    assert config["selection"] == {"on": "validation", "fixed": {}}
+@pytest.mark.parametrize(("old", "new"), RENAMED_KEYS.items())
+def test_keys_of_earlier_versions_are_refused_with_their_new_name(old, new):
+    with pytest.raises(UserError, match=re.escape(f"{old}: this key is now {new}")):
+        check_config(changed(old.replace(".", "/"), None))
+    config = {}
+    check_config(config)
+    for step in new.split("."):
+        config = config[step]
+
+
+def test_a_bare_on_is_the_old_key_too():
+    config = {"selection": yaml.safe_load("on: validation")}
+    with pytest.raises(UserError, match=r"selection\.on: this key is now selection\.subset"):
+        check_config(config)
+
+
+@pytest.mark.parametrize(("place", "old"), RENAMED_VALUES)
+def test_values_of_earlier_versions_are_refused_with_their_new_name(place, old):
+    value, new = [old] if place == "comparison.baselines" else old, RENAMED_VALUES[place, old]
+    with pytest.raises(UserError, match=re.escape(f"{place}") + rf"(\.0)?: {old} is now {new}"):
+        check_config(changed(place.replace(".", "/"), value))
+    new_value = [new] if place == "comparison.baselines" else new
+    config = changed(place.replace(".", "/"), new_value)
+    config["baseline"]["feature_table"] = "SFEW.xlsx"
+    check_config(config)
 
 
 def test_every_fault_is_named_at_once():
     config = changed("seeds", [])
     config["epochs"] = 3
     with pytest.raises(UserError, match=r"(?s)2 fault\(s\).*epochs.*seeds"):
-        check_config(config, SCHEMA)
+        check_config(config)
 
 
 @pytest.mark.parametrize("path", [ROOT / "config.yaml", *(ROOT / "configs").glob("*.yaml")])
@@ -186,62 +249,91 @@ def test_shipped_configs_are_valid(path):
 
     config = copy.deepcopy(CONFIG)
     update_config(config, yaml.safe_load(path.read_text()))
-    check_config(config, SCHEMA)
+    check_config(config)
     rates = [r for m in config["models"].values() for r in m["learning_rates"]]
     assert all(isinstance(rate, float) for rate in rates)
 
 
 def test_defaults_fill_what_is_missing_and_equal_the_shipped_config():
     config = {"experiment": "paper"}
-    check_config(config, SCHEMA)
+    check_config(config)
     shipped = copy.deepcopy(CONFIG)
-    check_config(shipped, SCHEMA)
-    for key in config.keys() - {"recipe", "recipes", "comparison"}:
-        assert config[key] == shipped[key], key
+    check_config(shipped)
+    assert list(config) == list(shipped) == list(Config.model_fields)
+    assert config == shipped
 
 
-def keys_of(schema, root, place=""):
-    """Every property of the schema as (path, property)."""
-    if "$ref" in schema:
-        schema = root["$defs"][schema["$ref"].rsplit("/", 1)[1]]
-    for name, below in schema.get("properties", {}).items():
-        yield f"{place}{name}", below, schema
-        yield from keys_of(below, root, f"{place}{name}.")
-    if isinstance(schema.get("additionalProperties"), dict):
-        yield from keys_of(schema["additionalProperties"], root, f"{place}*.")
+def test_config_yaml_shows_little():
+    assert len((ROOT / "config.yaml").read_text().splitlines()) <= 100
 
 
-def test_every_key_is_described_and_unknown_ones_are_refused():
-    root = yaml.safe_load(SCHEMA.read_text())
-    found = list(keys_of(root, root))
-    assert len(found) > 50
-    for path, below, parent in found:
-        assert "description" in below or "$ref" in below or path == "experiment", path
-        extra = parent["additionalProperties"]
-        assert extra is False or set(extra) == {"$ref"}, path
+def test_a_checked_config_stays_as_it_is():
+    config = copy.deepcopy(CONFIG)
+    check_config(config)
+    again = copy.deepcopy(config)
+    check_config(again)
+    assert again == config
 
 
-def test_every_technique_has_its_authors_choice_and_labels_their_own():
-    choices = technique_choices({"techniques": {"mine": {"technique": "apoz"}}})
-    assert set(techniques()) < set(choices)
-    assert choices["mine"]["settings"] == {"epsilon": 0.05}
-    assert choices["noiseout"]["compensation"] == "affine"
-    named = {"techniques": {"mine": {"technique": "apoz", "settings": {"epsilon": 0.2}}}}
-    assert technique_choices(named)["mine"]["settings"] == {"epsilon": 0.2}
+def test_whole_numbers_stay_whole():
+    """They stand in paths: amount~15 must not become amount~15.0."""
+    config = {"pruning": {"angles": [15, 7.5]}, "models": {"vgg": {"learning_rates": [1]}}}
+    check_config(config)
+    numbers = [*config["pruning"]["angles"], *config["models"]["vgg"]["learning_rates"]]
+    assert list(map(repr, numbers)) == ["15", "7.5", "1"]
 
 
-def test_random_removal_is_always_compared():
-    assert compared_labels({"techniques": {}, "compared": ["l2"]}) == ["l2", "random"]
-    assert set(compared_labels({"techniques": {}, "compared": "all"})) == set(techniques())
+def test_single_keys_of_built_in_entries_can_be_set():
+    config = {
+        "recipes": {"faces": {"epochs": 1, "optimiser": {"weight_decay": 0.1}}},
+        "splits": {"mine": {"protocol": "clip", "folds": 3}},
+        "models": {"vgg8": {"batch_sizes": [16]}},
+        "pruning": {"techniques": {"distinctiveness": {"settings": {"centring": "mean"}}}},
+    }
+    built_in = {}
+    check_config(built_in)
+    check_config(config)
+    wanted = copy.deepcopy(built_in)
+    wanted["recipes"]["faces"]["epochs"] = 1
+    wanted["recipes"]["faces"]["optimiser"]["weight_decay"] = 0.1
+    wanted["models"]["vgg8"]["batch_sizes"] = [16]
+    wanted["pruning"]["techniques"]["distinctiveness"]["settings"]["centring"] = "mean"
+    assert config["splits"].pop("mine")["folds"] == 3
+    assert config == wanted
+    unchanged = {}
+    check_config(unchanged)
+    assert unchanged == built_in
 
 
-def test_layers_of_a_cut_go_from_the_input_side():
-    model = {"widths": [8, 4], "pruned_layer": "fc2"}
-    for given, wanted in (
-        ("pruned", ["fc2"]),
-        ("hidden", ["fc1", "fc2"]),
-        ("convolutions", ["conv1", "conv2"]),
-        ("all", ["conv1", "conv2", "fc1", "fc2"]),
-        (["fc2", "conv2"], ["conv2", "fc2"]),
-    ):
-        assert cut_layers(model, {"layers": given}, 2) == wanted
+def test_merging_replaces_what_is_no_dictionary_on_both_sides():
+    below = {"a": {"b": 1, "c": [1, 2]}, "d": 4}
+    assert merged(below, {"a": {"c": [3]}, "d": {"e": 5}}) == {
+        "a": {"b": 1, "c": [3]},
+        "d": {"e": 5},
+    }
+    assert merged(below, None) is None
+    assert below == {"a": {"b": 1, "c": [1, 2]}, "d": 4}
+
+
+def test_values_that_hold_themselves_or_are_endless_are_one_error():
+    loop = []
+    loop.append(loop)
+    for value in (loop, -(10**5000), {"a": [[[[[[loop]]]]]]}, "x" * 10**6):
+        with pytest.raises(UserError, match="seeds") as error:
+            check_config({"seeds": [value]})
+        assert len(str(error.value)) < 2000
+
+
+def test_a_config_is_checked_without_pytorch():
+    code = (
+        "import sys; from neuron_pruning.configuration.validation import check_config; "
+        "check_config({}); print([m for m in ('torch', 'sklearn', 'skimage') if m in sys.modules])"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": str(ROOT / "scripts")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout == "[]\n"

@@ -25,7 +25,11 @@ SMALL = {
     "models": {"alexnet": {"learning_rates": [0.001]}},
     "controls": {"untrained": False},
     "comparison": {"splits": [], "networks": []},
-    "pruning": {"angles": [15, 5], "compared": ["distinctiveness"], "compensations": ["none"]},
+    "pruning": {
+        "angles": [15, 5],
+        "techniques_compared": ["distinctiveness"],
+        "compensations": ["none"],
+    },
     "tables": {"formats": ["csv"]},
     "tracking": {"uri": None},
     "training": {"epochs": 8},  # long enough to be killed in its midst

@@ -29,7 +29,6 @@ from neuron_pruning.data.index import INDEX_SCHEMA, UNREADABLE, read_upright
 from neuron_pruning.data.split_file import read_split
 
 ROOT = Path(__file__).parents[2]
-SCHEMA = ROOT / "schemas" / "config.schema.yaml"
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def read_config(data: bytes) -> None:
     if not isinstance(config, dict):
         return
     try:
-        check_config(config, SCHEMA)
+        check_config(config)
     except UserError:
         return
 

@@ -6,7 +6,6 @@ from safetensors.numpy import save_file
 
 from neuron_pruning import UserError, save_network
 from neuron_pruning.data.split_file import Split
-from neuron_pruning.pruning.network_source import NetworkSource, RunDescription
 from neuron_pruning.pruning.scores import read_precomputed_scores, read_scores, write_scores
 
 KEYS = {"experiment": "mine", "seed": 3}

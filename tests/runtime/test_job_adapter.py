@@ -78,7 +78,9 @@ def test_a_mirror_that_fails_never_costs_the_job(job, capsys, monkeypatch):
 
 def test_a_job_leaves_a_record_and_loads_no_mlflow(job, tmp_path):
     job.config["tracking"]["uri"] = "http://127.0.0.1:9"
-    adapter.run_job(job, lambda **_arguments: adapter.TrackedResult({"accuracy": 0.5}, {"loss": [2.0]}))
+    adapter.run_job(
+        job, lambda **_arguments: adapter.TrackedResult({"accuracy": 0.5}, {"loss": [2.0]})
+    )
     (path,) = (tmp_path / "results/e/tracking/pending").iterdir()
     record = json.loads(path.read_text())
     assert record["name"] == "train seed=3" and record["status"] == "FINISHED"

@@ -16,7 +16,10 @@ from urllib.request import urlopen
 import psutil
 
 # The tiny experiment with every stage, but half of its jobs.
-SMALLER = {"seeds": [0], "pruning": {"compared": ["distinctiveness"], "compensations": ["none"]}}
+SMALLER = {
+    "seeds": [0],
+    "pruning": {"techniques_compared": ["distinctiveness"], "compensations": ["none"]},
+}
 PATIENCE = 120  # seconds until a server must be up
 
 

@@ -52,10 +52,10 @@ OVERLAY = {
             }
         ],
     },
-    "baseline": {"machine": {"c": [2.0], "gamma": [1.0], "folds": 2}},
+    "baseline": {"svm": {"c": [2.0], "gamma": [1.0], "folds": 2}},
     "pruning": {
         "counts": [5],
-        "compared": ["distinctiveness", "l2"],
+        "techniques_compared": ["distinctiveness", "l2"],
         "compensations": ["none"],
         "cuts": {},
     },

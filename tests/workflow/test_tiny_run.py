@@ -210,7 +210,7 @@ MOVIE |= {"audit_splits": 1, "table7": 1, "table8": 1}
             {"seeds": [0]},
             {"select_hyperparameters": 1, "table1": 1, "audit_splits": 1, "table8": 1},
         ),
-        ({"baseline": {"machine": {"folds": 3}}}, {"classify": 4, "table7": 1, "table8": 1}),
+        ({"baseline": {"svm": {"folds": 3}}}, {"classify": 4, "table7": 1, "table8": 1}),
         ({"comparison": {"baselines": []}}, {"table7": 1}),
         ({"splits": {"movie": {"test_fraction": 0.5}}}, MOVIE),
         (
@@ -218,7 +218,7 @@ MOVIE |= {"audit_splits": 1, "table7": 1, "table8": 1}
             {"prune": 12, "prune_untrained": 12, "table4": 1, "sweep_technique": 8, "table5": 1},
         ),
         (
-            {"pruning": {"compared": [*sorted(SWEPT), "l2"]}},
+            {"pruning": {"techniques_compared": [*sorted(SWEPT), "l2"]}},
             {"sweep_technique": 8, "table5": 1},
         ),
         (
@@ -319,7 +319,7 @@ def test_a_new_technique_is_one_file(finished, tmp_path):
     path, source = documented_technique()
     (folder / path).write_text(source)
     project = type(finished)(folder)
-    overlay = {"pruning": {"compared": [*sorted(SWEPT), "bias_size"]}}
+    overlay = {"pruning": {"techniques_compared": [*sorted(SWEPT), "bias_size"]}}
     found = project.dry_run(overlay)
     found.pop("build_report", None)
     assert found == {"sweep_technique": 8, "table5": 1}
@@ -394,13 +394,13 @@ def test_a_cut_network_is_smaller_and_exported(finished, tmp_path, cut):
     assert (folder / target).with_name("network.onnx").stat().st_size > 1000
 
 
-@pytest.mark.parametrize("trains", ["behind", "network"])
-def test_written_networks_can_learn_further(finished, tmp_path, trains):
+@pytest.mark.parametrize("trainable", ["downstream", "all"])
+def test_written_networks_can_learn_further(finished, tmp_path, trainable):
     folder = shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
     project = type(finished)(folder)
     run = f"{MAIN}/model~vgg/learning_rate~0.001/batch_size~16/seed~0/state~trained"
     place = f"results/tiny/fine_tuned/{run}/technique~distinctiveness/amount~15"
-    overlay = {"pruning": {"fine_tuning": {"epochs": 2, "trains": trains}}}
+    overlay = {"pruning": {"fine_tuning": {"epochs": 2, "trainable": trainable}}}
     ran = project.run(f"{place}/metrics.parquet", overlay=overlay)
     assert ran.returncode == 0, ran.stderr[-3000:]
     before = pd.read_parquet(folder / place.replace("fine_tuned", "pruned") / "metrics.parquet")
@@ -415,7 +415,10 @@ def test_several_layers_at_once(finished, tmp_path):
     project = type(finished)(folder)
     run = f"{MAIN}/model~vgg/learning_rate~0.001/batch_size~16/seed~0/state~untrained"
     target = f"results/tiny/pruned/{run}/technique~l2/amount~2/metrics.parquet"
-    overlay = {"models": {"vgg": {"pruned_layer": ["fc1", "fc3"]}}, "pruning": {"written": ["l2"]}}
+    overlay = {
+        "models": {"vgg": {"pruned_layer": ["fc1", "fc3"]}},
+        "pruning": {"saved_techniques": ["l2"]},
+    }
     ran = project.run(target, overlay=overlay)
     assert ran.returncode == 0, ran.stderr[-3000:]
     row = pd.read_parquet(folder / target).iloc[0]

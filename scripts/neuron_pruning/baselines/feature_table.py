@@ -126,7 +126,7 @@ def match_features(sheet: Sheet, index: Sequence[Mapping[str, Any]]) -> NDArray[
     if missing:
         raise UserError(
             f"{sheet.path}: {len(missing)} image(s) have no row: {_listed(missing)}; add their "
-            "rows, or take sheet out of comparison.baselines"
+            "rows, or take feature_table out of comparison.baselines"
         )
     first = {key: row for row, key in reversed(list(enumerate(keys)))}
     return sheet.features[[first[image] for image in images]]
@@ -143,7 +143,7 @@ def _read_cells(path: Path) -> list[tuple[int, tuple[Any, ...]]]:
             rows = list(enumerate(book.worksheets[0].iter_rows(values_only=True), start=1))
     except UNREADABLE as error:
         raise UserError(
-            f"{path} is no readable xlsx workbook ({error}); set baseline.sheet to one"
+            f"{path} is no readable xlsx workbook ({error}); set baseline.feature_table to one"
         ) from error
     filled = [(number, cells) for number, cells in rows if any(c is not None for c in cells)]
     if len(filled) < 2:
@@ -163,7 +163,7 @@ def _check_unpacked(path: Path) -> None:
             size = sum(entry.file_size for entry in archive.infolist())
     except UNREADABLE as error:
         raise UserError(
-            f"{path} is no readable xlsx workbook ({error}); set baseline.sheet to one"
+            f"{path} is no readable xlsx workbook ({error}); set baseline.feature_table to one"
         ) from error
     if size > LARGEST_UNPACKED:
         raise UserError(f"{path} unpacks to {size:,} bytes; {LARGEST_UNPACKED:,} at most are read")

@@ -146,7 +146,7 @@ def divide_training(
             usable = [(a, b) for a, b in pairs if len(b) and len(np.unique(classes[a])) > 1]
     if not usable:
         raise UserError(
-            f"baseline.machine: the training part has {len(classes)} images in "
+            f"baseline.svm: the training part has {len(classes)} images in "
             f"{len(np.unique(groups))} group(s), too few to choose C and gamma on folds of it; "
             "give one value of each, or use another split"
         )

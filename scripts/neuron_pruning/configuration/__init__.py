@@ -1,1 +1,1 @@
-"""The config: checks and what follows from it."""
+"""The configuration: typed models of every key, their checks, and what follows from them."""

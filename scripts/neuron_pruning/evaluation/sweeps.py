@@ -61,7 +61,7 @@ class SweepSettings:
         return cls(
             tuple(section["compensations"]),
             section["step"],
-            counts_up_to(units, section["most_counts"], section["counts"]),
+            counts_up_to(units, section["max_points"], section["counts"]),
             section["draws"],
         )
 

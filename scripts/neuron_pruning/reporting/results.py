@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from neuron_pruning.configuration.validation import pruned_layers
+from neuron_pruning.configuration.derived import pruned_layers
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.parquet import read_rows
 from neuron_pruning.pruning.angles import pairwise_angles

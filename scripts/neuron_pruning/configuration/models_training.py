@@ -1,0 +1,249 @@
+"""Sections of the config about networks and their training."""
+
+from typing import Annotated, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from neuron_pruning.configuration.fields import (
+    AS_WRITTEN,
+    Count,
+    Counts,
+    LearningRate,
+    NotNegative,
+    Positive,
+    Section,
+    Share,
+    ShareBelowOne,
+    Size,
+    SomeNames,
+    Unique,
+)
+from neuron_pruning.models.architectures import DEFAULT_CHANNELS, DEFAULT_WIDTHS, Normalisation
+
+# Literals and defaults that stand in the package too, in modules that import PyTorch; a test
+# compares them.
+Precision = Literal["float32", "tf32", "bfloat16"]
+Scheme = Literal["default", "centred", "standardised"]
+OptimiserName = Literal["adam", "adamw", "sgd"]
+Schedule = Literal["constant", "cosine"]
+
+WORD, LIST = "<word>", "<list>"  # in the place of an error, which of two types was meant
+WORD_OR_LIST = Discriminator(lambda value: LIST if isinstance(value, list) else WORD)
+
+
+class Model(Section):
+    """One network: its architecture, pruned layer and hyper-parameter grid."""
+
+    architecture: str | None = Field(
+        None,
+        description="alexnet, vgg, vgg8 (for small faces) or torchvision/<name of a classifier>; "
+        "null means the model's own name.",
+    )
+    input_size: Size | None = Field(
+        None,
+        description="Height and width in pixels that this model sees; null means "
+        "dataset.input_size.",
+    )
+    channels: list[Count] = Field(
+        [],
+        description="Kernels of the convolutions, input side first; an empty list means the "
+        "architecture's own. Torchvision's classifiers take none.",
+    )
+    widths: Annotated[list[Annotated[int, Field(ge=2)]], Field(min_length=1)] = Field(
+        description="Units of the hidden fully connected layers; the output layer has one unit per "
+        "class. ASSUME: of the paper's networks, fully connected layers after a flatten of the "
+        "size of the first; the compact reading is [1526, 100] and [5120, 1000, 100].",
+    )
+    pruned_layer: Annotated[
+        Annotated[str, Tag(WORD)] | Annotated[SomeNames, Tag(LIST)], WORD_OR_LIST
+    ] = Field(
+        description="Hidden fully connected layer whose units are pruned, fc1 being the first, or "
+        "a list of several.",
+    )
+    learning_rates: Annotated[list[LearningRate], Field(min_length=1), Unique()] = Field(
+        [0.0005, 0.001],
+        description="Learning rates of the grid. Write 0.0005, not 5e-4, which YAML reads as text.",
+    )
+    batch_sizes: Counts = Field([64, 128], description="Batch sizes of the grid.")
+
+
+def _paper(name: str, pruned_layer: str) -> Model:
+    channels, widths = DEFAULT_CHANNELS[name], DEFAULT_WIDTHS[name][:-1]
+    return Model(channels=list(channels), widths=list(widths), pruned_layer=pruned_layer)
+
+
+MODELS = {
+    "alexnet": _paper("alexnet", "fc3"),
+    "vgg": _paper("vgg", "fc4"),
+    "vgg8": Model(  # not the paper's: small, for face crops and the recipe faces
+        input_size=[48, 48],
+        widths=list(DEFAULT_WIDTHS["vgg8"][:-1]),
+        pruned_layer="fc1",
+        learning_rates=[0.002],
+        batch_sizes=[32],
+    ),
+}
+
+
+class Initialisation(Section):
+    """How the weights start. ASSUME: the paper states no initialisation."""
+
+    scheme: Scheme = Field(
+        "default",
+        description="PyTorch's own; sigmoid layers that start centred; or every unit standardised "
+        "over the training images.",
+    )
+    gain: Positive = Field(4.0, description="Gain of centred sigmoid layers.")
+    weights: str | None = Field(
+        None,
+        description="Pretrained weights of a torchvision model, by torchvision's name for them "
+        "(DEFAULT) or a file.",
+    )
+    output_deviation: Positive = Field(
+        1.0, description="Standard deviation of the logits after the scheme standardised."
+    )
+    calibration_images: int = Field(
+        64, ge=2, description="Training images that the scheme standardised looks at."
+    )
+
+
+class Augmentation(Section):
+    """How training images are varied from epoch to epoch. ASSUME: not at all by default."""
+
+    flip: bool = Field(False, description="Half of the images are mirrored.")
+    crop: ShareBelowOne = Field(0.0, description="Largest share of a side that is cut off.")
+    rotation: Annotated[float, Field(ge=0, le=180), AS_WRITTEN] = Field(
+        0.0, description="Largest turn to either side in degrees."
+    )
+    colour: Share = Field(
+        0.0, description="Largest change of brightness, contrast and saturation, as a share."
+    )
+    grey: Share = Field(0.0, description="Share of the images that lose their colours.")
+    erase: Share = Field(0.0, description="Share of the images that lose a rectangle.")
+
+
+class Optimiser(Section):
+    """How the weights move. ASSUME: the paper names no optimiser."""
+
+    name: OptimiserName = Field("adam", description="Optimiser.")
+    weight_decay: NotNegative = Field(0.0, description="Weight decay of the optimiser.")
+    momentum: ShareBelowOne = Field(0.9, description="Momentum of sgd.")
+    linear_fan_in: Positive | None = Field(
+        None,
+        description="Fully connected weights with more inputs learn at this number over their "
+        "inputs times the learning rate; null means all learn at the learning rate.",
+    )
+    convolution_fan_in: Positive | None = Field(
+        None, description="The same for convolutions, inputs being channels times kernel area."
+    )
+    centred_gradients: bool = Field(
+        False, description="Whether the mean of each unit's weight gradient is subtracted."
+    )
+    warmup_steps: int = Field(0, ge=0, description="Steps of linear warm-up.")
+    schedule: Schedule = Field("constant", description="Learning rate after the warm-up.")
+
+
+class Recipe(Section):
+    """What the paper leaves open about training: initialisation, normalisation, optimiser."""
+
+    normalisation: Normalisation = Field(
+        "none",
+        description="Batch normalisation before every ReLU of the convolutions; contrast also "
+        "evens out the local contrast of the images. ASSUME: none, as the paper has none.",
+    )
+    initialisation: Initialisation = Initialisation()
+    augmentation: Augmentation = Augmentation()
+    label_smoothing: ShareBelowOne = Field(
+        0.0, description="Share of the target that is spread evenly over all classes."
+    )
+    epochs: Count | None = Field(
+        None, description="Passes through the training images; null means training.epochs."
+    )
+    optimiser: Optimiser = Optimiser()
+
+
+RECIPES = {
+    # The paper's words, PyTorch's defaults for the rest.
+    "as_written": Recipe(),
+    # Initialisation and optimiser alone: obeys every word of the paper, and learns.
+    "initialised": Recipe(
+        initialisation=Initialisation(scheme="standardised"),
+        optimiser=Optimiser(linear_fan_in=200, convolution_fan_in=500, centred_gradients=True),
+    ),
+    # Generalises best on whole frames: batch normalisation in the convolutions.
+    "stabilised": Recipe(
+        normalisation="batch",
+        initialisation=Initialisation(scheme="centred"),
+        optimiser=Optimiser(linear_fan_in=100),
+    ),
+    # For small face crops: light is evened out, images vary, steps are more and smaller.
+    "faces": Recipe(
+        normalisation="contrast",
+        initialisation=Initialisation(scheme="centred"),
+        optimiser=Optimiser(name="adamw", weight_decay=0.05, warmup_steps=50, schedule="cosine"),
+        augmentation=Augmentation(flip=True, crop=0.25, rotation=12.0, colour=0.3, erase=0.3),
+        label_smoothing=0.1,
+        epochs=180,
+    ),
+}
+
+
+class Training(Section):
+    """What all trainings share."""
+
+    epochs: int = Field(10, ge=1, description="Passes through the training images.")
+    precision: Precision = Field(
+        "float32",
+        description="Arithmetic of matrix products and convolutions in training; weights stay "
+        "float32.",
+    )
+    micro_batch: Count | None = Field(
+        None,
+        description="Images at once where a batch does not fit memory; gradients add up to those "
+        "of the batch. ASSUME: null; with batch normalisation it would change the statistics.",
+    )
+    autotune: bool = Field(
+        False,
+        description="On a GPU, cuDNN times its deterministic algorithms and takes the fastest. "
+        "For long trainings; two runs may then differ in the last bits.",
+    )
+
+
+class Resume(Section):
+    """The training checkpoint from which a killed training continues."""
+
+    minutes: NotNegative | None = Field(
+        5,
+        description="Minutes between two training checkpoints; 0 means after every step, null "
+        "never.",
+    )
+
+
+class Evaluation(Section):
+    """Forward passes after training."""
+
+    batch_size: int = Field(
+        64, ge=1, description="Images of a forward pass; without influence on results."
+    )
+
+
+class Cell(Section):
+    """One cell of a hyper-parameter grid."""
+
+    learning_rate: LearningRate = Field(description="Learning rate.")
+    batch_size: Count = Field(description="Batch size.")
+
+
+class Selection(Section):
+    """How the hyper-parameters of the pruned networks are chosen."""
+
+    subset: Literal["test", "validation"] = Field(
+        "test",
+        description="Part of the images whose mean accuracy decides; validation needs a split "
+        "with a validation_fraction. ASSUME: the mean over seeds, on test as in the paper.",
+    )
+    fixed: dict[str, Cell] = Field(
+        {},
+        description="Learning rate and batch size by model; a model that is not named gets its "
+        "best by mean accuracy.",
+    )

@@ -1,0 +1,86 @@
+"""Defaults and names that a settings class of the package has too are the same there."""
+
+import dataclasses
+from typing import get_args
+
+import pytest
+
+from neuron_pruning.baselines.descriptors import DescriptorSettings
+from neuron_pruning.baselines.svm import ClassifierSettings
+from neuron_pruning.configuration import models_comparison, models_data, models_training
+from neuron_pruning.configuration.models_pruning import TECHNIQUES
+from neuron_pruning.core.numerics import Precision
+from neuron_pruning.data.drawn_faces import EXPRESSIONS
+from neuron_pruning.data.drawn_faces.planning import FacesSettings
+from neuron_pruning.data.image_arrays import Resize
+from neuron_pruning.data.index import OnBadImage
+from neuron_pruning.data.near_duplicates import DISTANCE
+from neuron_pruning.data.splits import Protocol, SplitSettings
+from neuron_pruning.models.initialisation import InitialisationSettings, Scheme
+from neuron_pruning.pruning.redundancy import Classes
+from neuron_pruning.training.augmentation import AugmentationSettings
+from neuron_pruning.training.loop import (
+    OptimiserName,
+    OptimiserSettings,
+    Schedule,
+    TrainingSettings,
+)
+
+
+@pytest.mark.parametrize(
+    ("section", "settings", "shared"),
+    [
+        (models_data.Faces, FacesSettings, 5),
+        (models_data.Split, SplitSettings, 5),
+        (models_training.Initialisation, InitialisationSettings, 5),
+        (models_training.Augmentation, AugmentationSettings, 6),
+        (models_training.Optimiser, OptimiserSettings, 8),
+        (models_training.Training, TrainingSettings, 4),
+        (models_training.Recipe, TrainingSettings, 1),
+        (models_comparison.Descriptors, DescriptorSettings, 4),
+        (models_comparison.SupportVectorMachine, ClassifierSettings, 4),
+    ],
+)
+def test_defaults_are_those_of_the_settings(section, settings, shared):
+    required = {name: 1 for name in ("learning_rate", "batch_size", "seed")}
+    given = settings(**required) if settings is TrainingSettings else settings()
+    compared = 0
+    for name, field in section.model_fields.items():
+        single = name not in ("optimiser", "augmentation") and not field.is_required()
+        if (
+            single
+            and (section, name) != (models_training.Recipe, "epochs")
+            and hasattr(given, name)
+        ):
+            found = getattr(given, name)
+            found = list(found) if isinstance(found, tuple) else found
+            assert field.default == found, name
+            compared += 1
+    assert compared == shared
+
+
+def test_other_values_that_stand_in_the_package_too():
+    dataset = models_data.Dataset()
+    assert dataset.near_duplicate_distance == DISTANCE == SplitSettings().near_identical
+    paper = TECHNIQUES["distinctiveness"]
+    assert paper.settings == dataclasses.asdict(Classes())
+
+
+@pytest.mark.parametrize(
+    ("named", "known"),
+    [
+        (models_data.Resize, Resize),
+        (models_data.OnBadImage, OnBadImage),
+        (models_data.Protocol, Protocol),
+        (models_training.Precision, Precision),
+        (models_training.Scheme, Scheme),
+        (models_training.OptimiserName, OptimiserName),
+        (models_training.Schedule, Schedule),
+    ],
+)
+def test_names_are_those_of_the_package(named, known):
+    assert get_args(named) == get_args(known)
+
+
+def test_expressions_are_those_that_are_drawn():
+    assert get_args(models_data.Expression) == EXPRESSIONS
