@@ -18,8 +18,8 @@ from neuron_pruning.pruning.selection import Selection
 from neuron_pruning.pruning.surgery import prune_checkpoint
 from neuron_pruning.pruning.techniques import find_technique
 from neuron_pruning.statistics.metrics import before_and_after
-from neuron_pruning.training.fine_tuning import fine_tune_behind
-from neuron_pruning.training.loop import TrainingSettings
+from neuron_pruning.training.fine_tuning import fine_tune_downstream
+from neuron_pruning.training.settings import TrainingSettings
 from train import training_settings
 
 POINTS_SCHEMA = schema(
@@ -115,7 +115,7 @@ def pruned_answers(
     layer = stored.layer
     after: Checkpoint = prune_checkpoint(stored.checkpoint, layer, selection, compensation)
     said = after.said(layer.name, layer.inputs)
-    tuned = fine_tune_behind(after, layer.name, said, layer.truth, settings)
+    tuned = fine_tune_downstream(after, layer.name, said, layer.truth, settings)
     return tuned.logits_from(layer.name, stored.test.inputs)
 
 

@@ -1,4 +1,4 @@
-"""Train a pruned network further, with the recipe of its run."""
+"""Fine-tune a pruned network with the recipe of its run."""
 
 import copy
 from dataclasses import replace
@@ -22,8 +22,10 @@ from neuron_pruning.models.checkpoints import (
 )
 from neuron_pruning.models.networks import Network
 from neuron_pruning.pruning.scores import read_outputs
-from neuron_pruning.training.fine_tuning import fine_tune_behind, fine_tune_network
-from neuron_pruning.training.loop import TrainingSettings, within_memory
+from neuron_pruning.training.callbacks import EpochLog
+from neuron_pruning.training.fine_tuning import fine_tune_all_layers, fine_tune_downstream
+from neuron_pruning.training.memory import retry_with_smaller_micro_batch
+from neuron_pruning.training.settings import TrainingSettings
 from prune import METRICS_SCHEMA, PRUNING_KEYS, compared, pruned_answers
 from train import training_settings
 
@@ -44,15 +46,15 @@ def fine_tune(
     batch_size: int,
     threads: int = 1,
 ) -> Mirrored:
-    """Write the trained smaller network and its metrics."""
+    """Write the fine-tuned smaller network and its metrics."""
     check_belongs(pruned, None, keys)
     parts, before = read_split(split), load_checkpoint(pruned)
     outputs = read_outputs(activations, [FEATURES, *before.architecture.layer_names])
     settings = replace(training_settings(training, keys), epochs=fine_tuning["epochs"])
     if fine_tuning["trains"] == "network":
-        after, answers = whole_network(before, array[0], parts, settings, batch_size, threads)
+        after, answers = all_layers(before, array[0], parts, settings, batch_size, threads)
     else:
-        after = behind(before, layers, outputs, parts, settings)
+        after = downstream_layers(before, layers, outputs, parts, settings)
         answers = pruned_answers(after, layers, outputs)
     (row,) = read_rows(pruned_metrics)
     row.update(compared(outputs, answers, parts, before.architecture))
@@ -63,22 +65,22 @@ def fine_tune(
     return Mirrored(metrics={"test_accuracy_after": row["test_accuracy_after"]})
 
 
-def behind(
+def downstream_layers(
     before: Checkpoint,
     layers: list[str],
     outputs: dict[str, np.ndarray],
     parts: Split,
     settings: TrainingSettings,
 ) -> Checkpoint:
-    """Trained behind the first pruned layer."""
+    """The network after fine-tuning the layers downstream of the first pruned one."""
     names = [FEATURES, *before.architecture.layer_names]
     first = min(layers, key=names.index)
     rows = parts.positions("train")
-    said = before.said(first, outputs[names[names.index(first) - 1]][rows])
-    return fine_tune_behind(before, first, said, parts.truth[rows], settings)
+    activations = before.said(first, outputs[names[names.index(first) - 1]][rows])
+    return fine_tune_downstream(before, first, activations, parts.truth[rows], settings)
 
 
-def whole_network(
+def all_layers(
     before: Checkpoint,
     array: Path,
     parts: Split,
@@ -86,15 +88,15 @@ def whole_network(
     batch_size: int,
     threads: int,
 ) -> tuple[Checkpoint, np.ndarray]:
-    """Trained from the images, and its logits of all of them."""
+    """The network after fine-tuning all layers on the images, and its logits of all images."""
     device, images = choose_device(threads), open_array(array)
 
     def attempt(settings: TrainingSettings) -> Network:
         network = Network.from_checkpoint(copy.deepcopy(before))
-        fine_tune_network(network, images, parts, settings, device)
+        fine_tune_all_layers(network, images, parts, settings, device, [EpochLog()])
         return network
 
-    network = within_memory(attempt, settings)
+    network = retry_with_smaller_micro_batch(attempt, settings)
     logits = compute_activations(network, images, batch_size, device)
     return network.cpu().to_checkpoint(), logits[before.architecture.layer_names[-1]]
 

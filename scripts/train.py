@@ -1,8 +1,5 @@
 """Train one network: a model, a learning rate, a batch size, a seed."""
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -20,15 +17,17 @@ from neuron_pruning.models.checkpoints import check_belongs, load_checkpoint
 from neuron_pruning.models.networks import Network, load_network, save_network
 from neuron_pruning.pruning.scores import write_scores
 from neuron_pruning.training.augmentation import AugmentationSettings
-from neuron_pruning.training.loop import (
-    Epoch,
-    OptimiserSettings,
-    Progress,
-    TrainingSettings,
-    train_network,
-    within_memory,
+from neuron_pruning.training.callbacks import (
+    Callback,
+    EpochLog,
+    ProgressBar,
+    TrainingCheckpoint,
 )
+from neuron_pruning.training.loop import train_network
+from neuron_pruning.training.memory import retry_with_smaller_micro_batch
 from neuron_pruning.training.sensitivity import Sensitivity
+from neuron_pruning.training.settings import OptimiserSettings, TrainingSettings
+from neuron_pruning.training.state import Epoch
 
 HISTORY_SCHEMA = schema(
     column("epoch", pa.int64(), "passes through the training images, from 1"),
@@ -64,7 +63,7 @@ def train(
 ) -> Mirrored:
     """Train the initial network; write it, its history and speed, and its units' sensitivity."""
     device = choose_device(threads)
-    if resume is not None:  # a state goes on where it was made, not on another kind of device
+    if resume is not None:  # a training checkpoint belongs to the kind of device that wrote it
         resume = replace(resume, identity=f"{resume.identity} {device.type}")
     images, parts = open_array(array), read_split(split)
     check_belongs(initial, with_classes(architecture, len(parts.classes)), belongs)
@@ -75,16 +74,15 @@ def train(
 
     def attempt(settings: TrainingSettings) -> Trained:
         network = load_network(initial)
-        gathered = Sensitivity(network)
-        title, total = f"{keys['model']} seed {keys['seed']}", len(parts.positions("train"))
-        with progress_bar(title, total * settings.epochs) as progress:
-            epochs = train_network(
-                network, *patterns.values(), settings, device, progress, gathered, resume
-            )
-        return Trained(network, gathered, epochs, settings)
+        karnin, title = Sensitivity(network), f"{keys['model']} seed {keys['seed']}"
+        callbacks: list[Callback] = [karnin, ProgressBar(title), EpochLog()]
+        if resume is not None:
+            callbacks.append(TrainingCheckpoint(resume))
+        epochs = train_network(network, *patterns.values(), settings, device, callbacks)
+        return Trained(network, karnin, epochs, settings)
 
-    trained = within_memory(attempt, training_settings(training, keys))
-    scores = trained.gathered.scores(load_checkpoint(initial).tensors)
+    trained = retry_with_smaller_micro_batch(attempt, training_settings(training, keys))
+    scores = trained.sensitivity.scores(load_checkpoint(initial).tensors)
     write_scores(sensitivity, {"karnin": scores})
     save_network(trained.network.cpu(), network, keys)
     every = {**keys, "device": device_name(device, threads)}
@@ -95,10 +93,10 @@ def train(
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained network and what came with it; ``settings`` are those that fitted the card."""
+    """A trained network and its figures; ``settings`` are those that fitted the GPU's memory."""
 
     network: Network
-    gathered: Sensitivity
+    sensitivity: Sensitivity
     epochs: list[Epoch]
     settings: TrainingSettings
 
@@ -106,8 +104,6 @@ class Trained:
 def write_epochs(trained: Trained, history: Path, speed: Path, keys: dict[str, Any]) -> None:
     """Write what the epochs reached, and beside it how fast; ``keys`` name run and device."""
     rows = [asdict(epoch) for epoch in trained.epochs]
-    for row in rows:
-        logging.info("%s", row)
     timed = ("seconds", "images_per_second")
     run = {name: value for name, value in keys.items() if name != "device"}
     write_rows(
@@ -126,15 +122,6 @@ def training_settings(training: dict[str, Any], keys: dict[str, Any]) -> Trainin
         "augmentation": AugmentationSettings(**training["augmentation"]),
     }
     return TrainingSettings(**{**training, **hyper, **parts})
-
-
-@contextmanager
-def progress_bar(title: str, images: int) -> Iterator[Progress]:
-    """Progress over all images of all epochs; silent where nobody watches a terminal."""
-    from tqdm import tqdm
-
-    with tqdm(desc=title, total=images, unit="img", disable=None, leave=False) as bar:
-        yield bar.update
 
 
 if "snakemake" in globals():
