@@ -70,7 +70,8 @@ def measure_train(images: int) -> Callable[[], object]:
     """One epoch."""
     from neuron_pruning.core.devices import choose_device
     from neuron_pruning.data.images import Patterns
-    from neuron_pruning.training.loop import TrainingSettings, train_network
+    from neuron_pruning.training.loop import train_network
+    from neuron_pruning.training.settings import TrainingSettings
 
     array, rows, classes = sparse_patterns(images)
     train, test = Patterns(array, rows, classes), Patterns(array, rows[:1], classes[:1])

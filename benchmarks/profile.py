@@ -98,7 +98,8 @@ def step(arguments: argparse.Namespace) -> tuple[list[Row], str]:
     from neuron_pruning import build_network
     from neuron_pruning.core.devices import choose_device
     from neuron_pruning.data.images import Patterns
-    from neuron_pruning.training.loop import TrainingSettings, train_network
+    from neuron_pruning.training.loop import train_network
+    from neuron_pruning.training.settings import TrainingSettings
 
     device = choose_device(THREADS)
     batch = arguments.batch_size

@@ -24,7 +24,8 @@ def run_job(job: Row) -> Row:
     from neuron_pruning import build_network
     from neuron_pruning.core.devices import choose_device
     from neuron_pruning.data.images import Patterns, open_array
-    from neuron_pruning.training.loop import TrainingSettings, train_network
+    from neuron_pruning.training.loop import train_network
+    from neuron_pruning.training.settings import TrainingSettings
 
     path = SCRATCH / f"sparse-{job['stored']}.npy"
     np.lib.format.open_memmap(path, "w+", np.uint8, (job["stored"], 576, 720, 3))

@@ -29,7 +29,8 @@ def train_ours(job: Row) -> Row:
     """Two epochs by the workflow's own training."""
     from neuron_pruning.core.devices import choose_device
     from neuron_pruning.data.images import Patterns, open_array
-    from neuron_pruning.training.loop import TrainingSettings, train_network
+    from neuron_pruning.training.loop import train_network
+    from neuron_pruning.training.settings import TrainingSettings
 
     folder, array = faces(IMAGES)
     device = choose_device(job["threads"])

@@ -1,6 +1,5 @@
 """Initial network of a model and seed: the start of its runs, and the untrained control."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,30 +11,28 @@ from neuron_pruning.data.split_file import read_split
 from neuron_pruning.models.architectures import count_parameters, with_classes
 from neuron_pruning.models.initialisation import InitialisationSettings, initialise_network
 from neuron_pruning.models.networks import save_network
-from runtime.job_adapter import TrackedResult, run_job
+from runtime.job_adapter import Files, TrackedResult, run_job
 
 
 def initialise(
-    array: Path,
-    split: Path,
-    network: Path,
-    description: Path,
+    input: Files,
+    output: Files,
     architecture: dict[str, Any],
     initialisation: dict[str, Any],
     keys: dict[str, Any],
-    threads: int = 1,
+    threads: int,
 ) -> TrackedResult:
     """Write the network before its first step."""
     cpu = use_cpu(threads)  # the same initial network whatever trains it
-    images, parts = open_array(array), read_split(split)
+    images, split = open_array(input.array), read_split(input.split)
     settings = InitialisationSettings(**initialisation)
     calibration = np.random.default_rng(derive_seed(keys["seed"], "calibration"))
-    rows = calibration.permutation(parts.positions("train"))[: settings.calibration_images]
+    rows = calibration.permutation(split.positions("train"))[: settings.calibration_images]
     (batch,) = ImageReader(images, cpu).read([rows])
-    classes = len(parts.classes)
-    start = initialise_network(with_classes(architecture, classes), settings, keys["seed"], batch)
-    save_network(start, network, keys)
-    return TrackedResult(metrics={"parameters": count_parameters(start.architecture)})
+    whole = with_classes(architecture, len(split.classes))
+    network = initialise_network(whole, settings, keys["seed"], batch)
+    save_network(network, output.network, keys)
+    return TrackedResult(metrics={"parameters": count_parameters(network.architecture)})
 
 
 if "snakemake" in globals():

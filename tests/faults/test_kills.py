@@ -34,7 +34,7 @@ def test_a_training_goes_on_where_it_was_killed(disturbed, chance):
     assert killed and kept.exists()
     disturbed.recover()
     logs = (disturbed.project.folder / "results/tiny/logs/train").rglob("*.log")
-    assert any("going on in epoch" in log.read_text() for log in logs)
+    assert any("resuming in epoch" in log.read_text() for log in logs)
 
 
 def test_no_job_outlives_its_run(disturbed):

@@ -1,11 +1,13 @@
 import json
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
 from neuron_pruning import UserError, save_network
-from neuron_pruning.data.split_file import Split
+from neuron_pruning.core.parquet import write_rows
+from neuron_pruning.data.split_file import SPLIT_SCHEMA
 from neuron_pruning.pruning.scores import read_precomputed_scores, read_scores, write_scores
 
 KEYS = {"experiment": "mine", "seed": 3}
@@ -13,27 +15,36 @@ KEYS = {"experiment": "mine", "seed": 3}
 
 @pytest.fixture
 def stored(small_vgg, tmp_path):
-    """Arguments of read_layer for a network of the experiment mine."""
+    """Fields of the source of a network of the experiment mine: 8 training and 4 test images."""
     save_network(small_vgg, tmp_path / "network.safetensors", KEYS)
     draws = np.random.default_rng(0)
     sizes = {"features": 4, "fc1": 12, "fc2": 10, "fc3": 3}
     outputs = {n: draws.random((12, width), dtype=np.float32) for n, width in sizes.items()}
     save_file(outputs, tmp_path / "activations.safetensors")
-    names = tuple(f"{n}.png" for n in range(12))
-    parts = Split(("a", "b", "c"), names, np.arange(12) % 3, np.arange(12) >= 8)
+    rows = [
+        {"position": n, "image": f"{n}.png", "group": f"{n}", "label": "abc"[n % 3]}
+        | {"part": "train" if n < 8 else "test"}
+        for n in range(12)
+    ]
+    shared = {"seed": 3, "split": "random", "protocol": "random"}
+    write_rows(tmp_path / "split.parquet", rows, SPLIT_SCHEMA, shared)
+    architecture = asdict(small_vgg.architecture)
+    architecture["widths"] = architecture["widths"][:-1]
     return {
         "network": tmp_path / "network.safetensors",
+        "split_file": tmp_path / "split.parquet",
+        "run": RunDescription(KEYS, KEYS, architecture),
         "activations": tmp_path / "activations.safetensors",
-        "parts": parts,
-        "architecture": small_vgg.architecture,
-        "belongs": KEYS,
-        "name": "fc2",
     }
+
+
+def read_layer(stored, name="fc2", scores=()):
+    return NetworkSource(**stored).layer(name, scores)
 
 
 def test_a_layer_with_its_activations(stored, small_vgg, tmp_path):
     write_scores(tmp_path / "s.safetensors", {"karnin": {"fc1": np.ones(12), "fc2": np.ones(10)}})
-    found = read_layer(**stored, precomputed_scores=[tmp_path / "s.safetensors"], seed=3)
+    found = read_layer(stored, scores=[tmp_path / "s.safetensors"])
     assert found.layer.activations.shape == (8, 10) and found.test.activations.shape == (4, 10)
     assert found.layer.inputs.shape == (8, 12)
     weight = small_vgg.linear("fc2").weight.detach().numpy()
@@ -49,28 +60,29 @@ def test_a_network_of_another_experiment_is_refused(stored):
     with pytest.raises(
         UserError, match=r"does not belong to this config \(experiment: mine instead"
     ):
-        read_layer(**{**stored, "belongs": {"experiment": "other"}})
+        other = replace(stored["run"], belongs={"experiment": "other"})
+        read_layer({**stored, "run": other})
 
 
 def test_activations_of_another_network_are_refused(stored):
     outputs = {n: np.zeros((12, 7), dtype=np.float32) for n in ("fc1", "fc2")}
     save_file(outputs, stored["activations"])
     with pytest.raises(UserError, match="fc2 has 10 units, not 7"):
-        read_layer(**stored)
+        read_layer(stored)
 
 
 def test_broken_numbers_and_missing_layers_are_refused(stored):
     with pytest.raises(UserError, match="has no layer 'fc9'"):
-        read_layer(**{**stored, "name": "fc9"})
+        read_layer(stored, "fc9")
     with pytest.raises(UserError, match="output layer"):
-        read_layer(**{**stored, "name": "fc3"})
+        read_layer(stored, "fc3")
     outputs = {"fc1": np.zeros((12, 12), np.float32), "fc2": np.full((12, 10), np.nan, np.float32)}
     save_file(outputs, stored["activations"])
     with pytest.raises(UserError, match="unit 0 are NaN or infinite"):
-        read_layer(**stored)
+        read_layer(stored)
     stored["activations"].write_bytes(b"nothing")
     with pytest.raises(UserError, match=r"activations\.safetensors does not hold"):
-        read_layer(**stored)
+        read_layer(stored)
 
 
 def test_scores_by_technique_and_layer(tmp_path):
@@ -87,4 +99,4 @@ def test_scores_by_technique_and_layer(tmp_path):
 def test_a_description_that_is_none_is_told(stored):
     stored["network"].with_suffix(".json").write_text(json.dumps({"provenance": {}}))
     with pytest.raises(UserError, match="describes no network"):
-        read_layer(**stored)
+        read_layer(stored)

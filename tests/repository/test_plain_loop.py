@@ -9,7 +9,8 @@ from benchmarks.plain_loop import PLAIN, train_plain
 from neuron_pruning import build_network
 from neuron_pruning.core.seeds import derive_seed
 from neuron_pruning.data.images import Patterns
-from neuron_pruning.training.loop import TrainingSettings, train_network
+from neuron_pruning.training.loop import train_network
+from neuron_pruning.training.settings import TrainingSettings
 
 CPU = torch.device("cpu")
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 
 from neuron_pruning import Removal, Selection, UserError
 from neuron_pruning.data.split_file import Split
@@ -7,8 +8,9 @@ from neuron_pruning.models.networks import Network
 from neuron_pruning.pruning.surgery import prune_checkpoint
 from neuron_pruning.pruning.units import describe_layer
 from neuron_pruning.statistics.metrics import cross_entropy
-from neuron_pruning.training.fine_tuning import fine_tune_behind, fine_tune_network
-from neuron_pruning.training.loop import OptimiserSettings, TrainingSettings
+from neuron_pruning.training.callbacks import EpochLog
+from neuron_pruning.training.fine_tuning import fine_tune_all_layers, fine_tune_downstream
+from neuron_pruning.training.settings import OptimiserSettings, TrainingSettings
 
 GONE = Selection(12, tuple(Removal(unit, "ranked") for unit in (1, 5, 7)))
 
@@ -20,46 +22,50 @@ def settings(**changed):
 
 @pytest.fixture
 def pruned(small_vgg):
-    """The network without three units of fc1, what fc1 says then, and classes to learn."""
+    """The network without three units of fc1, its activations then, and labels to learn."""
     whole = small_vgg.to_checkpoint()
     checkpoint = prune_checkpoint(whole, describe_layer(whole, "fc1"), GONE, "none")
-    said = np.random.default_rng(0).random((24, 9), dtype=np.float32)
-    return checkpoint, said, (said[:, 0] > said[:, 1]).astype(np.int64)
+    activations = np.random.default_rng(0).random((24, 9), dtype=np.float32)
+    return checkpoint, activations, (activations[:, 0] > activations[:, 1]).astype(np.int64)
 
 
-def loss(checkpoint, said, truth):
-    return cross_entropy(checkpoint.logits_from("fc2", said), truth)
+def loss(checkpoint, activations, labels):
+    return cross_entropy(checkpoint.logits_from("fc2", activations), labels)
 
 
-def test_the_layers_behind_learn_and_the_rest_stays_to_the_byte(pruned):
-    checkpoint, said, truth = pruned
-    tuned = fine_tune_behind(checkpoint, "fc1", said, truth, settings())
-    assert loss(tuned, said, truth) < loss(checkpoint, said, truth)
+def test_downstream_layers_learn_and_all_others_stay_to_the_byte(pruned):
+    checkpoint, activations, labels = pruned
+    tuned = fine_tune_downstream(checkpoint, "fc1", activations, labels, settings())
+    assert loss(tuned, activations, labels) < loss(checkpoint, activations, labels)
     for name, values in checkpoint.tensors.items():
-        behind = name.startswith(("classifier.fc2", "classifier.fc3"))
-        assert np.array_equal(tuned.tensors[name], values) != behind, name
+        downstream = name.startswith(("classifier.fc2", "classifier.fc3"))
+        assert np.array_equal(tuned.tensors[name], values) != downstream, name
 
 
 def test_no_epoch_changes_nothing_and_a_seed_repeats(pruned):
-    checkpoint, said, truth = pruned
-    still = fine_tune_behind(checkpoint, "fc1", said, truth, settings(epochs=0))
+    checkpoint, activations, labels = pruned
+    still = fine_tune_downstream(checkpoint, "fc1", activations, labels, settings(epochs=0))
     assert all(np.array_equal(still.tensors[n], v) for n, v in checkpoint.tensors.items())
-    once, again = (fine_tune_behind(checkpoint, "fc1", said, truth, settings()) for _ in "ab")
+    once, again = (
+        fine_tune_downstream(checkpoint, "fc1", activations, labels, settings()) for _ in "ab"
+    )
     assert all(np.array_equal(once.tensors[n], v) for n, v in again.tensors.items())
 
 
 def test_the_recipe_is_followed(pruned):
-    checkpoint, said, truth = pruned
+    checkpoint, activations, labels = pruned
     centred = settings(epochs=1, optimiser=OptimiserSettings("sgd", centred_gradients=True))
-    moved = fine_tune_behind(checkpoint, "fc1", said, truth, centred)
+    moved = fine_tune_downstream(checkpoint, "fc1", activations, labels, centred)
     step = moved.tensors["classifier.fc2.weight"] - checkpoint.tensors["classifier.fc2.weight"]
     np.testing.assert_allclose(step.mean(axis=1), 0, atol=1e-6)
 
 
 def test_the_recipes_label_smoothing_changes_the_loss(pruned):
-    checkpoint, said, truth = pruned
+    checkpoint, activations, labels = pruned
     sharp, smooth = (
-        fine_tune_behind(checkpoint, "fc1", said, truth, settings(epochs=1, label_smoothing=share))
+        fine_tune_downstream(
+            checkpoint, "fc1", activations, labels, settings(epochs=1, label_smoothing=share)
+        )
         for share in (0.0, 0.5)
     )
     name = "classifier.fc2.weight"
@@ -67,34 +73,36 @@ def test_the_recipes_label_smoothing_changes_the_loss(pruned):
 
 
 def test_the_recipes_warm_up_shortens_the_first_steps(pruned):
-    checkpoint, said, truth = pruned
+    checkpoint, activations, labels = pruned
 
     def first_step(**recipe):
         once = settings(epochs=1, batch_size=24, optimiser=OptimiserSettings("sgd", **recipe))
-        tuned = fine_tune_behind(checkpoint, "fc1", said, truth, once)
+        tuned = fine_tune_downstream(checkpoint, "fc1", activations, labels, once)
         name = "classifier.fc2.weight"
         return tuned.tensors[name] - checkpoint.tensors[name]
 
     np.testing.assert_allclose(first_step(warmup_steps=3), first_step() / 4, atol=1e-6)
 
 
-def test_divergence_is_told(pruned):
-    checkpoint, said, truth = pruned
+def test_divergence_is_an_error(pruned):
+    checkpoint, activations, labels = pruned
     with pytest.raises(UserError, match="fine-tuning diverged in epoch"):
-        fine_tune_behind(checkpoint, "fc1", np.full_like(said, np.nan), truth, settings())
+        fine_tune_downstream(
+            checkpoint, "fc1", np.full_like(activations, np.nan), labels, settings()
+        )
 
 
-def test_the_whole_network_learns_from_images(pruned, images):
-    import torch
-
+def test_all_layers_learn_from_images_and_every_epoch_is_logged(pruned, images, caplog):
+    caplog.set_level("INFO")
     checkpoint, _, _ = pruned
     network = Network.from_checkpoint(checkpoint)
     before = network.linear("fc1").weight.detach().clone()
     test = np.arange(12) >= 8
-    truth = np.arange(12) % 3
-    parts = Split(("a", "b", "c"), tuple(f"{n}.png" for n in range(12)), truth, test)
-    history = fine_tune_network(
-        network, images, parts, settings(epochs=2, learning_rate=0.01), torch.device("cpu")
+    labels = np.arange(12) % 3
+    parts = Split(("a", "b", "c"), tuple(f"{n}.png" for n in range(12)), labels, test)
+    history = fine_tune_all_layers(
+        *(network, images, parts, settings(epochs=2, learning_rate=0.01)),
+        *(torch.device("cpu"), [EpochLog()]),
     )
-    assert len(history) == 2
+    assert len(history) == len(caplog.messages) == 2
     assert not torch.equal(network.linear("fc1").weight, before)

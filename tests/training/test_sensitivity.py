@@ -5,6 +5,7 @@ import torch
 from neuron_pruning.training.sensitivity import MIN_RELATIVE_CHANGE, Sensitivity
 
 RATE = 0.5
+NO_CONTEXT = None  # steps by hand have none, and sensitivity needs none
 
 
 def classifier(network):
@@ -30,14 +31,14 @@ def trained(network, steps=2, hold=(), back=False):
         network.zero_grad()
         loss(network, features).backward()
         before = arrays(network)
-        watcher.before_step()
+        watcher.before_step(NO_CONTEXT)
         with torch.no_grad():
             for name, parameter in classifier(network).items():
                 if step == steps:
                     parameter.copy_(torch.from_numpy(initial[name]))
                 elif name not in hold:
                     parameter -= RATE * parameter.grad
-        watcher.after_step()
+        watcher.after_step(NO_CONTEXT)
         after = arrays(network)
         for name, parameter in classifier(network).items():
             sums[name] -= parameter.grad.numpy() * (after[name] - before[name])
@@ -48,8 +49,8 @@ def loss(network, values):
     *hidden, last = network.layer_names
     for name in hidden:
         values = torch.sigmoid(network.linear(name)(values))
-    truth = torch.tensor([0, 1, 2, 0, 1, 2])
-    return torch.nn.functional.cross_entropy(network.linear(last)(values), truth)
+    labels = torch.tensor([0, 1, 2, 0, 1, 2])
+    return torch.nn.functional.cross_entropy(network.linear(last)(values), labels)
 
 
 def by_weight(network, initial, sums):
@@ -118,11 +119,11 @@ def test_parameters_without_a_gradient_count_nothing(small_vgg):
     watcher = Sensitivity(small_vgg)
     values = torch.randn(4, 12, generator=torch.Generator().manual_seed(0))
     small_vgg.linear("fc2")(values).square().sum().backward()
-    watcher.before_step()
+    watcher.before_step(NO_CONTEXT)
     with torch.no_grad():
         for parameter in small_vgg.classifier.parameters():
             parameter += 0.1
-    watcher.after_step()
+    watcher.after_step(NO_CONTEXT)
     scores = watcher.scores(initial)
     assert (scores["fc2"] > 0).all()
     outgoing = small_vgg.linear("fc2")

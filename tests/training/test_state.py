@@ -1,4 +1,4 @@
-"""A training that was stopped at any step ends as if it had not been."""
+"""A training that was stopped at any step ends as if it had not been stopped."""
 
 from dataclasses import asdict, replace
 from types import SimpleNamespace
@@ -9,18 +9,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import neuron_pruning.training.loop as training
-from neuron_pruning import UserError, build_network
+from neuron_pruning import build_network
 from neuron_pruning.core.resume import Resume, StateKeeper
 from neuron_pruning.data.images import Patterns
 from neuron_pruning.training.augmentation import AugmentationSettings
-from neuron_pruning.training.loop import (
-    OptimiserSettings,
-    TrainingSettings,
-    train_network,
-    within_memory,
-)
+from neuron_pruning.training.callbacks import Callback, EpochLog, TrainingCheckpoint
+from neuron_pruning.training.loop import train_network
 from neuron_pruning.training.sensitivity import Sensitivity
+from neuron_pruning.training.settings import OptimiserSettings, TrainingSettings
 
 IMAGES = 20
 RECIPES = {
@@ -63,28 +59,34 @@ def patterns(size):
     ]
 
 
+class KillAfter(Callback):
+    """Kills the training when it has seen so many images, and counts its steps."""
+
+    def __init__(self, images):
+        self.images, self.steps = images, 0
+
+    def after_step(self, context):
+        self.steps += 1
+        if self.images is not None and context.images_done >= self.images:
+            raise Killed
+
+
 def train(recipe, resume=None, stop_after=None):
-    """Weights, history and sensitivity; ``stop_after`` so many images it is killed."""
+    """Weights, history, sensitivity and number of steps; killed after ``stop_after`` images."""
     name, normalisation, options = RECIPES[recipe]
     size = (64, 64) if name.startswith("torchvision") else (48, 48)
     torch.manual_seed(0)
     network = build_network(name, size, [6, 3], None, normalisation)
-    gathered = Sensitivity(network)
+    sensitivity, kill = Sensitivity(network), KillAfter(stop_after)
     initial = {n: t.clone().numpy() for n, t in network.state_dict().items()}
-    seen = 0
-
-    def progress(images):
-        nonlocal seen
-        seen += images
-        if stop_after is not None and seen >= stop_after:
-            raise Killed
-
     settings = TrainingSettings(0.01, 4, 3, epochs=3, **options)
-    cpu = torch.device("cpu")
-    epochs = train_network(network, *patterns(size), settings, cpu, progress, gathered, resume)
+    callbacks = [sensitivity, kill, EpochLog()]
+    if resume is not None:
+        callbacks.append(TrainingCheckpoint(resume))
+    epochs = train_network(network, *patterns(size), settings, torch.device("cpu"), callbacks)
     rows = [{k: v for k, v in asdict(e).items() if "second" not in k} for e in epochs]
     weights = {n: t.clone() for n, t in network.state_dict().items()}
-    return weights, rows, gathered.scores(initial), seen
+    return weights, rows, sensitivity.scores(initial), kill.steps
 
 
 def same(one, other):
@@ -113,7 +115,7 @@ def test_stopped_anywhere_it_ends_as_if_it_had_not(recipe, place):
 
 
 def test_stopped_again_and_again(place):
-    """Each time it gets a little further: progress counts the images from the first on."""
+    """Each time it gets a little further: images are counted from the first epoch on."""
     whole = train("varied")
     for stop_after in (4, 12, 16, 32, 38):
         with pytest.raises(Killed):
@@ -121,19 +123,26 @@ def test_stopped_again_and_again(place):
     same(whole, train("varied", place))
 
 
-def test_it_goes_on_where_it_was_and_does_not_begin_anew(place, monkeypatch):
+def test_it_resumes_where_it_was_and_does_not_start_from_scratch(place):
     with pytest.raises(Killed):
         train("plain", place, 30)
-    steps = []
-    original = training._take_step
-    monkeypatch.setattr(training, "_take_step", lambda *a: (steps.append(1), original(*a)))
+    *_, steps = train("plain", place)
+    assert steps == 12 - 8  # killed in the ninth of twelve
+
+
+def test_the_log_of_a_resumed_training_is_complete(place, caplog):
+    caplog.set_level("INFO")
+    with pytest.raises(Killed):
+        train("plain", place, 30)
+    caplog.clear()
     train("plain", place)
-    assert len(steps) == 12 - 8  # killed in the ninth of twelve
+    assert caplog.messages[0] == "resuming in epoch 2 after step 4"
+    assert [line[:12] for line in caplog.messages[1:]] == [f"epoch {n} of 3" for n in (1, 2, 3)]
 
 
 @given(place=st.integers(0, 10**6), bit=st.integers(0, 7), cut=st.booleans())
 @settings(max_examples=60, deadline=None)
-def test_a_damaged_state_is_not_used(tmp_path_factory, place, bit, cut):
+def test_a_damaged_checkpoint_is_not_used(tmp_path_factory, place, bit, cut):
     path = tmp_path_factory.mktemp("state") / "s.safetensors"
     keeper = StateKeeper(Resume(path, 0, "me"))
     arrays = {"a": np.arange(50, dtype=np.float32), "b": np.ones((2, 3))}
@@ -152,21 +161,21 @@ def test_a_damaged_state_is_not_used(tmp_path_factory, place, bit, cut):
         assert loaded[1] == about and all(np.array_equal(loaded[0][n], arrays[n]) for n in arrays)
 
 
-def test_a_state_of_other_settings_is_not_used(place, caplog):
+def test_a_checkpoint_of_other_settings_is_not_used(place, caplog):
     with pytest.raises(Killed):
         train("plain", place, 30)
     assert StateKeeper(replace(place, identity="another")).load() is None
     assert StateKeeper(place).load() is not None
 
 
-def test_a_full_disk_costs_the_state_not_the_training(tmp_path, caplog):
+def test_a_full_disk_costs_the_checkpoint_not_the_training(tmp_path, caplog):
     blocked = Resume(tmp_path / "file" / "state", 0, "x")
     (tmp_path / "file").write_text("no folder")
     same(train("plain"), train("plain", blocked))
-    assert "the state of the training was not written" in caplog.text
+    assert "the training checkpoint was not written" in caplog.text
 
 
-def test_the_state_is_written_every_few_minutes(tmp_path, monkeypatch):
+def test_the_checkpoint_is_written_every_few_minutes(tmp_path, monkeypatch):
     clock = SimpleNamespace(monotonic=lambda: now[0])
     now = [0.0]
     monkeypatch.setattr("neuron_pruning.core.resume.time", clock)
@@ -179,25 +188,3 @@ def test_the_state_is_written_every_few_minutes(tmp_path, monkeypatch):
     assert not keeper.due
     keeper.clear()
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_full_card_gets_half_as_many_images_at_once(capsys):
-    tried = []
-
-    def attempt(wanted):
-        tried.append(wanted.micro_batch or wanted.batch_size)
-        if tried[-1] > 5:
-            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-        return wanted
-
-    assert within_memory(attempt, TrainingSettings(0.1, 20, 0)).micro_batch == 5
-    assert tried == [20, 10, 5]
-    assert "going on with 10 images at once" in capsys.readouterr().err
-
-
-def test_a_card_without_room_for_one_image_is_an_error():
-    def attempt(_):
-        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-
-    with pytest.raises(UserError, match="no memory for a single image"):
-        within_memory(attempt, TrainingSettings(0.1, 2, 0))

@@ -132,6 +132,8 @@ def test_history_and_provenance(finished):
     assert (history[["train_loss", "test_loss"]] > 0).all(axis=None)
     speed = pd.read_parquet(results(finished) / "runs" / RUN / "speed.parquet")
     assert (speed[["seconds", "images_per_second", "micro_batch"]] > 0).all(axis=None)
+    log = (results(finished) / "logs" / "train" / f"{RUN}.log").read_text()
+    assert "epoch 1 of 2: train loss" in log and "epoch 2 of 2: train loss" in log
     assert not list((results(finished) / "runs").rglob(".*"))  # no state stays
     description = json.loads((results(finished) / "runs" / RUN / "network.json").read_text())
     assert description["provenance"]["learning_rate"] == 0.001

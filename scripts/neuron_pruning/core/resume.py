@@ -1,7 +1,7 @@
-"""The state of a long training on disk, so that a killed one goes on from there.
+"""Training checkpoints: the state of a long training on disk, from which a killed one resumes.
 
-One safetensors file: tensors by name, everything else as JSON in its header, and a checksum over
-both. What cannot be read is no reason to fail: the training then starts anew.
+A checkpoint is one safetensors file: tensors by name, everything else as JSON in its header, and a
+checksum over both. One that cannot be read is no reason to fail: the training starts from scratch.
 """
 
 import json
@@ -25,7 +25,7 @@ Arrays = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Resume:
-    """Where a state is kept, how often it is written, and what it must belong to."""
+    """Where a training checkpoint is kept, how often it is written, and what it must belong to."""
 
     path: Path
     minutes: float
@@ -34,18 +34,18 @@ class Resume:
 
 @dataclass
 class StateKeeper:
-    """Writes a state every few minutes, reads it back, and deletes it in the end."""
+    """Writes a training checkpoint every few minutes, reads it, and deletes it in the end."""
 
     resume: Resume
     saved: float = field(default_factory=time.monotonic)
 
     @property
     def due(self) -> bool:
-        """Whether it is time to write the state."""
+        """Whether the last checkpoint is old enough to be replaced."""
         return time.monotonic() - self.saved >= 60 * self.resume.minutes
 
     def save(self, arrays: Arrays, about: Mapping[str, Any]) -> None:
-        """Replace the state; one that the disk does not take costs a warning, not the training."""
+        """Replace the checkpoint; if it cannot be written, warn and let the training continue."""
         text = json.dumps({**about, "identity": self.resume.identity}, sort_keys=True)
         header = {"about": text, "digest": _digest(arrays, text)}
         try:
@@ -53,12 +53,12 @@ class StateKeeper:
                 save_file(
                     {n: np.ascontiguousarray(a) for n, a in arrays.items()}, temporary, header
                 )
-        except Exception as error:  # noqa: BLE001 - safetensors wraps what the disk says
-            logging.warning("the state of the training was not written: %s", error)
+        except Exception as error:  # noqa: BLE001 - safetensors wraps errors of the disk
+            logging.warning("the training checkpoint was not written: %s", error)
         self.saved = time.monotonic()
 
     def load(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]] | None:
-        """Arrays and description of a state of this very training; None: there is none."""
+        """Arrays and description of a checkpoint of this very training; None: there is none."""
         path = self.resume.path
         if not path.exists():
             return None
@@ -67,20 +67,20 @@ class StateKeeper:
                 header = file.metadata() or {}
                 arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
         except (OSError, SafetensorError) as error:
-            logging.warning("%s cannot be read (%s); starting anew", path, error)
+            logging.warning("%s cannot be read (%s); starting from scratch", path, error)
             return None
         text = header.get("about", "")
         if header.get("digest") != _digest(arrays, text):
-            logging.warning("%s is damaged; starting anew", path)
+            logging.warning("%s is damaged; starting from scratch", path)
             return None
         about = json.loads(text)
         if about.pop("identity") != self.resume.identity:
-            logging.info("%s belongs to other settings or inputs; starting anew", path)
+            logging.info("%s belongs to other settings or inputs; starting from scratch", path)
             return None
         return arrays, about
 
     def clear(self) -> None:
-        """Delete the state of a finished training."""
+        """Delete the checkpoint of a finished training."""
         self.resume.path.unlink(missing_ok=True)
         remove_leftovers(self.resume.path)
 

@@ -1,4 +1,4 @@
-"""Training images changed at random, a batch at once on the device that holds them."""
+"""Random changes of training images, one batch at a time on the device that holds them."""
 
 import math
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ LARGEST_ERASED = 0.4  # of a side
 
 @dataclass(frozen=True)
 class AugmentationSettings:
-    """How far training images are changed; with 0 everywhere they are left as they are.
+    """How far training images are changed; with 0 everywhere they stay as they are.
 
     Attributes:
-        flip: mirror left and right, every other image.
-        crop: share of the sides that may be cut off; what is left fills the image again.
-        rotation: largest angle in degrees, either way; outside the image its border goes on.
+        flip: mirror left and right with probability 0.5.
+        crop: largest share of both sides that is cut off; the rest is resized to the image size.
+        rotation: largest angle in degrees, in both directions; the image is padded with its border.
         colour: largest change of brightness (of half the range), contrast and saturation.
-        grey: share of the images that lose their colours.
-        erase: share of the images of which a random rectangle becomes mid-grey.
+        grey: probability that an image loses its colours.
+        erase: probability that a random rectangle of an image becomes mid-grey.
     """
 
     flip: bool = False
@@ -34,10 +34,10 @@ class AugmentationSettings:
     erase: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sense.
+        """Check the ranges.
 
         Raises:
-            UserError: a share outside 0 to 1, or an angle that is none.
+            UserError: a share outside 0 to 1, or an angle outside 0 to 180 degrees.
         """
         for name in ("crop", "colour", "grey", "erase"):
             if not 0.0 <= getattr(self, name) <= 1.0 or self.crop == 1.0:
@@ -47,47 +47,50 @@ class AugmentationSettings:
 
     @property
     def moves(self) -> bool:
-        """Whether pixels change their place."""
+        """Whether any geometric change is made."""
         return self.flip or self.crop > 0 or self.rotation > 0
 
     @property
     def draws(self) -> bool:
-        """Whether anything is changed at all."""
+        """Whether any change is made, so that random numbers are drawn."""
         return self.moves or self.colour > 0 or self.grey > 0 or self.erase > 0
 
 
 def augment(images: Tensor, settings: AugmentationSettings, generator: torch.Generator) -> Tensor:
-    """Changed copies of ``images``, or ``images`` themselves where nothing is to change.
+    """Augment images.
 
     What happens to an image depends on the generator and on how many images came before, not on
-    the device or on how images are put together to batches.
+    the device or on how images are batched.
 
     Args:
         images: N x 3 x height x width, normalised to [-1, 1].
-        settings: how far to go.
+        settings: how far images are changed.
         generator: on the CPU; every image takes the same number of draws.
+
+    Returns:
+        Changed copies of ``images``, or ``images`` themselves where the settings change nothing.
     """
     if not settings.draws:
         return images
-    chance = torch.rand(len(images), 14, generator=generator).to(images.device)
+    uniform = torch.rand(len(images), 14, generator=generator).to(images.device)
     if settings.moves:
-        images = _move(images, settings, chance[:, :5])
+        images = _warp(images, settings, uniform[:, :5])
     if settings.colour > 0 or settings.grey > 0:
-        images = _recolour(images, settings, chance[:, 5:9])
+        images = _recolour(images, settings, uniform[:, 5:9])
     if settings.erase > 0:
-        images = _erase(images, settings.erase, chance[:, 9:])
+        images = _erase(images, settings.erase, uniform[:, 9:])
     return images.contiguous(memory_format=torch.channels_last)
 
 
-def _move(images: Tensor, settings: AugmentationSettings, chance: Tensor) -> Tensor:
-    """Flip, cut and turn in one resampling; ``chance`` is N x 5."""
+def _warp(images: Tensor, settings: AugmentationSettings, uniform: Tensor) -> Tensor:
+    """Flip, crop and rotate in one resampling; ``uniform`` is N x 5."""
     height, width = images.shape[2:]
-    mirrored = 1.0 - 2.0 * (chance[:, 0] < 0.5) * settings.flip
-    share = 1.0 - settings.crop * chance[:, 1]
-    shift = (1.0 - share)[:, None] * _both_ways(chance[:, 2:4])
-    angle = math.radians(settings.rotation) * _both_ways(chance[:, 4])
+    mirrored = 1.0 - 2.0 * (uniform[:, 0] < 0.5) * settings.flip
+    share = 1.0 - settings.crop * uniform[:, 1]
+    shift = (1.0 - share)[:, None] * _signed(uniform[:, 2:4])
+    angle = math.radians(settings.rotation) * _signed(uniform[:, 4])
     along, across = share * angle.cos(), share * angle.sin()
-    # Coordinates go from -1 to 1 on either side: turning needs them in pixels.
+    # Coordinates go from -1 to 1 along both sides, but rotating needs them in pixels.
     rows = [
         torch.stack([along * mirrored, -across * height / width, shift[:, 0]], dim=1),
         torch.stack([across * mirrored * width / height, along, shift[:, 1]], dim=1),
@@ -96,11 +99,11 @@ def _move(images: Tensor, settings: AugmentationSettings, chance: Tensor) -> Ten
     return functional.grid_sample(images, grid, "bilinear", "border", False)
 
 
-def _recolour(images: Tensor, settings: AugmentationSettings, chance: Tensor) -> Tensor:
-    """Other saturation, contrast and brightness, within [-1, 1]; ``chance`` is N x 4."""
-    changes = (settings.colour * _both_ways(chance[:, :3]))[:, :, None, None, None]
+def _recolour(images: Tensor, settings: AugmentationSettings, uniform: Tensor) -> Tensor:
+    """Change saturation, contrast and brightness within [-1, 1]; ``uniform`` is N x 4."""
+    changes = (settings.colour * _signed(uniform[:, :3]))[:, :, None, None, None]
     brightness, contrast, saturation = changes.unbind(dim=1)
-    kept = (1.0 + saturation) * (chance[:, 3] >= settings.grey)[:, None, None, None]
+    kept = (1.0 + saturation) * (uniform[:, 3] >= settings.grey)[:, None, None, None]
     luma = images.new_tensor(LUMA)[:, None, None]
     grey = (images * luma).sum(dim=1, keepdim=True)
     middle = grey.mean(dim=(2, 3), keepdim=True)
@@ -108,23 +111,23 @@ def _recolour(images: Tensor, settings: AugmentationSettings, chance: Tensor) ->
     return (middle + (1.0 + contrast) * (coloured - middle) + brightness).clamp(-1.0, 1.0)
 
 
-def _erase(images: Tensor, share: float, chance: Tensor) -> Tensor:
-    """Mid-grey rectangles in a share of the images; ``chance`` is N x 5."""
+def _erase(images: Tensor, share: float, uniform: Tensor) -> Tensor:
+    """Draw mid-grey rectangles in a share of the images; ``uniform`` is N x 5."""
     height, width = images.shape[2:]
-    down = _inside(height, chance[:, 1], chance[:, 2])[:, :, None]
-    across = _inside(width, chance[:, 3], chance[:, 4])[:, None, :]
-    erased = (chance[:, 0] < share)[:, None, None] & down & across
+    down = _random_interval(height, uniform[:, 1], uniform[:, 2])[:, :, None]
+    across = _random_interval(width, uniform[:, 3], uniform[:, 4])[:, None, :]
+    erased = (uniform[:, 0] < share)[:, None, None] & down & across
     return images.masked_fill(erased[:, None], 0.0)
 
 
-def _inside(length: int, size: Tensor, place: Tensor) -> Tensor:
-    """Which of ``length`` pixels a random stretch covers, N x length."""
+def _random_interval(length: int, size: Tensor, place: Tensor) -> Tensor:
+    """Which of ``length`` pixels a random interval covers, N x length."""
     sides = length * LARGEST_ERASED * size
     start = (length - sides) * place
     pixels = torch.arange(length, device=size.device) + 0.5
     return (pixels >= start[:, None]) & (pixels < (start + sides)[:, None])
 
 
-def _both_ways(chance: Tensor) -> Tensor:
-    """[0, 1) to [-1, 1)."""
-    return 2.0 * chance - 1.0
+def _signed(uniform: Tensor) -> Tensor:
+    """From [0, 1) to [-1, 1)."""
+    return 2.0 * uniform - 1.0

@@ -1,4 +1,4 @@
-"""Karnin's sensitivity (1990), which has to be gathered while a network learns."""
+"""Karnin's sensitivity (1990), which must be accumulated while a network is trained."""
 
 from collections.abc import Mapping
 
@@ -8,67 +8,78 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from neuron_pruning.models.networks import Network
+from neuron_pruning.training.callbacks import Callback, StepContext
 
-# ASSUME: a weight that moved by less than this share of itself says nothing about what its
-# removal costs: the factor w_f / (w_f - w_0) would be rounding noise.
+# ASSUME: a weight that changed by less than this share of itself gets the sensitivity 0: its factor
+# w_f / (w_f - w_0) would be rounding noise.
 MIN_RELATIVE_CHANGE = 1e-6
 
 
-class Sensitivity:
+class Sensitivity(Callback):
     """Accumulates ``-sum_t dE/dw dw`` of every fully connected weight and bias.
 
-    It takes two more copies of those weights in memory. ASSUME: dE/dw is the gradient that the
+    It needs memory for two more copies of those weights. ASSUME: dE/dw is the gradient that the
     optimiser gets, centred where the recipe centres gradients.
     """
 
     def __init__(self, network: Network) -> None:
         self._network = network
-        self.sums: dict[str, Tensor] = {}  # by name of the parameter, of its shape
+        self._sums: dict[str, Tensor] = {}  # by name of the parameter, of its shape
         self._before: dict[str, Tensor] = {}
 
-    def put_back(self, sums: Mapping[str, Tensor]) -> None:
-        """Continue from the ``sums`` of an earlier process."""
+    def state_dict(self) -> Mapping[str, Tensor]:
+        """The sums so far, by name of the parameter and of its shape."""
+        return self._sums
+
+    def load_state_dict(self, tensors: Mapping[str, Tensor]) -> None:
+        """Continue from the sums of an earlier process."""
         for name, parameter in self._parameters().items():
-            if name in sums:
+            if name in tensors:
                 self._before[name] = parameter.detach().clone()
-                self.sums[name] = torch.empty_like(self._before[name]).copy_(sums[name])
+                self._sums[name] = torch.empty_like(self._before[name]).copy_(tensors[name])
 
     @torch.no_grad()
-    def before_step(self) -> None:
-        """Remember the weights that the optimiser is about to move."""
+    def before_step(self, context: StepContext) -> None:
+        """Copy the weights that the optimiser is about to change."""
         for name, parameter in self._parameters().items():
             if name in self._before:
                 self._before[name].copy_(parameter)
             else:
                 self._before[name] = parameter.detach().clone()
-                self.sums[name] = torch.zeros_like(parameter)
+                self._sums[name] = torch.zeros_like(parameter)
 
     @torch.no_grad()
-    def after_step(self) -> None:
+    def after_step(self, context: StepContext) -> None:
         """Add the step's share; gradients must still be there."""
         for name, parameter in self._parameters().items():
-            moved = self._before[name].neg_().add_(parameter)
+            change = self._before[name].neg_().add_(parameter)
             if parameter.grad is not None:
-                self.sums[name].addcmul_(parameter.grad, moved, value=-1.0)
+                self._sums[name].addcmul_(parameter.grad, change, value=-1.0)
 
     @torch.no_grad()
     def scores(self, initial: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float64]]:
-        """Sensitivity of every unit by hidden layer, H each: small means of little use.
+        """Sensitivity of every unit; units with small values cost little when they are removed.
 
         ``-sum_t (dE/dw)(t) dw(t) * w_f / (w_f - w_0)``, in absolute value, summed over a unit's
-        incoming weights, bias and outgoing weights. ``initial`` are the tensors before training.
+        incoming weights, bias and outgoing weights.
+
+        Args:
+            initial: the network's tensors before the training, by name.
+
+        Returns:
+            By hidden layer, one value per unit.
         """
         names = self._network.layer_names
         by_layer = {name: self._layer(name, initial) for name in names}
         return {
-            name: (own_rows + following_columns).cpu().numpy()
-            for (name, (own_rows, _)), (_, following_columns) in zip(
+            name: (incoming + outgoing).cpu().numpy()
+            for (name, (incoming, _)), (_, outgoing) in zip(
                 list(by_layer.items())[:-1], list(by_layer.values())[1:], strict=True
             )
         }
 
     def _layer(self, layer: str, initial: Mapping[str, NDArray[np.float32]]) -> tuple[Tensor, ...]:
-        """Sums over the rows, bias included, and over the columns of one layer."""
+        """Sums over each row of a layer, bias included, and over each column."""
         weight = self._weight_sensitivity(f"classifier.{layer}.weight", initial)
         bias = self._weight_sensitivity(f"classifier.{layer}.bias", initial)
         rows = weight.sum(dim=1, dtype=torch.float64) + bias.double()
@@ -76,10 +87,10 @@ class Sensitivity:
 
     def _weight_sensitivity(self, name: str, initial: Mapping[str, NDArray[np.float32]]) -> Tensor:
         final = self._parameters()[name]
-        moved = final - torch.from_numpy(np.asarray(initial[name])).to(final.device)
-        still = moved.abs() <= MIN_RELATIVE_CHANGE * final.abs()
-        factor = torch.where(still, 0.0, final / torch.where(still, 1.0, moved))
-        return (self.sums[name] * factor).abs()
+        change = final - torch.from_numpy(np.asarray(initial[name])).to(final.device)
+        unchanged = change.abs() <= MIN_RELATIVE_CHANGE * final.abs()
+        factor = torch.where(unchanged, 0.0, final / torch.where(unchanged, 1.0, change))
+        return (self._sums[name] * factor).abs()
 
     def _parameters(self) -> dict[str, nn.Parameter]:
         return {f"classifier.{n}": p for n, p in self._network.classifier.named_parameters()}

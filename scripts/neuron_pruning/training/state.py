@@ -1,11 +1,13 @@
 """Everything that changes while a network trains, as arrays and back again.
 
-Put back, a training goes on as if it had never stopped, to the last bit. The moments of the
-optimiser need the order in memory of their parameters: fused steps go through both alike.
+A training that loads its state continues as if it had never stopped, to the last bit. The moments
+of the optimiser must have the memory layout of their parameters, because fused steps go through
+the memory of both alike.
 """
 
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,76 +17,140 @@ from torch import Tensor
 
 from neuron_pruning.core.resume import Arrays
 from neuron_pruning.models.networks import Network
-from neuron_pruning.training.sensitivity import Sensitivity
 
 
 @dataclass(frozen=True)
-class Moving:
-    """What a training step changes; ``totals`` are the epoch's summed loss and right answers."""
+class Epoch:
+    """One row of the history; training figures are means over the epoch's own batches.
+
+    They are those of the augmented images; losses are without label smoothing.
+    """
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    test_loss: float
+    test_accuracy: float
+    seconds: float
+    images_per_second: float
+
+
+@dataclass
+class TrainingProgress:
+    """How far a training has come: finished epochs, and steps of the current one.
+
+    Attributes:
+        history: one row per finished epoch.
+        step: finished optimiser steps of the current epoch.
+        seconds: training time of the current epoch up to the last :meth:`stop_clock`.
+    """
+
+    history: list[Epoch] = field(default_factory=list)
+    step: int = 0
+    seconds: float = 0.0
+    _started: float = field(default=0.0, init=False, repr=False)
+
+    @property
+    def epoch(self) -> int:
+        """The current epoch, from 1."""
+        return len(self.history) + 1
+
+    def start_clock(self) -> None:
+        """Count the time from now on as training time of the epoch."""
+        self._started = time.perf_counter()
+
+    def stop_clock(self) -> None:
+        """Add the time since :meth:`start_clock` to ``seconds``."""
+        self.seconds += time.perf_counter() - self._started
+
+    def finish_epoch(self, row: Epoch) -> None:
+        """Append the row of the current epoch and begin the next one."""
+        self.history.append(row)
+        self.step, self.seconds = 0, 0.0
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """What a training step changes.
+
+    Attributes:
+        network: in training.
+        optimiser: with its moments.
+        schedule: of the learning rate.
+        augmentation_rng: random numbers of the augmentation, on the CPU.
+        totals: summed loss and number of correct predictions of the current epoch, on the device.
+            Nothing reads their values inside an epoch, so that a GPU never waits for the host.
+        device: where the network is.
+    """
 
     network: Network
     optimiser: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LambdaLR
-    sensitivity: Sensitivity | None
-    chance: torch.Generator  # of the augmentation
+    augmentation_rng: torch.Generator
     totals: Tensor
     device: torch.device
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """All tensors, by name; numbers have one dimension, which safetensors wants.
-
-        On the CPU they share the memory of the training: write them before the next step.
-        """
+        """All tensors by name; see :func:`to_arrays`."""
         tensors = {f"network/{n}": t for n, t in self.network.state_dict().items()}
         for name, parameter in self.network.named_parameters():
             for key, value in self.optimiser.state.get(parameter, {}).items():
                 if isinstance(value, Tensor):
                     tensors[f"optimiser/{name}/{key}"] = value
-        if self.sensitivity is not None:
-            tensors |= {f"sensitivity/{n}": t for n, t in self.sensitivity.sums.items()}
-        tensors |= {"totals": self.totals, "random/augment": self.chance.get_state()}
-        tensors |= {"random/torch": torch.get_rng_state()}
+        tensors["totals"] = self.totals
+        tensors["rng/augmentation"] = self.augmentation_rng.get_state()
+        tensors["rng/torch"] = torch.get_rng_state()
         if self.device.type == "cuda":
-            tensors |= {"random/cuda": torch.cuda.get_rng_state(self.device)}
-        return {
-            name: np.atleast_1d(tensor.detach().cpu().numpy()) for name, tensor in tensors.items()
-        }
+            tensors["rng/cuda"] = torch.cuda.get_rng_state(self.device)
+        return to_arrays(tensors)
 
     def numbers(self) -> dict[str, Any]:
         """Position on the schedule, and the learning rates there."""
-        kept = ("last_epoch", "_step_count", "_last_lr")
+        keys = ("last_epoch", "_step_count", "_last_lr")
         return {
-            "schedule": {key: self.schedule.state_dict()[key] for key in kept},
+            "schedule": {key: self.schedule.state_dict()[key] for key in keys},
             "rates": [group["lr"] for group in self.optimiser.param_groups],
         }
 
     @torch.no_grad()
-    def put_back(self, arrays: Arrays, numbers: Mapping[str, Any]) -> None:
-        """Continue from :meth:`arrays` and :meth:`numbers`, but for PyTorch's own generators."""
-        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        for name, place in self.network.state_dict().items():
-            place.copy_(tensors[f"network/{name}"].reshape(place.shape))
+    def load_state(self, arrays: Arrays, numbers: Mapping[str, Any]) -> None:
+        """Continue from :meth:`arrays` and :meth:`numbers`, except PyTorch's own generators."""
+        tensors = to_tensors(arrays)
+        for name, target in self.network.state_dict().items():
+            target.copy_(tensors[f"network/{name}"].reshape(target.shape))
         for name, parameter in self.network.named_parameters():
-            prefix = f"optimiser/{name}/"
-            for key in (k.removeprefix(prefix) for k in tensors if k.startswith(prefix)):
-                saved = tensors[prefix + key]
+            for key, saved in with_prefix(tensors, f"optimiser/{name}/").items():
                 self.optimiser.state[parameter][key] = (
-                    saved.reshape(()).to(parameter.device)  # how many steps it has made
+                    saved.reshape(()).to(parameter.device)  # number of steps
                     if key == "step"
-                    else torch.empty_like(parameter).copy_(saved)  # in its order in memory
+                    else torch.empty_like(parameter).copy_(saved)  # in the layout of the parameter
                 )
-        if self.sensitivity is not None:
-            self.sensitivity.put_back(
-                {n.partition("/")[2]: t for n, t in tensors.items() if n.startswith("sensitivity/")}
-            )
         self.totals.copy_(tensors["totals"])
-        self.chance.set_state(tensors["random/augment"])
+        self.augmentation_rng.set_state(tensors["rng/augmentation"])
         self.schedule.load_state_dict({**self.schedule.state_dict(), **numbers["schedule"]})
         for group, rate in zip(self.optimiser.param_groups, numbers["rates"], strict=True):
             group["lr"] = rate
 
-    def put_back_random(self, arrays: Arrays) -> None:
-        """Continue PyTorch's own random numbers, which dropout takes."""
-        torch.set_rng_state(torch.from_numpy(arrays["random/torch"]))
-        if self.device.type == "cuda" and "random/cuda" in arrays:
-            torch.cuda.set_rng_state(torch.from_numpy(arrays["random/cuda"]), self.device)
+    def load_torch_rng(self, arrays: Arrays) -> None:
+        """Continue PyTorch's own random numbers, which dropout draws."""
+        torch.set_rng_state(torch.from_numpy(arrays["rng/torch"]))
+        if self.device.type == "cuda" and "rng/cuda" in arrays:
+            torch.cuda.set_rng_state(torch.from_numpy(arrays["rng/cuda"]), self.device)
+
+
+def to_arrays(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
+    """Tensors as arrays; scalars get one dimension, which safetensors needs.
+
+    On the CPU they share the memory of the training: write them before the next step.
+    """
+    return {name: np.atleast_1d(tensor.detach().cpu().numpy()) for name, tensor in tensors.items()}
+
+
+def to_tensors(arrays: Arrays) -> dict[str, Tensor]:
+    """The inverse of :func:`to_arrays`, but for scalars."""
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with ``prefix``, by the rest of their names."""
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}

@@ -1,0 +1,32 @@
+import pytest
+import torch
+from torch import nn
+
+from neuron_pruning.training.optimisers import build_optimiser, centre_gradients
+from neuron_pruning.training.settings import OptimiserSettings
+
+
+def rates(network, **settings):
+    optimiser = build_optimiser(network, 0.1, OptimiserSettings(**settings))
+    return {id(p): g["lr"] for g in optimiser.param_groups for p in g["params"]}
+
+
+def test_wide_layers_take_shorter_steps(small_vgg):
+    found = rates(small_vgg, linear_fan_in=4, convolution_fan_in=9)
+    fc2, convolution = small_vgg.linear("fc2"), small_vgg.features[0]
+    assert found[id(fc2.weight)] == pytest.approx(0.1 * 4 / 12)
+    assert found[id(fc2.bias)] == 0.1
+    assert found[id(convolution.weight)] == pytest.approx(0.1 * 9 / 27)
+    assert set(rates(small_vgg).values()) == {0.1}
+    assert len(found) == len(list(small_vgg.parameters()))
+
+
+def test_centred_gradients_have_mean_zero(small_vgg):
+    small_vgg(torch.randn(2, 3, 128, 130)).sum().backward()
+    bias = small_vgg.linear("fc2").bias.grad.clone()
+    centre_gradients(small_vgg)
+    for layer in small_vgg.modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d):
+            means = layer.weight.grad.flatten(1).mean(dim=1)
+            torch.testing.assert_close(means, torch.zeros_like(means), atol=1e-6, rtol=0)
+    assert torch.equal(bias, small_vgg.linear("fc2").bias.grad)
