@@ -8,6 +8,7 @@ from safetensors.numpy import save_file
 from neuron_pruning import UserError, save_network
 from neuron_pruning.core.parquet import write_rows
 from neuron_pruning.data.split_file import SPLIT_SCHEMA
+from neuron_pruning.pruning.network_source import NetworkSource, RunDescription
 from neuron_pruning.pruning.scores import read_precomputed_scores, read_scores, write_scores
 
 KEYS = {"experiment": "mine", "seed": 3}
