@@ -60,29 +60,7 @@ rule measure_cut:
         "../scripts/measure_cut.py"
 
 
-rule table_sizes:
-    input:
-        measured=measured_cuts,
-        code=code_of("table_sizes"),
-    output:
-        table=f"{ROOT}/tables/sizes.parquet",
-        rendered=rendered("sizes"),
-    log:
-        f"{ROOT}/logs/table_sizes.log",
-    benchmark:
-        f"{ROOT}/benchmarks/table_sizes.jsonl"
-    conda:
-        ENVIRONMENT
-    resources:
-        mem_mb=memory(500),
-    params:
-        settings=dict(caption="Size and speed before and after cuts."),
-    message:
-        "Table of sizes"
-    script:
-        "../scripts/table_sizes.py"
-
-
 rule sizes:
     input:
-        rules.table_sizes.output,
+        f"{ROOT}/tables/sizes.parquet",
+        rendered("sizes"),

@@ -26,6 +26,13 @@ def code_of_technique(script, label=None):
     return files
 
 
+def code_of_table(module):
+    """Files that make one table: the script, the module of the table, and what both import."""
+    own = f"neuron_pruning/tables/{module}"
+    files = {*code_of("make_table"), *code_of(own), shipped(f"scripts/{own}.py")}
+    return sorted(files)
+
+
 @cache
 def closure(start):
     """Files that one file imports, directly or not."""
@@ -184,7 +191,7 @@ def selected_confusions(wildcards):
 
 def class_metrics(wildcards):
     """Evaluations of the selected networks of the model that a table shows."""
-    model = CLASS_TABLES[wildcards.class_table]
+    model = CLASS_TABLES[wildcards.table]
     return selected_paths(
         f"{ROOT}/evaluations/{RUN}/state~trained/metrics.parquet", model
     )

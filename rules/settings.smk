@@ -294,14 +294,6 @@ def step_images(wildcards):
     return min(batch_size, config["training"]["micro_batch"] or batch_size)
 
 
-def class_settings(wildcards):
-    """Caption and number of a table of classes."""
-    return dict(
-        caption="Test precision and recall of each class.",
-        number=int(wildcards.class_table.removeprefix("table")),
-    )
-
-
 def rendered(table):
     """The table in every format of the config."""
     return [f"{ROOT}/tables/{table}.{suffix}" for suffix in config["tables"]["formats"]]

@@ -1,199 +1,116 @@
+# The tables: one rule for all of them; each has its inputs and its module of neuron_pruning.tables.
 SPLITS_OF_RUNS = expand(SPLIT, split=MAIN["split"], seed=SEEDS)
+PAPER = shipped("resources/paper.yaml")
 
 
-rule table1:
+rule table_grid:
     input:
         selection=f"{ROOT}/selection.parquet",
-        paper=shipped("resources/paper.yaml"),
-        code=code_of("table1"),
+        paper=PAPER,
+        code=code_of_table("grid"),
     output:
-        table=f"{ROOT}/tables/table1.parquet",
+        table=f"{ROOT}/tables/{{table}}.parquet",
         rendered=report(
-            rendered("table1"), caption="../report/tables.rst", category="Tables"
+            rendered("{table}"), caption="../report/tables.rst", category="Tables"
         ),
     log:
-        f"{ROOT}/logs/table1.log",
+        f"{ROOT}/logs/{{table}}.log",
     benchmark:
-        f"{ROOT}/benchmarks/table1.jsonl"
+        f"{ROOT}/benchmarks/{{table}}.jsonl"
+    wildcard_constraints:
+        table="table1",
     conda:
         ENVIRONMENT
     resources:
         mem_mb=memory(500),
     params:
-        settings=dict(caption="Different hyperparameters: train and test accuracy."),
+        settings=dict(module="grid"),
     message:
-        "Table 1"
+        "Make {wildcards.table}"
     script:
-        "../scripts/table1.py"
+        "../scripts/make_table.py"
 
 
-rule table_classes:
+use rule table_grid as table_classes with:
     input:
         metrics=class_metrics,
-        paper=shipped("resources/paper.yaml"),
-        code=code_of("table_classes"),
-    output:
-        table=f"{ROOT}/tables/{{class_table}}.parquet",
-        rendered=report(
-            rendered("{class_table}"),
-            caption="../report/tables.rst",
-            category="Tables",
-        ),
-    log:
-        f"{ROOT}/logs/{{class_table}}.log",
-    benchmark:
-        f"{ROOT}/benchmarks/{{class_table}}.jsonl"
+        paper=PAPER,
+        code=code_of_table("per_class"),
     wildcard_constraints:
-        class_table="|".join(CLASS_TABLES),
-    conda:
-        ENVIRONMENT
-    resources:
-        mem_mb=memory(500),
+        table="|".join(CLASS_TABLES),
     params:
-        settings=class_settings,
-    message:
-        "Make {wildcards.class_table}"
-    script:
-        "../scripts/table_classes.py"
+        settings=dict(module="per_class"),
 
 
-rule table4:
+use rule table_grid as table_pruning with:
     input:
         metrics=pruned_metrics,
         splits=SPLITS_OF_RUNS,
-        paper=shipped("resources/paper.yaml"),
-        code=code_of("table4"),
-    output:
-        table=f"{ROOT}/tables/table4.parquet",
-        rendered=report(
-            rendered("table4"), caption="../report/tables.rst", category="Tables"
-        ),
-    log:
-        f"{ROOT}/logs/table4.log",
-    benchmark:
-        f"{ROOT}/benchmarks/table4.jsonl"
-    conda:
-        ENVIRONMENT
-    resources:
-        mem_mb=memory(500),
+        paper=PAPER,
+        code=code_of_table("pruning"),
+    wildcard_constraints:
+        table="table4",
     params:
-        settings=dict(
-            caption="Accuracy after pruning and the number of neurons removed."
-        ),
-    message:
-        "Table 4"
-    script:
-        "../scripts/table4.py"
+        settings=dict(module="pruning"),
 
 
-rule table5:
+use rule table_grid as table_techniques with:
     input:
         points=sweep_points,
         splits=SPLITS_OF_RUNS,
-        code=code_of("table5"),
-    output:
-        table=f"{ROOT}/tables/table5.parquet",
-        rendered=report(
-            rendered("table5"), caption="../report/tables.rst", category="Tables"
-        ),
-    log:
-        f"{ROOT}/logs/table5.log",
-    benchmark:
-        f"{ROOT}/benchmarks/table5.jsonl"
-    conda:
-        ENVIRONMENT
+        code=code_of_table("techniques"),
+    wildcard_constraints:
+        table="table5",
     resources:
         mem_mb=memory(1500),
     params:
-        settings=dict(
-            caption="Techniques at equal numbers of removed units.",
-            counts=PRUNE["counts"],
-            draws=PRUNE["sweep"]["draws"],
-        ),
-    message:
-        "Table 5"
-    script:
-        "../scripts/table5.py"
+        settings=dict(module="techniques", options=dict(counts=PRUNE["counts"])),
 
 
-rule table6:
+use rule table_grid as table_compensations with:
     input:
         points=compensation_points,
         splits=SPLITS_OF_RUNS,
-        code=code_of("table6"),
-    output:
-        table=f"{ROOT}/tables/table6.parquet",
-        rendered=report(
-            rendered("table6"), caption="../report/tables.rst", category="Tables"
-        ),
-    log:
-        f"{ROOT}/logs/table6.log",
-    benchmark:
-        f"{ROOT}/benchmarks/table6.jsonl"
-    conda:
-        ENVIRONMENT
+        code=code_of_table("compensations"),
+    wildcard_constraints:
+        table="table6",
     resources:
         mem_mb=memory(1000),
     params:
-        settings=dict(caption="Compensations of distinctiveness."),
-    message:
-        "Table 6"
-    script:
-        "../scripts/table6.py"
+        settings=dict(module="compensations"),
 
 
-rule table7:
+use rule table_grid as table_models with:
     input:
         networks=compared_predictions,
-        machines=machine_files("predictions.parquet"),
+        svms=machine_files("predictions.parquet"),
         splits=expand(SPLIT, split=COMPARISON["splits"], seed=SEEDS),
         published=shipped("resources/published.yaml"),
-        code=code_of("table7"),
-    output:
-        table=f"{ROOT}/tables/table7.parquet",
-        rendered=report(
-            rendered("table7"), caption="../report/tables.rst", category="Tables"
-        ),
-    log:
-        f"{ROOT}/logs/table7.log",
-    benchmark:
-        f"{ROOT}/benchmarks/table7.jsonl"
-    conda:
-        ENVIRONMENT
+        code=code_of_table("models"),
+    wildcard_constraints:
+        table="table7",
     resources:
         mem_mb=memory(1000),
     params:
-        settings=dict(
-            experiment=EXPERIMENT,
-            caption="Contenders under every way to split the images.",
-        ),
-    message:
-        "Table 7"
-    script:
-        "../scripts/table7.py"
+        settings=dict(module="models", options=dict(experiment=EXPERIMENT)),
 
 
-rule table8:
+use rule table_grid as table_svm with:
     input:
         metrics=machine_files("metrics.parquet"),
         published=shipped("resources/baseline.yaml"),
-        code=code_of("table8"),
-    output:
-        table=f"{ROOT}/tables/table8.parquet",
-        rendered=report(
-            rendered("table8"), caption="../report/tables.rst", category="Tables"
-        ),
-    log:
-        f"{ROOT}/logs/table8.log",
-    benchmark:
-        f"{ROOT}/benchmarks/table8.jsonl"
-    conda:
-        ENVIRONMENT
-    resources:
-        mem_mb=memory(500),
+        code=code_of_table("svm"),
+    wildcard_constraints:
+        table="table8",
     params:
-        settings=dict(caption="Support vector machines, class by class."),
-    message:
-        "Table 8"
-    script:
-        "../scripts/table8.py"
+        settings=dict(module="svm"),
+
+
+use rule table_grid as table_sizes with:
+    input:
+        measured=measured_cuts,
+        code=code_of_table("sizes"),
+    wildcard_constraints:
+        table="sizes",
+    params:
+        settings=dict(module="sizes"),

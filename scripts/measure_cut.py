@@ -11,17 +11,13 @@ from neuron_pruning.core.devices import choose_device
 from neuron_pruning.core.parquet import column, read_rows, schema, write_rows
 from neuron_pruning.data.images import ImageReader, open_array
 from neuron_pruning.evaluation.latency import compare_latency
+from neuron_pruning.evaluation.network_sizes import SIZES
 from neuron_pruning.models.architectures import count_multiply_adds, count_parameters
 from neuron_pruning.models.checkpoints import check_belongs
 from neuron_pruning.models.networks import Network, load_network
 from neuron_pruning.models.onnx_export import compare_onnx, export_onnx
 
 ONNX_IMAGES = 4  # compared between PyTorch and onnxruntime
-SIZES = {
-    "parameters": "parameters",
-    "multiply_adds": "multiply-adds an image",
-    "file_bytes": "bytes of the stored weights",
-}
 SIZES_SCHEMA = schema(
     column("cut", pa.string(), "name of the cut"),
     column("layer", pa.string(), "layers that lost units or channels"),

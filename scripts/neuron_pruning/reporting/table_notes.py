@@ -1,46 +1,28 @@
 """The tables as the page shows them: headings, rows of texts and a caption."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
 
-from neuron_pruning.reporting.results import display_name
-from neuron_pruning.tables.rendering import interval, over_seeds
+from neuron_pruning.tables.table import Table
 
-Display = Callable[[pd.DataFrame], pd.DataFrame]
 FIRST_LINES = 12
 UNTRAINED = ", untrained"  # as Tables 5 and 6 mark it
 SHARED = {8: ["Machine", "Split", "Accuracy"]}  # columns that become headings of rows
 WORDS = ("Technique", "Compensation", "Split")  # columns of text
-COMPARISONS = {
-    5: "Techniques at equal numbers of removed units, by rank: test accuracy in percent after so "
-    "many units went, in brackets the paired difference in points from random removal with the "
-    "same compensation, or without where random removal cannot have it; * where the seeds show it "
-    "(corrected resampled t-test, p < 0.05 after Holm's correction within network and number). "
-    "Free: units that go for less than one point.",
-    6: "Compensations of distinctiveness: test accuracy in percent, in brackets the paired "
-    "differences in points from no compensation and from random removal of as many units; * of the "
-    "former where the seeds show it (corrected resampled t-test, Holm within the angle).",
-    7: "Who answers the same question, under every split of the images: test accuracy in percent, "
-    "in square brackets the 95 % interval (Wilson) of one test part of that size; * better than "
-    "always naming the largest training class (exact binomial test, p < 0.05 after Holm's "
-    "correction within the split).",
-    8: "Support vector machines class by class on the test images, and below them the published "
-    "ones: accuracy in percent with its 95 % interval (Wilson), the others as shares.",
-}
 
 
-def page_table(number: int, rows: pd.DataFrame, display: Display) -> dict[str, Any]:
+def page_table(number: int, rows: pd.DataFrame, table: Table) -> dict[str, Any]:
     """One table; ``rest`` has the lines that the page folds."""
-    shown = display(rows)
+    shown = table.display(rows)
     early = FOLDS[number](shown) if number in FOLDS else pd.Series(True, index=shown.index)
     shared = SHARED.get(number, [])
     inner = shown.drop(columns=shared)
     return {
         "number": number,
-        "caption": caption(number, rows),
+        "caption": table.caption(rows),
         "head": list(inner.columns),
         "words": [place for place, name in enumerate(inner.columns) if name in WORDS],
         "groups": list(groups(shown, shared)),
@@ -56,51 +38,6 @@ def groups(shown: pd.DataFrame, shared: list[str]) -> Iterator[tuple[str, list[l
     for key, found in shown.groupby(shared, sort=False):
         machine, split, accuracy = (str(value) for value in key)
         yield f"{machine}, {split}: accuracy {accuracy}", list(texts(found.drop(columns=shared)))
-
-
-def caption(number: int, rows: pd.DataFrame) -> str:
-    """What the figures of a table are."""
-    figures = over_seeds(int(rows["seeds"].max()))
-    if number in COMPARISONS:
-        return f"{COMPARISONS[number]} Figures are {figures}.{sources(rows)}"
-    name = display_name(rows.iloc[0]["model"])
-    captions = {
-        1: "Train and test accuracy of every setting in percent, with the 95 % interval (Wilson) "
-        f"of the test accuracy; {starred(rows)}.",
-        4: "Units removed from the pruned layer, and test accuracy in percent before and after it, "
-        "with the 95 % interval (Wilson). Seeds worse: those of which McNemar's exact test shows "
-        "that pruning cost right answers (p < 0.05 after Holm's correction).",
-    }
-    text = captions.get(number) or class_caption(name, rows)
-    return (
-        f"{text} Figures are {figures}, {rows['test_images'].max()} test images; the "
-        "paper's own stand beside them."
-    )
-
-
-def starred(rows: pd.DataFrame) -> str:
-    """What the star of Table 1 says."""
-    parts = sorted(set(rows.get("selected_on", ())) - {"fixed"})
-    return f"* selected on {' or '.join(parts)} images" if parts else "* fixed in the config"
-
-
-def class_caption(name: str, rows: pd.DataFrame) -> str:
-    """What Tables 2 and 3 hold."""
-    overall = rows[(rows["metric"] == "accuracy") & (rows["class"] == "all")].iloc[0]
-    ends = interval(overall["low"], overall["high"])
-    return (
-        f"Test precision and recall of {name} by class, as shares; the 95 % interval (Wilson) of "
-        f"the accuracy is {ends} %."
-    )
-
-
-def sources(rows: pd.DataFrame) -> str:
-    """Where the published figures of Table 7 are from."""
-    if "note" not in rows:
-        return ""
-    published = rows.dropna(subset=["note"]).drop_duplicates("contender")
-    noted = [f"{name}: {note}" for name, note in published[["contender", "note"]].to_numpy()]
-    return f" Published figures: {'; '.join(noted)}." if noted else ""
 
 
 def first_lines(shown: pd.DataFrame) -> "pd.Series[bool]":
