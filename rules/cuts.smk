@@ -33,19 +33,5 @@ rule measure_cut:
     script: "../scripts/measure_cut.py"
 
 
-rule table_sizes:
-    input: measured=targets.measured_cuts
-    output: table=paths.table("sizes"), rendered=rendered("sizes")
-    log: paths.log("table_sizes")
-    benchmark: paths.benchmark("table_sizes")
-    conda: ENVIRONMENT
-    resources: mem_mb=growing(500)
-    params:
-        settings=dict(caption="Size and speed before and after cuts."),
-        code=code_digest("table_sizes"),
-    message: "Table of sizes"
-    script: "../scripts/table_sizes.py"
-
-
 rule sizes:
-    input: rules.table_sizes.output
+    input: paths.table("sizes"), rendered("sizes")

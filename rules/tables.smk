@@ -1,165 +1,82 @@
-# Tables 1-8: Parquet, and the formats of the config.
-def rendered(table):
+# The tables: one rule for all; each has its inputs and its module of neuron_pruning.tables.
+PAPER = workflow_file("resources/paper.yaml")
+
+
+def rendered(name):
     """The table in every format of the config."""
-    return paths.rendered(table, config["tables"]["formats"])
+    return paths.rendered(name, config["tables"]["formats"])
 
 
-def class_settings(wildcards):
-    """Caption and number of a table of classes."""
-    number = int(wildcards.table.removeprefix("table"))
-    return dict(caption="Test precision and recall of each class.", number=number)
+def table_code(module):
+    """Digest of the code of one table."""
+    return code_digest("make_table", f"neuron_pruning.tables.{module}")
 
 
-rule table1:
-    input:
-        selection=paths.selection,
-        paper=workflow_file("resources/paper.yaml"),
-    output:
-        table=paths.table("table1"),
-        rendered=report(
-            rendered("table1"), caption="../report/tables.rst", category="Tables"
-        ),
-    log: paths.log("table1")
-    benchmark: paths.benchmark("table1")
-    conda: ENVIRONMENT
-    resources: mem_mb=growing(500)
-    params:
-        settings=dict(caption="Different hyperparameters: train and test accuracy."),
-        code=code_digest("table1"),
-    message: "Table 1"
-    script: "../scripts/table1.py"
-
-
-rule table_classes:
-    input:
-        metrics=targets.class_metrics,
-        paper=workflow_file("resources/paper.yaml"),
+rule table_grid:
+    input: selection=paths.selection, paper=PAPER
     output:
         table=paths.table("{table}"),
-        rendered=report(
-            rendered("{table}"),
-            caption="../report/tables.rst",
-            category="Tables",
-        ),
-    wildcard_constraints: table="|".join(targets.class_tables)
+        rendered=report(rendered("{table}"), caption="../report/tables.rst", category="Tables"),
+    wildcard_constraints: table="table1"
     log: paths.log("{table}")
     benchmark: paths.benchmark("{table}")
     conda: ENVIRONMENT
     resources: mem_mb=growing(500)
-    params:
-        settings=class_settings,
-        code=code_digest("table_classes"),
+    params: settings=dict(module="grid"), code=table_code("grid")
     message: "Make {wildcards.table}"
-    script: "../scripts/table_classes.py"
+    script: "../scripts/make_table.py"
 
 
-rule table4:
-    input:
-        metrics=targets.pruned_metrics,
-        splits=targets.splits_of_runs,
-        paper=workflow_file("resources/paper.yaml"),
-    output:
-        table=paths.table("table4"),
-        rendered=report(
-            rendered("table4"), caption="../report/tables.rst", category="Tables"
-        ),
-    log: paths.log("table4")
-    benchmark: paths.benchmark("table4")
-    conda: ENVIRONMENT
-    resources: mem_mb=growing(500)
-    params:
-        settings=dict(
-            caption="Accuracy after pruning and the number of neurons removed."
-        ),
-        code=code_digest("table4"),
-    message: "Table 4"
-    script: "../scripts/table4.py"
+use rule table_grid as table_classes with:
+    input: metrics=targets.class_metrics, paper=PAPER
+    wildcard_constraints: table="|".join(targets.class_tables)
+    params: settings=dict(module="per_class"), code=table_code("per_class")
 
 
-rule table5:
-    input:
-        points=targets.sweep_points,
-        splits=targets.splits_of_runs,
-    output:
-        table=paths.table("table5"),
-        rendered=report(
-            rendered("table5"), caption="../report/tables.rst", category="Tables"
-        ),
-    log: paths.log("table5")
-    benchmark: paths.benchmark("table5")
-    conda: ENVIRONMENT
+use rule table_grid as table_pruning with:
+    input: metrics=targets.pruned_metrics, splits=targets.splits_of_runs, paper=PAPER
+    wildcard_constraints: table="table4"
+    params: settings=dict(module="pruning"), code=table_code("pruning")
+
+
+use rule table_grid as table_techniques with:
+    input: points=targets.sweep_points, splits=targets.splits_of_runs
+    wildcard_constraints: table="table5"
     resources: mem_mb=growing(1500)
     params:
-        settings=dict(
-            caption="Techniques at equal numbers of removed units.",
-            counts=config["pruning"]["counts"],
-            draws=config["pruning"]["sweep"]["draws"],
-        ),
-        code=code_digest("table5"),
-    message: "Table 5"
-    script: "../scripts/table5.py"
+        settings=dict(module="techniques", options=dict(counts=config["pruning"]["counts"])),
+        code=table_code("techniques"),
 
 
-rule table6:
-    input:
-        points=targets.compensation_points,
-        splits=targets.splits_of_runs,
-    output:
-        table=paths.table("table6"),
-        rendered=report(
-            rendered("table6"), caption="../report/tables.rst", category="Tables"
-        ),
-    log: paths.log("table6")
-    benchmark: paths.benchmark("table6")
-    conda: ENVIRONMENT
+use rule table_grid as table_compensations with:
+    input: points=targets.compensation_points, splits=targets.splits_of_runs
+    wildcard_constraints: table="table6"
     resources: mem_mb=growing(1000)
-    params:
-        settings=dict(caption="Compensations of distinctiveness."),
-        code=code_digest("table6"),
-    message: "Table 6"
-    script: "../scripts/table6.py"
+    params: settings=dict(module="compensations"), code=table_code("compensations")
 
 
-rule table7:
+use rule table_grid as table_models with:
     input:
         networks=targets.compared_predictions,
-        machines=targets.svm_files("predictions"),
+        svms=targets.svm_files("predictions"),
         splits=targets.compared_splits,
         published=workflow_file("resources/published.yaml"),
-    output:
-        table=paths.table("table7"),
-        rendered=report(
-            rendered("table7"), caption="../report/tables.rst", category="Tables"
-        ),
-    log: paths.log("table7")
-    benchmark: paths.benchmark("table7")
-    conda: ENVIRONMENT
+    wildcard_constraints: table="table7"
     resources: mem_mb=growing(1000)
     params:
-        settings=dict(
-            experiment=config["experiment"],
-            caption="Contenders under every way to split the images.",
-        ),
-        code=code_digest("table7"),
-    message: "Table 7"
-    script: "../scripts/table7.py"
+        settings=dict(module="models", options=dict(experiment=config["experiment"])),
+        code=table_code("models"),
 
 
-rule table8:
+use rule table_grid as table_svm with:
     input:
         metrics=targets.svm_files("metrics"),
         published=workflow_file("resources/baseline.yaml"),
-    output:
-        table=paths.table("table8"),
-        rendered=report(
-            rendered("table8"), caption="../report/tables.rst", category="Tables"
-        ),
-    log: paths.log("table8")
-    benchmark: paths.benchmark("table8")
-    conda: ENVIRONMENT
-    resources: mem_mb=growing(500)
-    params:
-        settings=dict(caption="Support vector machines, class by class."),
-        code=code_digest("table8"),
-    message: "Table 8"
-    script: "../scripts/table8.py"
+    wildcard_constraints: table="table8"
+    params: settings=dict(module="svm"), code=table_code("svm")
+
+
+use rule table_grid as table_sizes with:
+    input: measured=targets.measured_cuts
+    wildcard_constraints: table="sizes"
+    params: settings=dict(module="sizes"), code=table_code("sizes")

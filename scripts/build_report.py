@@ -16,14 +16,26 @@ from neuron_pruning.reporting.sections import page_context
 from neuron_pruning.reporting.table_notes import page_table
 from neuron_pruning.reporting.templating import render
 from runtime.job_adapter import TrackedResult, git_commit, run_job
-from table1 import display as display_settings
-from table4 import display as display_prunings
-from table5 import display as display_techniques
-from table6 import display as display_compensations
-from table7 import display as display_contenders
-from table7 import names_of
-from table8 import display as display_machines
-from table_classes import display as display_classes
+from neuron_pruning.tables import (
+    compensations,
+    grid,
+    models,
+    per_class,
+    pruning,
+    svm,
+    techniques,
+)
+
+TABLES = {
+    1: grid.TABLE,
+    2: per_class.TABLE,
+    3: per_class.TABLE,
+    4: pruning.TABLE,
+    5: techniques.TABLE,
+    6: compensations.TABLE,
+    7: models.TABLE,
+    8: svm.TABLE,
+}
 
 
 def build_report(
@@ -71,7 +83,9 @@ def build_report(
         array,
         Path(benchmarks),
         git_commit(),
-        tables=[table_of(number, rows) for number, rows in results.tables.items()],
+        tables=[
+            page_table(number, rows, TABLES[number]) for number, rows in results.tables.items()
+        ],
         audit=read_rows(audit),
         faces=faces_found(
             read_frame(boxes),
@@ -95,26 +109,8 @@ def read_table(path: Path) -> pd.DataFrame:
     """Rows of a table; the contenders of Table 7 with the names that it shows."""
     rows = read_frame([path])
     if number_of(path) == 7:
-        return rows.assign(name=names_of(rows))
+        return rows.assign(name=models.names_of(rows))
     return rows
-
-
-def table_of(number: int, rows: pd.DataFrame) -> dict[str, Any]:
-    """A table as headings, rows of texts and a caption."""
-    displays = {
-        1: display_settings,
-        4: display_prunings,
-        5: display_comparison,
-        6: display_compensations,
-        7: display_contenders,
-        8: display_machines,
-    }
-    return page_table(number, rows, displays.get(number, display_classes))
-
-
-def display_comparison(rows: pd.DataFrame) -> pd.DataFrame:
-    """Table 5 with a column a number of removed units that some layer can lose."""
-    return display_techniques(rows, sorted(rows["removed"].unique()))
 
 
 if "snakemake" in globals():

@@ -19,7 +19,8 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 import build_report as script
-from build_report import build_report, read_table, table_of
+from build_report import TABLES, build_report, read_table
+from make_table import make_table
 from neuron_pruning.configuration.models_training import RECIPES
 from neuron_pruning.configuration.validation import check_config
 from neuron_pruning.core.errors import UserError
@@ -28,14 +29,8 @@ from neuron_pruning.reporting.findings import Guessing
 from neuron_pruning.reporting.provenance import job_seconds
 from neuron_pruning.reporting.results import layer_angles
 from neuron_pruning.reporting.sample_images import spread_over_classes, thumbnail
+from neuron_pruning.reporting.table_notes import page_table
 from neuron_pruning.reporting.templating import duration, environment
-from table1 import table1
-from table4 import table4
-from table5 import table5
-from table6 import table6
-from table7 import table7
-from table8 import table8
-from table_classes import table_classes
 
 HOME = Path(script.__file__).parents[1]
 PAPER = HOME / "resources" / "paper.yaml"
@@ -178,10 +173,15 @@ def make_comparisons(folder, runs, seeds):
     """Tables 5 and 6 and the sweeps."""
     splits = [folder / f"random{seed}.parquet" for seed in seeds]
     sweeps = [files[f"sweep {name}"] for _, files in runs for name in OWN]
-    table5(sweeps, splits, folder / "table5.parquet", [], COUNTS, 2, "")
+    compare_techniques(sweeps, splits, folder / "table5.parquet", COUNTS)
     points = [files["compensations"] for _, files in runs]
-    table6(points, splits, folder / "table6.parquet", [], "")
+    make_table("compensations", folder / "table6.parquet", [], points=points, splits=splits)
     return sweeps
+
+
+def compare_techniques(sweeps, splits, table, counts):
+    """Table 5."""
+    make_table("techniques", table, [], {"counts": counts}, points=sweeps, splits=splits)
 
 
 def make_splits(folder, classes, seeds):
@@ -233,18 +233,11 @@ def make_contenders(folder, runs, classes, seeds):
                 write(path, pd.read_parquet(files["predictions"]).assign(split="movie")),
             ]
     splits = [folder / f"{split}{seed}.parquet" for split in ("random", "movie") for seed in seeds]
-    published = HOME / "resources"
-    table7(
-        networks,
-        machines,
-        splits,
-        published / "published.yaml",
-        folder / "table7.parquet",
-        [],
-        "made",
-        "",
-    )
-    table8(metrics, published / "baseline.yaml", folder / "table8.parquet", [], "")
+    inputs = {"networks": networks, "svms": machines, "splits": splits}
+    inputs["published"] = HOME / "resources" / "published.yaml"
+    make_table("models", folder / "table7.parquet", [], {"experiment": "made"}, **inputs)
+    inputs = {"metrics": metrics, "published": HOME / "resources" / "baseline.yaml"}
+    make_table("svm", folder / "table8.parquet", [], **inputs)
     return [folder / "table7.parquet", folder / "table8.parquet"]
 
 
@@ -290,12 +283,12 @@ def make_results(folder, config, classes):
     selection = write(folder / "selection.parquet", grid)
     pruned = [files["pruned"] for _, files in runs]
     tables = [folder / f"table{n}.parquet" for n in (1, *range(2, 2 + len(grid)), 4)]
-    table1(selection, PAPER, tables[0], [], "")
+    make_table("grid", tables[0], [], selection=selection, paper=PAPER)
     for number, model in enumerate(config["run_models"], 1):
         metrics = [files["metrics"] for keys, files in trained if keys["model"] == model]
-        table_classes(metrics, PAPER, tables[number], [], "", number + 1)
+        make_table("per_class", tables[number], [], metrics=metrics, paper=PAPER)
     splits = [folder / f"random{seed}.parquet" for seed in config["seeds"]]
-    table4(pruned, splits, PAPER, tables[-1], [], "")
+    make_table("pruning", tables[-1], [], metrics=pruned, splits=splits, paper=PAPER)
     sweeps = make_comparisons(folder, runs, config["seeds"])
     tables += [folder / "table5.parquet", folder / "table6.parquet"]
     tables += make_contenders(folder, runs, classes, config["seeds"])
@@ -455,7 +448,7 @@ def tables_of(arguments, number):
 
 def shown_table(arguments, number):
     """A table as the page shows it."""
-    return table_of(number, read_table(tables_of(arguments, number)))
+    return page_table(number, read_table(tables_of(arguments, number)), TABLES[number])
 
 
 def test_table6_folds_the_untrained_networks(arguments):
@@ -472,7 +465,7 @@ def test_several_pruned_layers_have_a_chart_each(tmp_path):
     both = pd.concat([rows.assign(layer=layer) for layer in ("fc1", "fc2")])
     arguments["sweeps"] = [write(tmp_path / "both.parquet", both)]
     splits, table = [tmp_path / "random0.parquet"], tmp_path / "table5.parquet"
-    table5(arguments["sweeps"], splits, table, [], [2], 1, "")
+    compare_techniques(arguments["sweeps"], splits, table, [2])
     build_report(**arguments)
     page = Page(arguments["page"].read_text(encoding="utf-8"))
     assert (
@@ -541,8 +534,9 @@ def test_published_figures_of_table7_come_with_their_sources(arguments):
     rows = read_table(tables_of(arguments, 7))
     note = {"kind": "published", "contender": "Z", "split": "any", "note": "a book, page 7"}
     both = pd.concat([rows, pd.DataFrame([note])], ignore_index=True)
-    assert table_of(7, both)["caption"].endswith("Published figures: Z: a book, page 7.")
-    assert "Published" not in table_of(7, rows)["caption"]
+    caption = page_table(7, both, TABLES[7])["caption"]
+    assert caption.endswith("Published figures: Z: a book, page 7.")
+    assert "Published" not in page_table(7, rows, TABLES[7])["caption"]
 
 
 def test_page_without_contenders_machines_and_faces(tmp_path):

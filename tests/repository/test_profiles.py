@@ -10,7 +10,8 @@ ROOT = Path(__file__).parents[2]
 CLUSTERS = ["slurm", "kubernetes"]
 # Nothing to share a submission with, planned twice, or no part of an experiment.
 ALONE = {"all", "sizes", "select_hyperparameters", "table_sizes", "audit_paper", "sync_tracking"}
-ALONE |= {"table_classes", "build_report", *(f"table{number}" for number in (1, 4, 5, 6, 7, 8))}
+ALONE |= {"table_grid", "table_classes", "table_pruning", "table_techniques"}
+ALONE |= {"table_compensations", "table_models", "table_svm", "build_report"}
 
 
 def profile(name):

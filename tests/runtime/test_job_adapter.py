@@ -112,14 +112,8 @@ TORCHLESS = [
     "select_hyperparameters",
     "prune",
 ]
-TORCHLESS += [
-    "table1",
-    "table_classes",
-    "table4",
-    "build_report",
-    "sync_tracking",
-    "runtime.tracking_uploader",
-]
+TORCHLESS += ["make_table", "build_report", "sync_tracking", "runtime.tracking_uploader"]
+TORCHLESS += [f"neuron_pruning.tables.{table}" for table in ("grid", "per_class", "pruning")]
 
 
 @pytest.mark.parametrize("script", TORCHLESS)

@@ -93,7 +93,7 @@ def test_a_changed_value_reruns_what_depends_on_it(stored):
     """The selection, which says what depends, is fetched from the bucket."""
     angles = {"pruning": {**OVERLAY["pruning"], "angles": [15, 10, 7]}}
     found = stored.dry_run({**OVERLAY, **angles})
-    assert found == {"prune": 1, "prune_untrained": 1, "table4": 1, "build_report": 1}
+    assert found == {"prune": 1, "prune_untrained": 1, "table_pruning": 1, "build_report": 1}
 
 
 def test_a_fresh_copy_has_nothing_to_do(stored, tmp_path):

@@ -6,7 +6,7 @@ import pytest
 
 from neuron_pruning.statistics.model_comparison import compare_contenders, right_answers
 from neuron_pruning.statistics.significance import wilson_of_mean
-from table7 import display, name_of
+from neuron_pruning.tables.models import display, name_of
 
 CLASSES = ["cat", "cow", "dog"]
 TEST = 60

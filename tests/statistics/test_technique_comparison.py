@@ -11,9 +11,7 @@ from neuron_pruning.statistics.technique_comparison import (
     ranking,
     with_reference,
 )
-from table5 import display as display5
-from table5 import majority_rows
-from table6 import display as display6
+from neuron_pruning.tables import compensations, techniques
 
 NETWORK = {
     "experiment": "e",
@@ -135,8 +133,8 @@ def test_free_units_stop_at_the_first_loss_of_a_point():
 
 def test_table5_shows_own_and_least_squares_and_the_controls():
     table = ranking(sample(), [2, 4], 0.25)
-    table = pd.concat([table, majority_rows(table, (0.148, 0.01))], ignore_index=True)
-    shown = display5(table, [2, 4])
+    table = pd.concat([table, techniques.majority_rows(table, (0.148, 0.01))], ignore_index=True)
+    shown = techniques.display(table)
     assert shown["Technique"].tolist()[0] == "l2"
     assert shown["Technique"].tolist()[-1] == "majority class"
     line = shown[(shown["Technique"] == "l2") & (shown["Compensation"] == "none")].iloc[0]
@@ -175,7 +173,7 @@ def test_table6_pairs_with_no_compensation_and_with_random_removal():
     row = table[(table["compensation"] == "add") & (table["angle"] == 15)].iloc[0]
     assert row["difference_mean"] == pytest.approx(0.1)
     assert row["random_difference_mean"] == pytest.approx(0.35 - 0.41)
-    shown = display6(table)
+    shown = compensations.display(table)
     assert list(shown.columns[-2:]) == ["After", "After, 5 epochs more"]
     assert shown["Angle"].tolist() == ["15°", "15°", "5°", "5°"]
     assert shown["Compensation"].tolist() == ["none", "add", "none", "add"]
@@ -185,7 +183,7 @@ def test_table6_says_once_where_nothing_goes():
     points = pd.DataFrame(
         [compensated(name, 15.0, 0, 0.5, removed=0) for name in ("none", "add", "lstsq")]
     )
-    shown = display6(compensation_table(points, 0.25))
+    shown = compensations.display(compensation_table(points, 0.25))
     assert shown["Compensation"].tolist() == ["any: nothing goes"]
 
 

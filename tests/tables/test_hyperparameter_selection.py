@@ -5,8 +5,9 @@ import pytest
 
 from evaluate import METRICS_SCHEMA
 from neuron_pruning.core.parquet import read_rows, write_rows
-from select_hyperparameters import SELECTION_SCHEMA, select_hyperparameters
-from table1 import display, flattery
+from neuron_pruning.statistics.hyperparameter_selection import SELECTION_SCHEMA
+from neuron_pruning.tables.grid import display, selection_bias
+from select_hyperparameters import select_hyperparameters
 
 KEYS = {"experiment": "e", "split": "random", "crop": "none", "recipe": "r", "model": "net"}
 TEST = {0.1: (0.5, 0.7), 0.2: (0.6, 0.4), 0.3: (0.6, 0.6)}  # by learning rate, a figure a seed
@@ -53,9 +54,9 @@ def test_a_fixed_cell_wins_over_both(metrics, tmp_path):
     assert set(rows["selected_on"]) == {"fixed"}
 
 
-def test_table1_says_how_much_the_test_images_flatter(metrics, tmp_path):
+def test_table1_says_how_large_the_selection_bias_is(metrics, tmp_path):
     rows = selected(metrics, tmp_path, "validation")
-    assert flattery(rows) == (
+    assert selection_bias(rows) == (
         " net: 60.0 where the test images select, 50.0 where the validation images do, "
         "+10.0 points."
     )
@@ -71,5 +72,5 @@ def test_without_validation_images_there_is_no_word_of_them(metrics, tmp_path):
         rows = frame[frame["part"] != "validation"]
         write_rows(path, rows.to_dict("records"), METRICS_SCHEMA)
     rows = selected(metrics, tmp_path, "test")
-    assert not rows["best_on_validation"].any() and flattery(rows) == ""
+    assert not rows["best_on_validation"].any() and selection_bias(rows) == ""
     assert rows["validation_accuracy_mean"].isna().all()

@@ -3,11 +3,12 @@
 import pandas as pd
 import pytest
 
-import table4
-import table8
+from make_table import make_table
 from neuron_pruning.core.parquet import CELL, write_rows
+from neuron_pruning.pruning.selection import RULES
 from neuron_pruning.statistics.significance import discordant_p, wilson_of_mean
-from table8 import METRICS, display, published_value, summarise
+from neuron_pruning.tables.pruning import summarise, with_tests
+from neuron_pruning.tables.svm import METRICS, display, svm_rows
 
 IMAGES = 40
 
@@ -29,7 +30,7 @@ def pruning(angle, seed, lost, gained, right=30, state="trained"):
         "count": None,
         "units_before": 20,
         "units_after": 10,
-        **{f"removed_{rule}": 2 for rule in table4.RULES},
+        **{f"removed_{rule}": 2 for rule in RULES},
         "test_images": IMAGES,
         "test_accuracy_before": right / IMAGES,
         "test_accuracy_after": after / IMAGES,
@@ -41,8 +42,8 @@ def pruning(angle, seed, lost, gained, right=30, state="trained"):
 
 
 def judged(*prunings):
-    rows = pd.DataFrame(prunings)
-    return table4.with_tests(table4.summarise(rows), rows, 0.25)
+    rows = pd.DataFrame(prunings).astype({"angle": float, "count": float})
+    return with_tests(summarise(rows), rows, 0.25)
 
 
 def test_pruning_is_tested_on_the_answers_that_changed():
@@ -70,8 +71,8 @@ def test_units_counted_out_pair_with_their_own_rows():
     assert by_count["seeds_worse"] == 1 and table[table["angle"] == 15]["seeds_worse"].item() == 0
 
 
-def machine_rows():
-    """Metrics of two seeds of one machine with two classes."""
+def svm_metrics():
+    """Metrics of two seeds of one SVM with two classes."""
     rows = []
     for seed, shift in ((0, 0.0), (1, 0.1)):
         figures = {"precision": 0.5, "recall": 0.4, "specificity": 0.8}
@@ -88,14 +89,11 @@ def machine_rows():
 
 
 def test_table8_stands_class_by_class_beside_the_published_values():
-    table = summarise(machine_rows())
+    theirs = {"accuracy": 0.19, "recall": {"Angry": 0.21, "Sad": 0.16}}
+    table = svm_rows(svm_metrics(), theirs)
     recall = table[(table["metric"] == "recall") & (table["class"] == "Sad")].iloc[0]
     assert recall["mean"] == pytest.approx(0.45) and recall["seeds"] == 2
     assert set(table["metric"]) == set(METRICS)
-    theirs = {"accuracy": 0.19, "recall": {"Angry": 0.21, "Sad": 0.16}}
-    table["published"] = [
-        published_value(theirs, *row) for row in table[["metric", "class"]].to_numpy()
-    ]
     shown = display(table)
     assert shown["Metric"].tolist() == ["Precision", "Recall", "Specificity", "Recall"]
     assert shown["Accuracy"].iloc[0] == "45.0 ± 0.0 [31, 60]"
@@ -105,13 +103,17 @@ def test_table8_stands_class_by_class_beside_the_published_values():
 
 
 def test_table8_of_other_classes_has_no_published_row(tmp_path):
-    rows = machine_rows().replace({"Angry": "cat", "Sad": "dog"})
+    rows = svm_metrics().replace({"Angry": "cat", "Sad": "dog"})
     from classify import METRICS_SCHEMA
 
     path, published = tmp_path / "m.parquet", tmp_path / "p.yaml"
     write_rows(path, rows.assign(crop="face").to_dict("records"), METRICS_SCHEMA)
     published.write_text("{accuracy: 0.19, recall: {Angry: 0.21}}")
-    outputs = tmp_path / "t.parquet", [tmp_path / "t.md"]
-    table8.table8([path], published, *outputs, caption="Made up.")
-    text = outputs[1][0].read_text()
-    assert "Table 8. Made up." in text and "| dog" in text and "Dhall et al. 2011 |" not in text
+    text = tmp_path / "t.md"
+    make_table("svm", tmp_path / "table8.parquet", [text], metrics=[path], published=published)
+    text = text.read_text()
+    assert (
+        text.startswith("Table 8. SVMs by class")
+        and "| dog" in text
+        and "Dhall et al. 2011 |" not in text
+    )

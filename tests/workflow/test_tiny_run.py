@@ -18,7 +18,7 @@ from tests.workflow.conftest import OFFLINE
 
 MAIN = "split~random/crop~none/recipe~initialised"
 RUN = f"{MAIN}/model~alexnet/learning_rate~0.001/batch_size~16/seed~0"
-TABLES = {"table1", "table_classes", "table4", "table5", "table6"}
+TABLES = {"table_grid", "table_classes", "table_pruning", "table_techniques", "table_compensations"}
 SWEPT = {"distinctiveness", "karnin", "torch_pruning_magnitude", "random"}
 
 
@@ -152,9 +152,15 @@ def test_every_job_is_mirrored_once(finished):
     wanted |= {"crop_faces": 3, "describe_images": 1, "classify": 4, "audit_splits": 1}
     wanted |= {"split_dataset": 4, "initialise": 12, "train": 14, "evaluate": 18}
     wanted |= {"select_hyperparameters": 1, "prune": 12, "prune_untrained": 12}
-    wanted |= {"table1": 1, "table_classes": 2, "table4": 1, "table7": 1, "table8": 1}
+    wanted |= {
+        "table_grid": 1,
+        "table_classes": 2,
+        "table_pruning": 1,
+        "table_models": 1,
+        "table_svm": 1,
+    }
     wanted |= {"sweep_technique": 28, "score_peers": 8, "compare_compensations": 16}
-    wanted |= {"table5": 1, "table6": 1}
+    wanted |= {"table_techniques": 1, "table_compensations": 1}
     assert {rule: rules.get(rule) for rule in wanted} == wanted
     trained = [run for run in runs if run.data.tags["rule"] == "train"]
     train = next(run for run in trained if run.data.tags["wildcard.model"] == "alexnet")
@@ -187,49 +193,62 @@ def test_a_second_run_finds_nothing_to_do(finished):
 
 # What hangs on the split that Table 7 alone uses.
 MOVIE = {"split_dataset": 2, "initialise": 6, "train": 6, "evaluate": 6, "classify": 2}
-MOVIE |= {"audit_splits": 1, "table7": 1, "table8": 1}
+MOVIE |= {"audit_splits": 1, "table_models": 1, "table_svm": 1}
 
 
 @pytest.mark.parametrize(
     ("overlay", "rerun"),
     [
-        ({"pruning": {"angles": [15, 10, 7]}}, {"prune": 4, "prune_untrained": 4, "table4": 1}),
+        (
+            {"pruning": {"angles": [15, 10, 7]}},
+            {"prune": 4, "prune_untrained": 4, "table_pruning": 1},
+        ),
         (
             {"models": {"alexnet": {"learning_rates": [0.001, 0.004]}}},
-            {"train": 2, "evaluate": 2, "select_hyperparameters": 1} | dict.fromkeys(["table1"], 1),
+            {"train": 2, "evaluate": 2, "select_hyperparameters": 1}
+            | dict.fromkeys(["table_grid"], 1),
         ),
         (
             {"training": {"epochs": 3}},
-            {"train": 6, "evaluate": 6, "select_hyperparameters": 1, "table1": 1},
+            {"train": 6, "evaluate": 6, "select_hyperparameters": 1, "table_grid": 1},
         ),
         (
             {"seeds": [0, 1, 2]},
             {"split_dataset": 2, "initialise": 2, "train": 3, "evaluate": 3, "classify": 2}
-            | {"select_hyperparameters": 1, "table1": 1, "audit_splits": 1, "table8": 1},
+            | {"select_hyperparameters": 1, "table_grid": 1, "audit_splits": 1, "table_svm": 1},
         ),
         ({"tracking": {"uri": None}}, {}),
         (
             {"seeds": [0]},
-            {"select_hyperparameters": 1, "table1": 1, "audit_splits": 1, "table8": 1},
+            {"select_hyperparameters": 1, "table_grid": 1, "audit_splits": 1, "table_svm": 1},
         ),
-        ({"baseline": {"svm": {"folds": 3}}}, {"classify": 4, "table7": 1, "table8": 1}),
-        ({"comparison": {"baselines": []}}, {"table7": 1}),
+        (
+            {"baseline": {"svm": {"folds": 3}}},
+            {"classify": 4, "table_models": 1, "table_svm": 1},
+        ),
+        ({"comparison": {"baselines": []}}, {"table_models": 1}),
         ({"splits": {"movie": {"test_fraction": 0.5}}}, MOVIE),
         (
             {"pruning": {"techniques": {"distinctiveness": {"compensation": "none"}}}},
-            {"prune": 12, "prune_untrained": 12, "table4": 1, "sweep_technique": 8, "table5": 1},
+            {
+                "prune": 12,
+                "prune_untrained": 12,
+                "table_pruning": 1,
+                "sweep_technique": 8,
+                "table_techniques": 1,
+            },
         ),
         (
             {"pruning": {"techniques_compared": [*sorted(SWEPT), "l2"]}},
-            {"sweep_technique": 8, "table5": 1},
+            {"sweep_technique": 8, "table_techniques": 1},
         ),
         (
             {"pruning": {"compensations": ["none", "add", "lstsq"]}},
-            {"compare_compensations": 8, "table6": 1},
+            {"compare_compensations": 8, "table_compensations": 1},
         ),
         (
             {"pruning": {"fine_tuning": {"epochs": 1}}},
-            {"fine_tune": 24, "prune_untrained": 12, "table4": 1},
+            {"fine_tune": 24, "prune_untrained": 12, "table_pruning": 1},
         ),
     ],
     ids=[
@@ -242,7 +261,14 @@ def test_a_changed_value_reruns_only_what_depends_on_it(finished, overlay, rerun
     """Jobs behind the selection appear once it has been made again: all but those count."""
     found = finished.dry_run(overlay)
     behind_selection = {"table_classes", "build_report", "prune", "prune_untrained"}
-    behind_selection |= {"table4", "table5", "table6", "table7", "sweep_technique", "score_peers"}
+    behind_selection |= {
+        "table_pruning",
+        "table_techniques",
+        "table_compensations",
+        "table_models",
+        "sweep_technique",
+        "score_peers",
+    }
     behind_selection |= {"compare_compensations"}
     if "select_hyperparameters" in rerun:
         found = {rule: n for rule, n in found.items() if rule not in behind_selection}
@@ -258,7 +284,7 @@ def test_an_added_table_format_makes_the_table_again(finished, tmp_path):
     """To Snakemake a format that was added is a file that is not there yet."""
     folder = shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
     (folder / "results" / "tiny" / "tables" / "table1.html").unlink()
-    assert type(finished)(folder).dry_run() == {"table1": 1, "build_report": 1}
+    assert type(finished)(folder).dry_run() == {"table_grid": 1, "build_report": 1}
 
 
 def test_a_changed_module_reruns_its_dependents(finished, tmp_path):
@@ -268,12 +294,19 @@ def test_a_changed_module_reruns_its_dependents(finished, tmp_path):
     module.write_text(module.read_text() + "\n# changed\n")
     found = project.dry_run()
     found.pop("build_report", None)
-    tables = dict.fromkeys(["table4", "table5", "table6"], 1)
+    tables = dict.fromkeys(["table_pruning", "table_techniques", "table_compensations"], 1)
     pruned = {"prune": 12, "prune_untrained": 12}
     assert found == {**pruned, "sweep_technique": 28, "compare_compensations": 16, **tables}
-    module = folder / "scripts" / "neuron_pruning" / "tables.py"
+    module = folder / "scripts" / "neuron_pruning" / "tables" / "rendering.py"
     module.write_text(module.read_text() + "\n# changed\n")
     assert set(project.dry_run()) >= TABLES
+
+
+def test_a_changed_table_reruns_that_table_alone(finished, tmp_path):
+    folder = shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
+    module = folder / "scripts" / "neuron_pruning" / "tables" / "svm.py"
+    module.write_text(module.read_text() + "\n# changed\n")
+    assert type(finished)(folder).dry_run() == {"table_svm": 1, "build_report": 1}
 
 
 def test_training_again_gives_identical_metrics(finished, tmp_path):
@@ -312,7 +345,12 @@ def test_a_changed_technique_reruns_its_own_sweeps(finished, tmp_path):
     module.write_text(module.read_text() + "\n# changed\n")
     found = type(finished)(folder).dry_run()
     found.pop("build_report", None)
-    assert found == {"sweep_technique": 8, "table5": 1, "compare_compensations": 16, "table6": 1}
+    assert found == {
+        "sweep_technique": 8,
+        "table_techniques": 1,
+        "compare_compensations": 16,
+        "table_compensations": 1,
+    }
 
 
 def test_a_new_technique_is_one_file(finished, tmp_path):
@@ -324,7 +362,7 @@ def test_a_new_technique_is_one_file(finished, tmp_path):
     overlay = {"pruning": {"techniques_compared": [*sorted(SWEPT), "bias_size"]}}
     found = project.dry_run(overlay)
     found.pop("build_report", None)
-    assert found == {"sweep_technique": 8, "table5": 1}
+    assert found == {"sweep_technique": 8, "table_techniques": 1}
     ran = project.run("results/tiny/tables/table5.md", overlay=overlay)
     assert ran.returncode == 0, ran.stderr[-3000:]
     assert "bias_size" in (folder / "results/tiny/tables/table5.md").read_text()

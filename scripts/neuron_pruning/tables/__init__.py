@@ -1,1 +1,1 @@
-"""Tables as people read them."""
+"""The tables: one module per table, all of one shape."""

@@ -1,4 +1,4 @@
-"""Tables as a reader wants them: one set of figures, five formats."""
+"""How tables look: figures as text, and one set of rows in five formats."""
 
 import math
 import re
@@ -13,6 +13,18 @@ from neuron_pruning.core.files import write_text
 from neuron_pruning.core.parquet import write_rows
 
 DISPLAY_NAMES = {"alexnet": "AlexNet", "vgg": "VGG"}
+SVM_NAMES = {"images": "SVM on LPQ and PHOG of the faces", "feature_table": "SVM on the published features"}
+
+
+def display_name(model: str) -> str:
+    """Name of a model as a reader knows it."""
+    return DISPLAY_NAMES.get(model, model)
+
+
+def network_name(model: str, state: str, layer: str = "") -> str:
+    """``AlexNet fc2, untrained``; a trained network carries no mark."""
+    name = f"{display_name(model)} {layer}".strip()
+    return name if state == "trained" else f"{name}, untrained"
 
 
 def percent(mean: float | None, deviation: float | None = None, digits: int = 2) -> str:
@@ -58,8 +70,13 @@ def _figure(mean: float | None, deviation: float | None, scale: float, digits: i
 
 
 def over_seeds(seeds: int) -> str:
-    """What the figures of a caption are."""
+    """``mean ± standard deviation over 3 seeds``, or ``of one seed``."""
     return "of one seed" if seeds == 1 else f"mean ± standard deviation over {seeds} seeds"
+
+
+def figures_are(rows: pd.DataFrame) -> str:
+    """The sentence of a caption that says what the figures are, without a full stop."""
+    return f"Figures are {over_seeds(int(rows['seeds'].max()))}"
 
 
 def degrees(angle: float) -> str:
@@ -117,7 +134,7 @@ def _html(display: pd.DataFrame, caption: str) -> str:
 
 
 def _latex(display: pd.DataFrame, caption: str) -> str:
-    """A booktabs table; ± and ° as LaTeX says them."""
+    """A booktabs table; ± and ° as LaTeX writes them."""
     styled = display.style.hide(axis="index").format(escape="latex")
     styled = styled.format_index(escape="latex", axis=1)
     text = styled.to_latex(hrules=True, caption=caption.replace("%", r"\%"))

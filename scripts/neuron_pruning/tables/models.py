@@ -1,15 +1,13 @@
-"""Table 7: networks, support vector machines, constants and published figures, split by split."""
+"""Table 7: networks, SVMs, constant predictions and published figures, split by split."""
 
 from collections import Counter
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
-import yaml
 
-from neuron_pruning.core.parquet import column, read_frame, schema
+from neuron_pruning.core.parquet import column, schema
 from neuron_pruning.statistics.model_comparison import (
     ANY_SPLIT,
     CONSTANT,
@@ -19,18 +17,21 @@ from neuron_pruning.statistics.model_comparison import (
     right_answers,
 )
 from neuron_pruning.statistics.significance import SIGNIFICANT
+from neuron_pruning.tables.figures import INTERVAL_COLUMNS
 from neuron_pruning.tables.rendering import (
-    DISPLAY_NAMES,
+    SVM_NAMES,
+    display_name,
+    figures_are,
     interval,
-    over_seeds,
     percent,
-    write_table,
 )
-from runtime.job_adapter import TrackedResult, run_job
+from neuron_pruning.tables.table import Table
 
-KEYS = ["model", "recipe", "crop", "learning_rate", "batch_size", "baseline"]
-ANSWERS = ["split", "seed", "part", "position", "label", "predicted"]
-TABLE_SCHEMA = schema(
+PREDICTIONS = [
+    *("model", "recipe", "crop", "learning_rate", "batch_size", "baseline"),
+    *("split", "seed", "part", "position", "label", "predicted"),
+]
+SCHEMA = schema(
     column("experiment", pa.string(), "name of the experiment"),
     column("split", pa.string(), "how the images were divided; any: no training on them"),
     column("kind", pa.string(), "network, svm, constant or published"),
@@ -38,20 +39,19 @@ TABLE_SCHEMA = schema(
     column("recipe", pa.string(), "initialisation and optimiser recipe of a network"),
     column("crop", pa.string(), "whole frames (none) or faces"),
     column("learning_rate", pa.float64(), "initial learning rate of a network"),
-    column("batch_size", pa.int64(), "images an optimiser step of a network", "images"),
+    column("batch_size", pa.int64(), "images per optimiser step of a network", "images"),
     column("seeds", pa.int64(), "runs in the mean"),
     column("test_images", pa.int64(), "images of a test part, median over seeds", "images"),
-    column("accuracy_mean", pa.float64(), "share right, mean over seeds"),
-    column("accuracy_std", pa.float64(), "share right, sample standard deviation over seeds"),
-    column("low", pa.float64(), "lower end of the 95 % interval of one test part (Wilson)"),
-    column("high", pa.float64(), "upper end of it"),
+    column("accuracy_mean", pa.float64(), "test accuracy, mean over seeds"),
+    column("accuracy_std", pa.float64(), "test accuracy, sample standard deviation over seeds"),
+    *INTERVAL_COLUMNS,
     column("recall_mean", pa.float64(), "mean over classes of the recall, mean over seeds"),
     column("p_chance", pa.float64(), "exact binomial test: better than chance (Holm)"),
     column("p_majority", pa.float64(), "the same: better than the majority class (Holm)"),
     column("reference", pa.string(), "baseline that it is compared with on the same images"),
     column("difference", pa.float64(), "accuracy less the reference's, mean over seeds"),
-    column("seeds_better", pa.int64(), "seeds whose McNemar test shows it to be better (Holm)"),
-    column("seeds_worse", pa.int64(), "seeds whose McNemar test shows it to be worse (Holm)"),
+    column("seeds_better", pa.int64(), "seeds significantly better (McNemar, Holm)"),
+    column("seeds_worse", pa.int64(), "seeds significantly worse (McNemar, Holm)"),
     column("p_images", pa.float64(), "McNemar, of the seeds that decide (Holm)"),
     column("p_seeds", pa.float64(), "corrected resampled t-test over seeds (Nadeau & Bengio)"),
     column("note", pa.string(), "where a published figure is from"),
@@ -59,64 +59,65 @@ TABLE_SCHEMA = schema(
 )
 
 
-def table7(
-    networks: list[Path],
-    machines: list[Path],
-    splits: list[Path],
-    published: Path,
-    table: Path,
-    rendered: list[Path],
+def model_rows(
+    networks: pd.DataFrame,
+    svms: pd.DataFrame,
+    splits: pd.DataFrame,
+    published: Mapping[str, Any],
     experiment: str,
-    caption: str,
-) -> TrackedResult:
-    """Write the table."""
-    answers = pd.concat([_answers(networks), _answers(machines)], ignore_index=True)
-    figures = yaml.safe_load(published.read_text(encoding="utf-8"))
-    rows = compare_contenders(right_answers(answers), read_frame(splits), figures)
-    rows = rows.assign(experiment=experiment).reindex(columns=TABLE_SCHEMA.names)
-    write_table(_plain(rows), display(rows), text_of(rows, caption), TABLE_SCHEMA, table, rendered)
-    return TrackedResult()
+) -> pd.DataFrame:
+    """One row per contender and split.
+
+    Args:
+        networks: rows of the ``predictions.parquet`` of networks.
+        svms: the same of SVMs, which have a ``baseline`` and no model.
+        splits: rows of the split files.
+        published: figures from elsewhere; see :func:`compare_contenders`.
+        experiment: name of the experiment.
+    """
+    predictions = pd.concat(
+        [found.reindex(columns=PREDICTIONS) for found in (networks, svms)], ignore_index=True
+    )
+    rows = compare_contenders(right_answers(predictions), splits, published)
+    return rows.assign(experiment=experiment).reindex(columns=SCHEMA.names)
 
 
-def _answers(predictions: list[Path]) -> pd.DataFrame:
-    """Answers of several files with all the keys that a contender may have."""
-    if not predictions:
-        return pd.DataFrame(columns=[*KEYS, *ANSWERS])
-    return pd.concat(
-        [read_frame([path]).reindex(columns=[*KEYS, *ANSWERS]) for path in predictions],
-        ignore_index=True,
+def caption(rows: pd.DataFrame) -> str:
+    """What the figures are, and where the published ones are from."""
+    return (
+        "Networks, SVMs, constant predictions and published figures on every split of the images: "
+        "test accuracy in percent; in square brackets the 95 % interval (Wilson) of one test part "
+        "of that size; * significantly better than chance and than always naming the largest "
+        "training class (exact binomial tests, p < 0.05 after Holm's correction within the split). "
+        f"{figures_are(rows)}.{sources(rows)}"
     )
 
 
-def _plain(rows: pd.DataFrame) -> pd.DataFrame:
-    """Whole numbers where there are some, None where there are none: Parquet's integers."""
-    return rows.astype(object).where(rows.notna(), None).replace({np.nan: None})
+def sources(rows: pd.DataFrame) -> str:
+    """Where the published figures are from; empty where there are none."""
+    published = rows.dropna(subset=["note"]).drop_duplicates("contender")
+    noted = [f"{name}: {note}" for name, note in published[["contender", "note"]].to_numpy()]
+    return f" Published figures: {'; '.join(noted)}." if noted else ""
 
 
 def display(rows: pd.DataFrame) -> pd.DataFrame:
-    """A row a contender, a column a split; * better than guessing."""
+    """One row per contender, one column per split; * better than guessing."""
     splits = [split for split in rows["split"].unique() if split != ANY_SPLIT]
     lines: dict[str, dict[str, str]] = {}
     for name, row in zip(names_of(rows), rows.to_dict("records"), strict=True):
         line = lines.setdefault(name, {})
         wanted = splits if row["split"] == ANY_SPLIT else [row["split"]]
-        line.update(dict.fromkeys(wanted, _cell(row)))
+        line.update(dict.fromkeys(wanted, cell(row)))
     table = pd.DataFrame.from_dict(lines, orient="index", columns=splits).fillna("–")
     return table.rename_axis("Contender").reset_index()
 
 
-def _cell(row: dict[str, Any]) -> str:
+def cell(row: Mapping[Any, Any]) -> str:
     """``42.0 ± 2.4 [34, 50] *``."""
     text = percent(row["accuracy_mean"], row["accuracy_std"], 1)
     if not pd.isna(row["low"]):
         text += f" {interval(row['low'], row['high'])}"
     return f"{text} *" if max(row["p_chance"], row["p_majority"]) < SIGNIFICANT else text
-
-
-MACHINES = {
-    "images": "SVM on LPQ and PHOG of the faces",
-    "feature_table": "SVM on the published features",
-}
 
 
 def names_of(rows: pd.DataFrame) -> list[str]:
@@ -134,28 +135,15 @@ def names_of(rows: pd.DataFrame) -> list[str]:
     ]
 
 
-def name_of(row: dict[str, Any]) -> str:
+def name_of(row: Mapping[Any, Any]) -> str:
     """What a reader calls a contender."""
     if row["kind"] == MACHINE:
-        return MACHINES.get(row["contender"], row["contender"])
+        return SVM_NAMES.get(row["contender"], row["contender"])
     if pd.isna(row["recipe"]):
         suffix = "" if row["kind"] == CONSTANT else " (published)"
         return f"{row['contender']}{suffix}"
-    model = DISPLAY_NAMES.get(row["contender"], row["contender"])
     seen = "face crops" if row["crop"] == "face" else "whole frames"
-    return f"{model}, {row['recipe']}, {seen}"
+    return f"{display_name(row['contender'])}, {row['recipe']}, {seen}"
 
 
-def text_of(rows: pd.DataFrame, caption: str) -> str:
-    """Caption with what the cells hold."""
-    seeds = int(rows["seeds"].max())
-    return (
-        f"Table 7. {caption} Test accuracy in percent, {over_seeds(seeds)}; in brackets the 95 % "
-        "interval of one test part of that size (Wilson); * better than chance and "
-        "than the majority class (exact binomial tests, p < 0.05 after Holm's correction within "
-        "the split)."
-    )
-
-
-if "snakemake" in globals():
-    run_job(globals()["snakemake"], table7)
+TABLE = Table(SCHEMA, model_rows, display, caption)

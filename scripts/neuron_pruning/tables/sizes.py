@@ -1,28 +1,27 @@
-"""Size and speed of all cuts: what a smaller network gains."""
-
-from pathlib import Path
+"""Size and speed of networks before and after cuts: what a smaller network gains."""
 
 import pandas as pd
 import pyarrow as pa
 
-from neuron_pruning.core.parquet import CELL, CELL_COLUMNS, column, read_frame, schema
+from neuron_pruning.core.parquet import CELL, CELL_COLUMNS, column, schema
 from neuron_pruning.evaluation.sizes import SIZES
-from neuron_pruning.tables.rendering import DISPLAY_NAMES, over_seeds, percent, write_table
-from runtime.job_adapter import TrackedResult, run_job
+from neuron_pruning.tables.figures import averaged_columns, averages
+from neuron_pruning.tables.rendering import display_name, figures_are, percent
+from neuron_pruning.tables.table import Table
 
-KEYS = [*CELL, "cut", "layer"]
-FIGURES = {
-    "test_accuracy_before": "share right before the cut",
-    "test_accuracy_after": "share right after it",
+KEYS = [*CELL, "cut", "layer", "images"]
+AVERAGED = {
+    "test_accuracy_before": "test accuracy before the cut",
+    "test_accuracy_after": "test accuracy after the cut",
     "compression": "parameters before over after",
     "speed_up": "median latency before over after",
     "median_before": "median latency of a forward pass before, s",
     "median_after": "median latency of a forward pass after, s",
 }
-TABLE_SCHEMA = schema(
+SCHEMA = schema(
     *CELL_COLUMNS,
     column("cut", pa.string(), "name of the cut"),
-    column("layer", pa.string(), "layers that lost units or channels"),
+    column("layer", pa.string(), "layers that lost units"),
     column("images", pa.int64(), "images of a forward pass", "images"),
     column("seeds", pa.int64(), "runs in the mean"),
     *(
@@ -30,45 +29,42 @@ TABLE_SCHEMA = schema(
         for name, text in SIZES.items()
         for when in ("before", "after")
     ),
-    *(
-        column(f"{name}_{figure}", pa.float64(), f"{text}, {figure} over seeds")
-        for name, text in FIGURES.items()
-        for figure in ("mean", "std")
-    ),
+    *averaged_columns(AVERAGED),
     column("onnx_difference", pa.float64(), "largest difference of logits, PyTorch to ONNX"),
     run=False,
 )
 
 
-def table_sizes(
-    measured: list[Path], table: Path, rendered: list[Path], caption: str
-) -> TrackedResult:
-    """Write the table."""
-    found = read_frame(measured)
-    grouped = found.groupby([*KEYS, "images"], sort=False)
+def size_rows(measured: pd.DataFrame) -> pd.DataFrame:
+    """Means over seeds, one row per cut and batch size; ``measured`` has one per seed."""
     counts = {f"{name}_{when}": "mean" for name in SIZES for when in ("before", "after")}
-    rows = grouped.agg(
+    rows = measured.groupby(KEYS, sort=False).agg(
         seeds=("seed", "nunique"),
         onnx_difference=("onnx_difference", "max"),
         **{name: (name, figure) for name, figure in counts.items()},
-        **{f"{n}_{figure}": (n, figure) for n in FIGURES for figure in ("mean", "std")},
-    ).reset_index()
-    text = (
-        f"{caption} Latency: median of {found['repeats'].iloc[0]} forward passes on "
-        f"{found['device'].iloc[0]}, before and after in turns; {over_seeds(rows['seeds'].max())}."
+        **averages(AVERAGED),
     )
-    write_table(rows[TABLE_SCHEMA.names], display(rows), text, TABLE_SCHEMA, table, rendered)
-    return TrackedResult()
+    first = measured.iloc[0]
+    return rows.reset_index().assign(repeats=first["repeats"], device=first["device"])
+
+
+def caption(rows: pd.DataFrame) -> str:
+    """What the figures are, and where the latency was measured."""
+    first = rows.iloc[0]
+    return (
+        f"Size and speed before and after cuts. Latency: median of {first['repeats']} forward "
+        f"passes on {first['device']}, before and after in turns. {figures_are(rows)}."
+    )
 
 
 def display(rows: pd.DataFrame) -> pd.DataFrame:
-    """A line a cut; latencies by batch size."""
+    """One line per cut; one column of latencies per batch size."""
     lines = []
     for (model, cut, layer), cells in rows.groupby(["model", "cut", "layer"], sort=False):
         first = cells.iloc[0]
         lines.append(
             {
-                "Network": DISPLAY_NAMES.get(model, model),
+                "Network": display_name(str(model)),
                 "Cut": f"{cut} ({layer})",
                 "Parameters": change(first, "parameters", 1e6, "M"),
                 "Multiply-adds": change(first, "multiply_adds", 1e6, "M"),
@@ -97,5 +93,4 @@ def latency(row: pd.Series) -> str:
     return f"{before:.3g} → {after:.3g} ms ({text} x)"
 
 
-if "snakemake" in globals():
-    run_job(globals()["snakemake"], table_sizes)
+TABLE = Table(SCHEMA, size_rows, display, caption)

@@ -1,0 +1,107 @@
+"""Table 6: compensations of distinctiveness, without and with fine-tuning."""
+
+import pandas as pd
+import pyarrow as pa
+
+from neuron_pruning.core.parquet import CELL_COLUMNS, column, schema
+from neuron_pruning.statistics.significance import SIGNIFICANT
+from neuron_pruning.statistics.technique_comparison import compensation_table, part_ratio
+from neuron_pruning.tables.figures import averaged_columns
+from neuron_pruning.tables.rendering import (
+    count,
+    degrees,
+    figures_are,
+    network_name,
+    percent,
+    signed,
+)
+from neuron_pruning.tables.table import Table
+
+AVERAGED = {
+    "removed": "removed units",
+    "test_accuracy_before": "test accuracy before pruning",
+    "test_accuracy_after": "test accuracy after pruning",
+    "test_loss_after": "mean cross-entropy on the test images after pruning, nats",
+    "agreement": "share of test images with the unpruned network's prediction",
+    "difference": "accuracy less that without compensation, paired by seed",
+    "random_difference": "accuracy less that of random removal of as many, paired by seed",
+}
+SCHEMA = schema(
+    *CELL_COLUMNS,
+    column("state", pa.string(), "trained or untrained"),
+    column("layer", pa.string(), "pruned layer"),
+    column("units", pa.int64(), "units of the layer before pruning"),
+    column("angle", pa.float64(), "threshold of distinctiveness", "degrees"),
+    column("compensation", pa.string(), "compensation of the remaining units"),
+    column("fine_tuning", pa.int64(), "epochs of fine-tuning of the downstream layers"),
+    column("seeds", pa.int64(), "runs in the mean"),
+    *averaged_columns(AVERAGED),
+    column("p", pa.float64(), "of ``difference``: corrected resampled t-test, Holm"),
+    run=False,
+)
+
+
+def compensation_rows(points: pd.DataFrame, splits: pd.DataFrame) -> pd.DataFrame:
+    """One row per network, angle, compensation and number of epochs.
+
+    Args:
+        points: rows of the compared compensations.
+        splits: rows of the split files.
+    """
+    rows = compensation_table(points, part_ratio(splits))
+    return rows.assign(test_images=points["test_images"].max())
+
+
+def caption(rows: pd.DataFrame) -> str:
+    """What the figures are; of how many images, where the rows are fresh."""
+    images = f" of {rows['test_images'].iloc[0]} test images" if "test_images" in rows else ""
+    return (
+        f"Compensations of distinctiveness: test accuracy in percent{images}; in brackets the "
+        "paired differences in points from no compensation, and from random removal of as many "
+        "units with the same compensation, or without compensation where random removal cannot "
+        "have it, both trained for as many epochs; * a significant difference from no "
+        "compensation (corrected resampled t-test over seeds, p < 0.05 after Holm's correction "
+        f"within the angle). {figures_are(rows)}."
+    )
+
+
+def display(rows: pd.DataFrame) -> pd.DataFrame:
+    """One line per network, angle and compensation; one column per number of epochs."""
+    lines = []
+    # Where no unit is removed, every compensation leaves the same network.
+    nothing = rows["removed_mean"] == 0
+    keys = ["model", "layer", "state", "angle", "compensation"]
+    rows = rows.assign(compensation=rows["compensation"].mask(nothing, "any: nothing goes"))
+    rows = rows.drop_duplicates([*keys, "fine_tuning"])
+    for _, cells in rows.groupby(keys, sort=False):
+        first = cells.iloc[0]
+        after = {heading(row["fine_tuning"]): cell(row) for _, row in cells.iterrows()}
+        lines.append(
+            {
+                "Network": network_name(first["model"], first["state"], first["layer"]),
+                "Angle": degrees(first["angle"]),
+                "Removed": count(first["removed_mean"], first["removed_std"]),
+                "Before": percent(
+                    first["test_accuracy_before_mean"], first["test_accuracy_before_std"], digits=1
+                ),
+                "Compensation": first["compensation"],
+                **after,
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def heading(epochs: int) -> str:
+    """Name of the column of so many epochs of fine-tuning."""
+    return f"After, {epochs} epochs more" if epochs else "After"
+
+
+def cell(row: pd.Series) -> str:
+    """``39.3 ± 2.1 (+1.2, +12.4)``."""
+    text = percent(row["test_accuracy_after_mean"], row["test_accuracy_after_std"], digits=1)
+    star = "*" if row["p"] < SIGNIFICANT else ""
+    differences = f"{signed(row['difference_mean'])}{star}, {signed(row['random_difference_mean'])}"
+    return f"{text} ({differences})"
+
+
+TABLE = Table(SCHEMA, compensation_rows, display, caption)

@@ -1,0 +1,76 @@
+"""Columns and figures that several tables share."""
+
+from collections.abc import Mapping, Sequence
+from math import nan
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from neuron_pruning.core.parquet import column
+from neuron_pruning.statistics.significance import wilson_of_mean
+
+INTERVAL_COLUMNS = (
+    column("low", pa.float64(), "lower end of the 95 % interval of the test accuracy (Wilson)"),
+    column("high", pa.float64(), "upper end of it"),
+)
+
+
+def averaged_columns(figures: Mapping[str, str]) -> list[pa.Field]:
+    """Mean and standard deviation over seeds of figures; ``figures`` describes each by its name."""
+    return [
+        column(f"{name}_{figure}", pa.float64(), f"{text}, {figure} over seeds")
+        for name, text in figures.items()
+        for figure in ("mean", "std")
+    ]
+
+
+def averages(figures: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """The same columns as named aggregations of a grouped frame."""
+    return {f"{name}_{how}": (name, how) for name in figures for how in ("mean", "std")}
+
+
+def with_interval(rows: pd.DataFrame, mean: str) -> pd.DataFrame:
+    """Add the 95 % interval (Wilson) of an accuracy as ``low`` and ``high``.
+
+    Args:
+        rows: with the column ``test_images``; where there is a column ``metric``, rows of another
+            metric than the accuracy get no interval.
+        mean: column of the accuracies, shares averaged over seeds.
+    """
+    metrics = rows["metric"] if "metric" in rows else ["accuracy"] * len(rows)
+    ends = [
+        wilson_of_mean([share], images) if metric == "accuracy" else (None, None)
+        for share, images, metric in zip(rows[mean], rows["test_images"], metrics, strict=True)
+    ]
+    return rows.join(pd.DataFrame(ends, columns=["low", "high"], index=rows.index))
+
+
+def class_figures(
+    metrics: pd.DataFrame, keys: Sequence[str], names: Sequence[str], images: str
+) -> pd.DataFrame:
+    """Means over seeds of metrics of the test images, with the interval of the accuracy.
+
+    Args:
+        metrics: rows of ``metrics.parquet``.
+        keys: columns that tell the rows of the table apart.
+        names: metrics of the table.
+        images: how the sizes of the seeds' test parts become one number, ``max`` or ``median``.
+    """
+    wanted = metrics[(metrics["part"] == "test") & metrics["metric"].isin(names)]
+    grouped = wanted.groupby(list(keys), sort=False)
+    found = grouped.agg(
+        mean=("value", "mean"),
+        std=("value", "std"),
+        seeds=("value", "size"),
+        test_images=("images", images),
+    )
+    return with_interval(found.reset_index().astype({"test_images": int}), "mean")
+
+
+def published_value(published: Mapping[str, Any], metric: str, name: str) -> float:
+    """Published value of a metric for a class, or for ``all``; NaN where there is none."""
+    value = published.get(metric, nan)
+    if isinstance(value, dict):
+        return value.get(name, nan)
+    return value if name == "all" else nan

@@ -1,0 +1,66 @@
+"""Tables 2 and 3: precision and recall of each class for a selected network."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from neuron_pruning.core.parquet import CELL, CELL_COLUMNS, column, schema
+from neuron_pruning.tables.figures import INTERVAL_COLUMNS, class_figures, published_value
+from neuron_pruning.tables.rendering import display_name, figures_are, interval, share
+from neuron_pruning.tables.table import Table
+
+METRICS = ("precision", "recall", "accuracy")
+SCHEMA = schema(
+    *CELL_COLUMNS,
+    column("metric", pa.string(), "precision, recall or accuracy"),
+    column("class", pa.string(), "class, or all"),
+    column("mean", pa.float64(), "mean over seeds, test images"),
+    column("std", pa.float64(), "sample standard deviation over seeds"),
+    column("seeds", pa.int64(), "runs in the mean"),
+    column("test_images", pa.int64(), "images of the test part", "images"),
+    *INTERVAL_COLUMNS,
+    column("paper", pa.float64(), "the paper's value"),
+    run=False,
+)
+
+
+def class_rows(metrics: pd.DataFrame, paper: Mapping[str, Any]) -> pd.DataFrame:
+    """Means over the seeds of one model, beside the paper's values."""
+    rows = class_figures(metrics, [*CELL, "metric", "class"], METRICS, images="max")
+    published = [
+        published_value(paper["classes"].get(model, {}), metric, name)
+        for model, metric, name in rows[["model", "metric", "class"]].itertuples(index=False)
+    ]
+    return rows.assign(paper=published)
+
+
+def caption(rows: pd.DataFrame) -> str:
+    """Which network it is, and the interval of its accuracy."""
+    first = rows[(rows["metric"] == "accuracy") & (rows["class"] == "all")].iloc[0]
+    return (
+        f"Test precision and recall of {display_name(first['model'])} by class, as shares; "
+        f"learning rate {first['learning_rate']:g}, batch size {first['batch_size']}. "
+        f"{figures_are(rows)}, {first['test_images']} test images; the 95 % interval (Wilson) of "
+        f"the accuracy is {interval(first['low'], first['high'])} %. The paper's own figures "
+        "stand below them."
+    )
+
+
+def display(rows: pd.DataFrame) -> pd.DataFrame:
+    """The paper's layout: one column per class, one row per metric, the paper's row below ours."""
+    classes = [name for name in rows["class"].unique() if name != "all"]
+    lines = []
+    for metric in METRICS:
+        cells = rows[rows["metric"] == metric].set_index("class").to_dict("index")
+        wanted = classes[:1] if metric == "accuracy" else classes
+        ours = {c: cells["all" if metric == "accuracy" else c] for c in wanted}
+        lines.append(
+            {"Emotion": metric.title(), **{c: share(v["mean"], v["std"]) for c, v in ours.items()}}
+        )
+        lines.append({"Emotion": "  paper", **{c: share(v["paper"]) for c, v in ours.items()}})
+    return pd.DataFrame(lines, columns=["Emotion", *classes]).fillna("")
+
+
+TABLE = Table(SCHEMA, class_rows, display, caption)

@@ -1,0 +1,175 @@
+"""Table 4: units removed and accuracy after pruning, trained and untrained."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from neuron_pruning.core.parquet import CELL, CELL_COLUMNS, column, schema
+from neuron_pruning.pruning.selection import RULES
+from neuron_pruning.statistics.significance import PairedSeeds, holm_together, of_counts, of_tests
+from neuron_pruning.statistics.technique_comparison import part_ratio
+from neuron_pruning.tables.figures import (
+    INTERVAL_COLUMNS,
+    averaged_columns,
+    averages,
+    with_interval,
+)
+from neuron_pruning.tables.rendering import (
+    count,
+    degrees,
+    figures_are,
+    interval,
+    network_name,
+    percent,
+)
+from neuron_pruning.tables.table import Table
+
+KEYS = [
+    *CELL,
+    *("state", "layer", "technique", "compensation", "fine_tuning", "angle", "count"),
+]
+AVERAGED = {
+    "removed": "removed units",
+    **{f"removed_{rule}": f"units removed as {rule}" for rule in RULES},
+    "test_accuracy_before": "test accuracy before pruning",
+    "test_accuracy_after": "test accuracy after pruning",
+    "parameters_after": "parameters after pruning",
+    "multiply_adds_after": "multiply-adds per image after pruning",
+}
+PAPER = {"removed": "removed units", "before": "accuracy before", "after": "accuracy after"}
+SCHEMA = schema(
+    *CELL_COLUMNS,
+    column("state", pa.string(), "trained or untrained"),
+    column("layer", pa.string(), "pruned layer"),
+    column("technique", pa.string(), "label of the technique"),
+    column("compensation", pa.string(), "compensation of the remaining units"),
+    column("fine_tuning", pa.int64(), "epochs of fine-tuning"),
+    column("angle", pa.float64(), "threshold; none where a number of units was given", "degrees"),
+    column("count", pa.float64(), "number of units to remove; none where a threshold was given"),
+    column("units", pa.int64(), "units of the layer before pruning"),
+    column("seeds", pa.int64(), "runs in the mean"),
+    column("test_images", pa.int64(), "images of the test part", "images"),
+    *averaged_columns(AVERAGED),
+    *INTERVAL_COLUMNS,
+    column("seeds_better", pa.int64(), "seeds significantly better after (McNemar, Holm)"),
+    column("seeds_worse", pa.int64(), "seeds significantly worse after (McNemar, Holm)"),
+    column("p_images", pa.float64(), "McNemar, of the seeds that decide (Holm)"),
+    column("p_seeds", pa.float64(), "corrected resampled t-test over seeds, before and after"),
+    *(column(f"paper_{name}", pa.float64(), f"the paper: {t}") for name, t in PAPER.items()),
+    run=False,
+)
+
+
+def pruning_rows(
+    metrics: pd.DataFrame, splits: pd.DataFrame, paper: Mapping[str, Any]
+) -> pd.DataFrame:
+    """Means and tests over seeds; the paper's values stand beside the trained networks.
+
+    Args:
+        metrics: rows of the ``metrics.parquet`` of pruned networks.
+        splits: rows of the split files.
+        paper: the paper's figures.
+    """
+    prunings = metrics.astype({"angle": float, "count": float})
+    rows = with_tests(summarise(prunings), prunings, part_ratio(splits))
+    published = pd.DataFrame(paper["table4"]).drop(columns="units")
+    published = published.rename(columns={name: f"paper_{name}" for name in PAPER})
+    published = published.assign(state="trained", technique="distinctiveness")
+    published = published.astype({"angle": float})
+    return rows.merge(published, how="left", on=["model", "technique", "angle", "state"])
+
+
+def summarise(prunings: pd.DataFrame) -> pd.DataFrame:
+    """Means and intervals over seeds, one row per model, state and amount, in the paper's order."""
+    prunings = prunings.assign(removed=prunings["units_before"] - prunings["units_after"])
+    grouped = prunings.groupby(KEYS, sort=False, dropna=False)
+    rows = grouped.agg(
+        units=("units_before", "max"),
+        seeds=("seed", "size"),
+        test_images=("test_images", "max"),
+        **averages(AVERAGED),
+    ).reset_index()
+    for name in ("model", "technique"):  # in the order of the config
+        rows[f"{name}_place"] = rows[name].map({n: i for i, n in enumerate(rows[name].unique())})
+    order = ["state", "model_place", "technique_place", "angle", "count"]
+    rows = rows.sort_values(order, ascending=[True, True, True, False, True])
+    rows = rows.drop(columns=["model_place", "technique_place"])
+    return with_interval(rows, "test_accuracy_after_mean")
+
+
+def with_tests(rows: pd.DataFrame, prunings: pd.DataFrame, ratio: float) -> pd.DataFrame:
+    """Add the tests of after against before on the same test images.
+
+    Args:
+        rows: what :func:`summarise` gives.
+        prunings: what it summarises, one row per seed.
+        ratio: test images divided by training images.
+    """
+    merged = prunings.merge(rows[KEYS].reset_index(names="row"), on=KEYS)
+    pairs = holm_together([paired(merged[merged["row"] == row], ratio) for row in rows.index])
+    return rows.assign(
+        seeds_better=[pair.better for pair in pairs],
+        seeds_worse=[pair.worse for pair in pairs],
+        p_images=[pair.p for pair in pairs],
+        p_seeds=[pair.over_seeds.p for pair in pairs],
+    )
+
+
+def paired(seeds: pd.DataFrame, ratio: float) -> PairedSeeds:
+    """After against before, one test per seed."""
+    counts = seeds[["gained", "lost", "test_images"]].astype(int)
+    tests = [of_counts(*row) for row in counts.itertuples(index=False)]
+    return of_tests(tests, ratio)
+
+
+def caption(rows: pd.DataFrame) -> str:
+    """What the figures are, and which seeds count as worse."""
+    return (
+        "Units removed from the pruned layer, and test accuracy in percent before and after "
+        f"pruning. {figures_are(rows)}, {rows['test_images'].max()} test images; in brackets the "
+        "95 % interval (Wilson) of one test part of that size. Seeds worse: seeds whose test "
+        "accuracy is significantly lower after pruning (McNemar's exact test, p < 0.05 after "
+        "Holm's correction for all tests of the table). The paper's own figures stand beside them."
+    )
+
+
+def amounts(rows: pd.DataFrame) -> list[str]:
+    """``15°`` or ``50 units``, with the technique where there are several."""
+    several = rows["technique"].nunique() > 1
+    return [
+        f"{f'{technique}, ' if several else ''}"
+        f"{degrees(angle) if pd.isna(number) else f'{number:.0f} units'}"
+        for technique, angle, number in rows[["technique", "angle", "count"]].to_numpy()
+    ]
+
+
+def display(rows: pd.DataFrame) -> pd.DataFrame:
+    """The paper's columns with its own values beside ours."""
+    before, after = "test_accuracy_before", "test_accuracy_after"
+    return pd.DataFrame(
+        {
+            "Model": map(network_name, rows["model"], rows["state"]),
+            "Test Accuracy before Pruning": map(
+                percent, rows[f"{before}_mean"], rows[f"{before}_std"]
+            ),
+            "Threshold angle": amounts(rows),
+            "Neurons in this layer": rows["units"].to_numpy(),
+            "Neurons removed": map(count, rows["removed_mean"], rows["removed_std"]),
+            "Test Accuracy after Pruning": map(
+                percent, rows[f"{after}_mean"], rows[f"{after}_std"]
+            ),
+            "95 %": map(interval, rows["low"], rows["high"]),
+            "Seeds worse": [
+                f"{worse} of {seeds}"
+                for worse, seeds in zip(rows["seeds_worse"], rows["seeds"], strict=True)
+            ],
+            "Paper removed": map(count, rows["paper_removed"]),
+            "Paper before": map(percent, rows["paper_before"]),
+            "Paper after": map(percent, rows["paper_after"]),
+        }
+    )
+
+
+TABLE = Table(SCHEMA, pruning_rows, display, caption)

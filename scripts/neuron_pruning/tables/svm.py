@@ -1,0 +1,89 @@
+"""Table 8: precision, recall and specificity of the SVMs, class by class."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from neuron_pruning.core.parquet import column, schema
+from neuron_pruning.tables.figures import INTERVAL_COLUMNS, class_figures, published_value
+from neuron_pruning.tables.rendering import SVM_NAMES, figures_are, interval, percent, share
+from neuron_pruning.tables.table import Table
+
+METRICS = ("precision", "recall", "specificity", "accuracy")
+KEYS = ["experiment", "baseline", "split", "metric", "class"]
+SCHEMA = schema(
+    column("experiment", pa.string(), "name of the experiment"),
+    column("baseline", pa.string(), "descriptors of images, or a sheet of features"),
+    column("split", pa.string(), "how the images were divided"),
+    column("metric", pa.string(), "precision, recall, specificity or accuracy"),
+    column("class", pa.string(), "class, or all"),
+    column("mean", pa.float64(), "mean over seeds, test images"),
+    column("std", pa.float64(), "sample standard deviation over seeds"),
+    column("seeds", pa.int64(), "runs in the mean"),
+    column("test_images", pa.int64(), "images of a test part, median over seeds", "images"),
+    *INTERVAL_COLUMNS,
+    column("published", pa.float64(), "value of Dhall et al. 2011, person-independent"),
+    run=False,
+)
+
+
+def svm_rows(metrics: pd.DataFrame, published: Mapping[str, Any]) -> pd.DataFrame:
+    """Means over seeds of every SVM, beside the published values."""
+    rows = class_figures(metrics, KEYS, METRICS, images="median")
+    values = [
+        published_value(published, metric, name)
+        for metric, name in rows[["metric", "class"]].itertuples(index=False)
+    ]
+    return rows.assign(published=values)
+
+
+def caption(rows: pd.DataFrame) -> str:
+    """What the figures are, and whose the last rows are."""
+    return (
+        "SVMs by class on the test images: accuracy in percent with the 95 % interval (Wilson) of "
+        "one test part of that size, the other metrics as shares. Below them the values of "
+        f"Dhall et al. 2011, two person-independent halves of 700 images. {figures_are(rows)}."
+    )
+
+
+def display(rows: pd.DataFrame) -> pd.DataFrame:
+    """One row per SVM, split and metric, one column per class; the published values last."""
+    classes = [name for name in rows["class"].unique() if name != "all"]
+    lines = []
+    for (baseline, split), found in rows.groupby(["baseline", "split"], sort=False):
+        overall = found[(found["metric"] == "accuracy") & (found["class"] == "all")].iloc[0]
+        accuracy = f"{percent(overall['mean'], overall['std'], 1)} "
+        accuracy += interval(overall["low"], overall["high"])
+        for metric in METRICS[:-1]:
+            cells = found[found["metric"] == metric].set_index("class").to_dict("index")
+            lines.append(
+                {
+                    "Machine": SVM_NAMES.get(str(baseline), str(baseline)),
+                    "Split": split,
+                    "Accuracy": accuracy,
+                    "Metric": metric.title(),
+                    **{name: share(cells[name]["mean"], cells[name]["std"]) for name in classes},
+                }
+            )
+    return pd.DataFrame([*lines, *published_lines(rows, classes)])
+
+
+def published_lines(rows: pd.DataFrame, classes: list[str]) -> list[dict[str, str]]:
+    """The published values, where they are of these classes."""
+    known = rows.drop_duplicates(["metric", "class"]).set_index(["metric", "class"])["published"]
+    return [
+        {
+            "Machine": "Dhall et al. 2011",
+            "Split": "person-independent",
+            "Accuracy": percent(known["accuracy", "all"], digits=1),
+            "Metric": metric.title(),
+            **{name: share(known[metric, name]) for name in classes},
+        }
+        for metric in METRICS[:-1]
+        if known[metric].notna().any()
+    ]
+
+
+TABLE = Table(SCHEMA, svm_rows, display, caption)

@@ -1,0 +1,135 @@
+"""Table 5: the techniques at equal numbers of removed units, beside random removal."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from neuron_pruning.core.parquet import CELL_COLUMNS, column, schema
+from neuron_pruning.statistics.significance import SIGNIFICANT
+from neuron_pruning.statistics.technique_comparison import (
+    FIGURES,
+    majority_share,
+    part_ratio,
+    ranking,
+)
+from neuron_pruning.tables.figures import averaged_columns
+from neuron_pruning.tables.rendering import figures_are, network_name, percent, signed
+from neuron_pruning.tables.table import Table
+
+MAJORITY = "majority class"
+AVERAGED = {
+    "test_accuracy": "test accuracy",
+    "test_loss": "mean cross-entropy on the test images, nats",
+    "agreement": "share of test images with the unpruned network's prediction",
+    "divergence": "divergence from the unpruned network's probabilities, nats",
+    "difference": "accuracy less that of random removal, paired by seed",
+}
+SCHEMA = schema(
+    *CELL_COLUMNS,
+    column("state", pa.string(), "trained or untrained"),
+    column("layer", pa.string(), "pruned layer"),
+    column("technique", pa.string(), "label of the technique, or majority class"),
+    column("compensation", pa.string(), "compensation of the remaining units"),
+    column("own", pa.string(), "compensation that the technique's label names"),
+    column("reference", pa.string(), "compensation of the random removal it is compared with"),
+    column("removed", pa.int64(), "removed units"),
+    column("seeds", pa.int64(), "runs in the mean"),
+    *averaged_columns(AVERAGED),
+    column("p", pa.float64(), "of that difference: corrected resampled t-test, Holm"),
+    column("free_units", pa.float64(), "units whose removal costs less than a point of accuracy"),
+    column("score", pa.float64(), "mean accuracy over the numbers of removed units"),
+    column("rank", pa.float64(), "by score, among the techniques of one network"),
+    run=False,
+)
+
+
+def technique_rows(
+    points: pd.DataFrame, splits: pd.DataFrame, counts: Sequence[int]
+) -> pd.DataFrame:
+    """All techniques and compensations, and the majority class as a control.
+
+    Args:
+        points: rows of the sweeps.
+        splits: rows of the split files, one per image and seed.
+        counts: numbers of removed units at which the techniques are compared.
+    """
+    ranked = ranking(points, counts, part_ratio(splits))
+    share = majority_share([part for _, part in splits.groupby("seed", sort=False)])
+    rows = pd.concat([ranked, majority_rows(ranked, share)], ignore_index=True)
+    return rows.assign(test_images=points["test_images"].max(), draws=points["draw"].nunique())
+
+
+def majority_rows(rows: pd.DataFrame, share: tuple[float, float]) -> pd.DataFrame:
+    """The control that no pruning changes, one row per network and number of removed units."""
+    networks = rows[rows["state"] == "trained"].drop_duplicates(["model", "layer", "removed"])
+    blank = {f"{name}_{f}": None for name in (*FIGURES, "difference") for f in ("mean", "std")}
+    blank["p"] = None
+    figures = {"test_accuracy_mean": share[0], "test_accuracy_std": share[1]}
+    names = {"technique": MAJORITY, "compensation": "", "own": "", "reference": ""}
+    ranks = {"free_units": None, "score": share[0], "rank": None}
+    return networks.assign(**{**blank, **figures, **names, **ranks})
+
+
+def caption(rows: pd.DataFrame) -> str:
+    """What the figures are; how many images and draws, where the rows are fresh."""
+    fresh = "test_images" in rows
+    images = f" of {rows['test_images'].iloc[0]} test images" if fresh else ""
+    draws = f" ({rows['draws'].iloc[0]} draws)" if fresh else ""
+    return (
+        f"Techniques at equal numbers of removed units, by rank: test accuracy in percent{images} "
+        "after removal of that many units; in brackets the paired difference in points from random "
+        f"removal{draws} with the same compensation, or without compensation where random removal "
+        "cannot have it; * a significant difference (corrected resampled t-test over seeds, "
+        "p < 0.05 after Holm's correction within network and number). Free: units whose removal "
+        "costs less than one point. Auxiliary fits its weights to the labels, which the others "
+        f"never do. {figures_are(rows)}."
+    )
+
+
+def display(rows: pd.DataFrame) -> pd.DataFrame:
+    """One line per technique and compensation, by rank; then the controls.
+
+    Every technique with its own compensation and with lstsq; the rest is in the Parquet file.
+    """
+    counts = sorted(rows["removed"].unique())
+    shown = rows[(rows["compensation"] == rows["own"]) | (rows["compensation"] == "lstsq")]
+    controls = shown["technique"].isin(["random", "distinctiveness"])
+    shown = shown[(shown["state"] == "trained") | controls]
+    lines = []
+    keys = ["model", "layer", "state", "technique", "compensation"]
+    for key, cells in shown.groupby(keys, sort=False):
+        model, layer, state, technique, compensation = map(str, key)
+        by_count = cells.set_index("removed").to_dict("index")
+        lines.append(
+            {
+                "place": (model, layer, technique == MAJORITY, state),  # trained, then untrained
+                "rank": cells["rank"].iloc[0],
+                "Network": network_name(model, state, layer),
+                "Technique": technique,
+                "Compensation": compensation,
+                **{str(count): cell(by_count.get(count)) for count in counts},
+                "Free": free(cells["free_units"].iloc[0]),
+            }
+        )
+    lines.sort(key=lambda line: (line["place"], pd.isna(line["rank"]), line["rank"]))
+    return pd.DataFrame(lines).drop(columns=["place", "rank"])
+
+
+def cell(row: Mapping[Any, Any] | None) -> str:
+    """``39.3 ± 2.1 (+12.4)``; a dash where a technique cannot remove so many."""
+    if row is None:
+        return "–"
+    text = percent(row["test_accuracy_mean"], row["test_accuracy_std"], digits=1)
+    if pd.isna(row["difference_mean"]):
+        return text
+    return f"{text} ({signed(row['difference_mean'])}{'*' if row['p'] < SIGNIFICANT else ''})"
+
+
+def free(units: float | None) -> str:
+    """Number of units, or a dash."""
+    return "–" if units is None or pd.isna(units) else f"{units:.0f}"
+
+
+TABLE = Table(SCHEMA, technique_rows, display, caption)
