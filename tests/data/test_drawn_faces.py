@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,6 @@ from PIL import Image
 
 from neuron_pruning.data.drawn_faces import (
     EXPRESSIONS,
-    SFEW_COUNTS,
     FacePlan,
     FacesSettings,
     draw_face,
@@ -21,6 +21,14 @@ from neuron_pruning.data.drawn_faces import (
     write_faces,
 )
 from neuron_pruning.data.drawn_faces.expressions import PROTOTYPES
+from neuron_pruning.data.drawn_faces.planning import (
+    GARMENTS,
+    LONG_STYLES,
+    SFEW_COUNTS,
+    SHORT_STYLES,
+    VIEW,
+)
+from neuron_pruning.data.drawn_faces.scenes import SETTINGS
 
 SMALL = FacesSettings(counts=dict.fromkeys(EXPRESSIONS, 8), width=90, height=72, movies=6)
 
@@ -67,8 +75,11 @@ def test_movies_and_clips_have_sfews_shares(plans: list[FacePlan]) -> None:
 
 def test_a_clip_shows_one_person_and_one_expression(plans: list[FacePlan]) -> None:
     shared: dict[tuple[str, str], tuple] = {}
+    camera = [name for name, (_, _, between_frames) in VIEW.items() if between_frames == 0]
+    assert {"light", "exposure", "shift"} <= set(camera)
     for plan in plans:
-        what = (plan.label, plan.person, plan.look, plan.shot)
+        view = tuple(plan.view[name] for name in camera)
+        what = (plan.label, plan.person, plan.look, plan.setting, view)
         assert shared.setdefault(clip_of(plan), what) == what
     casts: dict[str, set] = {}
     for plan in plans:
@@ -109,25 +120,36 @@ def test_any_size_can_be_drawn(size: tuple[int, int]) -> None:
 
 
 def test_every_kind_of_look_can_be_drawn() -> None:
-    """All hair, beards, glasses, garments, settings and occlusions, a few at a time."""
-    from neuron_pruning.data.drawn_faces import looks, planning
-
+    """All hair, beards, garments and settings, a few at a time."""
     settings = replace(SMALL, width=32, height=32)
     plan = plan_faces(settings)[0]
     bare = pixels(plan, settings)
-    styles = looks.SHORT_STYLES + looks.LONG_STYLES
-    for k, style in enumerate(styles):
-        person = replace(
-            plan.person, hair=style, garment=looks.GARMENTS[k % len(looks.GARMENTS)],
-            beard=("none", "stubble", "moustache", "goatee", "full")[k % 5],
-            glasses=("none", "round", "square")[k % 3], freckles=True, earrings=True,
-        )  # fmt: skip
-        setting = looks.SETTINGS[k % len(looks.SETTINGS)]
-        look = replace(plan.look, settings=(setting, setting))
-        occlusion = planning.OCCLUSIONS[k % len(planning.OCCLUSIONS)]
-        shot = replace(plan.shot, occlusion=occlusion, companions=1)
-        drawn = pixels(replace(plan, person=person, look=look, shot=shot), settings)
+    for k, style in enumerate(SHORT_STYLES + LONG_STYLES):
+        person = copy(plan.person)
+        person.hair, person.garment = style, GARMENTS[k % len(GARMENTS)]
+        person.beard = (0.0, 0.3, 0.9)[k % 3]
+        setting = list(SETTINGS)[k % len(SETTINGS)]
+        drawn = pixels(replace(plan, person=person, setting=setting), settings)
         assert np.abs(drawn - bare).mean() > 2, style
+
+
+@pytest.mark.parametrize(
+    ("name", "values"), [("hair", SHORT_STYLES + LONG_STYLES), ("garment", GARMENTS)]
+)
+def test_every_style_and_garment_shows(name: str, values: tuple[str, ...]) -> None:
+    plan, drawn = plan_faces(SMALL)[0], []
+    for value in values:
+        person = copy(plan.person)
+        setattr(person, name, value)
+        drawn.append(draw_face(replace(plan, person=person), SMALL).tobytes())
+    assert len(set(drawn)) == len(values)
+
+
+def test_a_person_and_a_look_are_the_same_wherever_they_are_drawn(plans: list[FacePlan]) -> None:
+    people: dict[object, dict] = {}
+    for plan in plans:
+        assert people.setdefault(plan.person, vars(plan.person)) == vars(plan.person)
+    assert len({person.skin for person in {plan.person for plan in plans}}) > 50
 
 
 def test_drawing_repeats_exactly() -> None:
@@ -180,10 +202,9 @@ def test_an_expression_shows_with_all_else_equal(label: str) -> None:
     """Brows, eyes or mouth change in the middle of the face and nothing in the corners."""
     settings = replace(SMALL, width=180, height=144)
     plan = plan_faces(settings)[0]
-    shot = replace(plan.shot, occlusion="none", defocus=0.0)
-    pose = replace(plan.pose, x=0.0, y=0.5, size=0.2, yaw=0.0, pitch=0.0, roll=0.0)
-    look = replace(plan.look, letterbox=0.0)
-    plain = replace(plan, units={}, shot=shot, pose=pose, look=look)
+    middle = {"x": 0.0, "y": 0.5, "size": 0.2 / plan.look.head_size}
+    turn = {"yaw": 0.0, "pitch": 0.0, "roll": 0.0}
+    plain = replace(plan, units={}, view={**plan.view, **middle, **turn})
     moved = np.abs(
         pixels(replace(plain, units=PROTOTYPES[label][0]), settings) - pixels(plain, settings)
     ).max(axis=2)
