@@ -15,7 +15,6 @@ from neuron_pruning.reporting.results import Results, layer_angles
 from neuron_pruning.reporting.sections import page_context
 from neuron_pruning.reporting.table_notes import page_table
 from neuron_pruning.reporting.templating import render
-from runtime.job_adapter import TrackedResult, git_commit, run_job
 from neuron_pruning.tables import (
     compensations,
     grid,
@@ -25,6 +24,7 @@ from neuron_pruning.tables import (
     svm,
     techniques,
 )
+from runtime.job_adapter import TrackedResult, git_commit, run_job
 
 TABLES = {
     1: grid.TABLE,

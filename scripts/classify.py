@@ -56,7 +56,7 @@ def classify(
     classifier = fit_classifier(
         described[rows],
         parts.truth[rows],
-        parts.groups[rows],
+        parts.group_names[rows],
         ClassifierSettings(**machine),
         keys["seed"],
     )

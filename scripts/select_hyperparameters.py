@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from neuron_pruning.core.parquet import read_many, write_rows
+from neuron_pruning.core.parquet import as_dicts, read_many, write_rows
 from neuron_pruning.statistics.hyperparameter_selection import SELECTION_SCHEMA, select_cells
 from runtime.job_adapter import TrackedResult, run_job
 
@@ -16,7 +16,7 @@ def select_hyperparameters(
     """Write one row per cell of the grid; each model has one that is selected."""
     grid = select_cells(pd.DataFrame(read_many(metrics)), on, fixed)
     rows = grid.astype(object).where(grid.notna(), None)
-    write_rows(selection, rows.to_dict("records"), SELECTION_SCHEMA)
+    write_rows(selection, as_dicts(rows), SELECTION_SCHEMA)
     chosen = grid[grid["selected"]].set_index("model")["test_accuracy_mean"]
     return TrackedResult(metrics={f"{model}_test_accuracy": v for model, v in chosen.items()})
 

@@ -105,3 +105,8 @@ def _read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
 def read_many(paths: Iterable[Path]) -> list[dict[str, Any]]:
     """Rows of several files of one schema, in the order of the paths."""
     return [row for path in paths for row in read_rows(path)]
+
+
+def as_dicts(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of a frame by column names."""
+    return [{str(name): value for name, value in row.items()} for row in rows.to_dict("records")]

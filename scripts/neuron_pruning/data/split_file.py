@@ -52,6 +52,11 @@ class Split:
             object.__setattr__(self, "groups", np.array(self.images, dtype=str))
 
     @property
+    def group_names(self) -> NDArray[Any]:
+        """Group of every image, N."""
+        return np.asarray(self.groups)
+
+    @property
     def test(self) -> NDArray[np.bool_]:
         """Which images are for testing, N booleans."""
         return np.asarray(self.parts == "test")

@@ -38,11 +38,11 @@ class Checkpoint:
         name = f"classifier.{layer}"
         return Dense(self.tensors[f"{name}.weight"], self.tensors[f"{name}.bias"])
 
-    def hidden_activations(self, layer: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
+    def hidden_activations(self, layer: str, values: NDArray[np.floating]) -> NDArray[np.floating]:
         """Outputs, N x units, of a hidden layer that reads ``values``, N x inputs."""
         return hidden_activations(self.linear(layer), values)
 
-    def logits_from(self, layer: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
+    def logits_from(self, layer: str, values: NDArray[np.floating]) -> NDArray[np.floating]:
         """Logits, N x classes, of ``values``, the N x inputs that ``layer`` reads."""
         names = self.architecture.layer_names[self.architecture.place_of(layer) :]
         return logits_from([self.linear(name) for name in names], values)

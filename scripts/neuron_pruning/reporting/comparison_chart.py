@@ -5,9 +5,10 @@ from typing import Any
 
 import pandas as pd
 
+from neuron_pruning.core.parquet import as_dicts
 from neuron_pruning.reporting.charts import Dot, Level, dot_plot
 from neuron_pruning.reporting.panels import Panel
-from neuron_pruning.reporting.results import Results, as_dicts
+from neuron_pruning.reporting.results import Results
 from neuron_pruning.statistics.model_comparison import ANY_SPLIT, CONSTANT, PUBLISHED
 
 

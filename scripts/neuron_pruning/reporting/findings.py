@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import fisher_exact
 
-from neuron_pruning.reporting.results import Results, as_dicts
+from neuron_pruning.core.parquet import as_dicts
+from neuron_pruning.reporting.results import Results
 from neuron_pruning.statistics.model_comparison import CONSTANT, CONTENDER, NETWORK, PUBLISHED
 from neuron_pruning.statistics.significance import (
     SIGNIFICANT,

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from neuron_pruning.core.parquet import as_dicts
 from neuron_pruning.data.face_boxes import FaceBox
 from neuron_pruning.data.index import upright_rgb
 from neuron_pruning.reporting.contact_sheet import (
@@ -16,7 +17,6 @@ from neuron_pruning.reporting.contact_sheet import (
     contact_sheet,
     pick_examples,
 )
-from neuron_pruning.reporting.results import as_dicts
 
 GIVEN = "given"  # the rule of boxes that a CSV states
 COLUMNS = 3  # of the contact sheet: its text is legible at the width of the page

@@ -166,11 +166,6 @@ class Results:
         return rows[rows["model"] == model]
 
 
-def as_dicts(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows of a frame by column names."""
-    return [{str(name): value for name, value in row.items()} for row in rows.to_dict("records")]
-
-
 def on_layer(rows: pd.DataFrame, model: str, layer: str) -> pd.DataFrame:
     """Rows of one layer of one network."""
     return rows[(rows["model"] == model) & (rows["layer"] == layer)]

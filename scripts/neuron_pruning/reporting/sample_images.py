@@ -11,7 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from neuron_pruning.reporting.results import Results, as_dicts
+from neuron_pruning.core.parquet import as_dicts
+from neuron_pruning.reporting.results import Results
 
 THUMBNAIL = (240, 192)  # pixels at most: sharp at the size shown, a few kB each
 

@@ -13,7 +13,10 @@ from neuron_pruning.core.files import write_text
 from neuron_pruning.core.parquet import write_rows
 
 DISPLAY_NAMES = {"alexnet": "AlexNet", "vgg": "VGG"}
-SVM_NAMES = {"images": "SVM on LPQ and PHOG of the faces", "feature_table": "SVM on the published features"}
+SVM_NAMES = {
+    "images": "SVM on LPQ and PHOG of the faces",
+    "feature_table": "SVM on the published features",
+}
 
 
 def display_name(model: str) -> str:
