@@ -17,9 +17,9 @@ from neuron_pruning.data.index import OnBadImage
 from neuron_pruning.data.near_duplicates import DISTANCE
 from neuron_pruning.data.splits import Protocol, SplitSettings
 from neuron_pruning.models.initialisation import InitialisationSettings, Scheme
-from neuron_pruning.pruning.redundancy import Classes
-from neuron_pruning.training.augmentation import AugmentationSettings
-from neuron_pruning.training.loop import (
+from neuron_pruning.pruning.redundancy import RedundancyCriteria
+from neuron_pruning.training.settings import (
+    AugmentationSettings,
     OptimiserName,
     OptimiserSettings,
     Schedule,
@@ -63,7 +63,7 @@ def test_other_values_that_stand_in_the_package_too():
     dataset = models_data.Dataset()
     assert dataset.near_duplicate_distance == DISTANCE == SplitSettings().near_identical
     paper = TECHNIQUES["distinctiveness"]
-    assert paper.settings == dataclasses.asdict(Classes())
+    assert paper.settings == dataclasses.asdict(RedundancyCriteria())
 
 
 @pytest.mark.parametrize(

@@ -58,8 +58,8 @@ def test_each_lock_only_adds_to_those_before():
 
 def test_running_installs_no_tools_for_tests_clusters_or_servers():
     wanted = {Requirement(r).name.lower() for r in EXTRAS["cluster"] + EXTRAS["dev"]}
-    comes_with_torch = {"setuptools"}
-    assert wanted & set(locked("requirements.lock")) == comes_with_torch
+    come_with_torch_and_snakemake = {"setuptools", "jsonschema"}
+    assert wanted & set(locked("requirements.lock")) == come_with_torch_and_snakemake
 
 
 def test_the_environment_has_the_pins_of_the_locks():

@@ -207,7 +207,7 @@ def uploaders(folder):
     return [
         command
         for command in commands
-        if "runtime.tracking_uploader" in command and str(folder) in command
+        if "-m runtime.tracking_uploader" in command and str(folder) in command
     ]
 
 

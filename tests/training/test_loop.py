@@ -15,11 +15,14 @@ from neuron_pruning.data import images as images_module
 from neuron_pruning.data.images import ImageReader, Patterns
 from neuron_pruning.models.architectures import describe
 from neuron_pruning.models.initialisation import InitialisationSettings, initialise_network
-from neuron_pruning.training.augmentation import AugmentationSettings
 from neuron_pruning.training.callbacks import EpochLog, ProgressBar, TrainingCheckpoint
 from neuron_pruning.training.loop import train_network
 from neuron_pruning.training.sensitivity import Sensitivity
-from neuron_pruning.training.settings import OptimiserSettings, TrainingSettings
+from neuron_pruning.training.settings import (
+    AugmentationSettings,
+    OptimiserSettings,
+    TrainingSettings,
+)
 
 CPU = torch.device("cpu")
 SETTINGS = TrainingSettings(learning_rate=0.01, batch_size=5, seed=3, epochs=2)

@@ -12,11 +12,14 @@ from hypothesis import strategies as st
 from neuron_pruning import build_network
 from neuron_pruning.core.resume import Resume, StateKeeper
 from neuron_pruning.data.images import Patterns
-from neuron_pruning.training.augmentation import AugmentationSettings
 from neuron_pruning.training.callbacks import Callback, EpochLog, TrainingCheckpoint
 from neuron_pruning.training.loop import train_network
 from neuron_pruning.training.sensitivity import Sensitivity
-from neuron_pruning.training.settings import OptimiserSettings, TrainingSettings
+from neuron_pruning.training.settings import (
+    AugmentationSettings,
+    OptimiserSettings,
+    TrainingSettings,
+)
 
 IMAGES = 20
 RECIPES = {

@@ -18,14 +18,19 @@ from neuron_pruning.configuration.fields import (
     SomeNames,
     Unique,
 )
+from neuron_pruning.core.numerics import Precision
 from neuron_pruning.models.architectures import DEFAULT_CHANNELS, DEFAULT_WIDTHS, Normalisation
+from neuron_pruning.training.settings import (
+    AugmentationSettings,
+    OptimiserName,
+    OptimiserSettings,
+    Schedule,
+    TrainingSettings,
+)
 
-# Literals and defaults that stand in the package too, in modules that import PyTorch; a test
-# compares them.
-Precision = Literal["float32", "tf32", "bfloat16"]
+# These names, and the defaults of Initialisation, stand in the package too, in a module that
+# imports PyTorch; a test compares them.
 Scheme = Literal["default", "centred", "standardised"]
-OptimiserName = Literal["adam", "adamw", "sgd"]
-Schedule = Literal["constant", "cosine"]
 
 WORD, LIST = "<word>", "<list>"  # in the place of an error, which of two types was meant
 WORD_OR_LIST = Discriminator(lambda value: LIST if isinstance(value, list) else WORD)
@@ -110,37 +115,52 @@ class Initialisation(Section):
 class Augmentation(Section):
     """How training images are varied from epoch to epoch. ASSUME: not at all by default."""
 
-    flip: bool = Field(False, description="Half of the images are mirrored.")
-    crop: ShareBelowOne = Field(0.0, description="Largest share of a side that is cut off.")
+    flip: bool = Field(AugmentationSettings.flip, description="Half of the images are mirrored.")
+    crop: ShareBelowOne = Field(
+        AugmentationSettings.crop, description="Largest share of a side that is cut off."
+    )
     rotation: Annotated[float, Field(ge=0, le=180), AS_WRITTEN] = Field(
-        0.0, description="Largest turn to either side in degrees."
+        AugmentationSettings.rotation, description="Largest turn to either side in degrees."
     )
     colour: Share = Field(
-        0.0, description="Largest change of brightness, contrast and saturation, as a share."
+        AugmentationSettings.colour,
+        description="Largest change of brightness, contrast and saturation, as a share.",
     )
-    grey: Share = Field(0.0, description="Share of the images that lose their colours.")
-    erase: Share = Field(0.0, description="Share of the images that lose a rectangle.")
+    grey: Share = Field(
+        AugmentationSettings.grey, description="Share of the images that lose their colours."
+    )
+    erase: Share = Field(
+        AugmentationSettings.erase, description="Share of the images that lose a rectangle."
+    )
 
 
 class Optimiser(Section):
     """How the weights move. ASSUME: the paper names no optimiser."""
 
-    name: OptimiserName = Field("adam", description="Optimiser.")
-    weight_decay: NotNegative = Field(0.0, description="Weight decay of the optimiser.")
-    momentum: ShareBelowOne = Field(0.9, description="Momentum of sgd.")
+    name: OptimiserName = Field(OptimiserSettings.name, description="Optimiser.")
+    weight_decay: NotNegative = Field(
+        OptimiserSettings.weight_decay, description="Weight decay of the optimiser."
+    )
+    momentum: ShareBelowOne = Field(OptimiserSettings.momentum, description="Momentum of sgd.")
     linear_fan_in: Positive | None = Field(
-        None,
+        OptimiserSettings.linear_fan_in,
         description="Fully connected weights with more inputs learn at this number over their "
         "inputs times the learning rate; null means all learn at the learning rate.",
     )
     convolution_fan_in: Positive | None = Field(
-        None, description="The same for convolutions, inputs being channels times kernel area."
+        OptimiserSettings.convolution_fan_in,
+        description="The same for convolutions, inputs being channels times kernel area.",
     )
     centred_gradients: bool = Field(
-        False, description="Whether the mean of each unit's weight gradient is subtracted."
+        OptimiserSettings.centred_gradients,
+        description="Whether the mean of each unit's weight gradient is subtracted.",
     )
-    warmup_steps: int = Field(0, ge=0, description="Steps of linear warm-up.")
-    schedule: Schedule = Field("constant", description="Learning rate after the warm-up.")
+    warmup_steps: int = Field(
+        OptimiserSettings.warmup_steps, ge=0, description="Steps of linear warm-up."
+    )
+    schedule: Schedule = Field(
+        OptimiserSettings.schedule, description="Learning rate after the warm-up."
+    )
 
 
 class Recipe(Section):
@@ -154,7 +174,8 @@ class Recipe(Section):
     initialisation: Initialisation = Initialisation()
     augmentation: Augmentation = Augmentation()
     label_smoothing: ShareBelowOne = Field(
-        0.0, description="Share of the target that is spread evenly over all classes."
+        TrainingSettings.label_smoothing,
+        description="Share of the target that is spread evenly over all classes.",
     )
     epochs: Count | None = Field(
         None, description="Passes through the training images; null means training.epochs."
@@ -191,19 +212,21 @@ RECIPES = {
 class Training(Section):
     """What all trainings share."""
 
-    epochs: int = Field(10, ge=1, description="Passes through the training images.")
+    epochs: int = Field(
+        TrainingSettings.epochs, ge=1, description="Passes through the training images."
+    )
     precision: Precision = Field(
-        "float32",
+        TrainingSettings.precision,
         description="Arithmetic of matrix products and convolutions in training; weights stay "
         "float32.",
     )
     micro_batch: Count | None = Field(
-        None,
+        TrainingSettings.micro_batch,
         description="Images at once where a batch does not fit memory; gradients add up to those "
         "of the batch. ASSUME: null; with batch normalisation it would change the statistics.",
     )
     autotune: bool = Field(
-        False,
+        TrainingSettings.autotune,
         description="On a GPU, cuDNN times its deterministic algorithms and takes the fastest. "
         "For long trainings; two runs may then differ in the last bits.",
     )

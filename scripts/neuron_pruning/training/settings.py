@@ -4,11 +4,54 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.numerics import Precision
-from neuron_pruning.training.augmentation import AugmentationSettings
 
 OptimiserName = Literal["adam", "adamw", "sgd"]
 Schedule = Literal["constant", "cosine"]
+
+
+@dataclass(frozen=True)
+class AugmentationSettings:
+    """How far training images are changed; with 0 everywhere they stay as they are.
+
+    Attributes:
+        flip: mirror left and right with probability 0.5.
+        crop: largest share of both sides that is cut off; the rest is resized to the image size.
+        rotation: largest angle in degrees, in both directions; the image is padded with its border.
+        colour: largest change of brightness (of half the range), contrast and saturation.
+        grey: probability that an image loses its colours.
+        erase: probability that a random rectangle of an image becomes mid-grey.
+    """
+
+    flip: bool = False
+    crop: float = 0.0
+    rotation: float = 0.0
+    colour: float = 0.0
+    grey: float = 0.0
+    erase: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            UserError: a share outside 0 to 1, or an angle outside 0 to 180 degrees.
+        """
+        for name in ("crop", "colour", "grey", "erase"):
+            if not 0.0 <= getattr(self, name) <= 1.0 or self.crop == 1.0:
+                raise UserError(f"augmentation.{name} must be a share from 0 to 1 (crop: below 1)")
+        if not 0.0 <= self.rotation <= 180.0:
+            raise UserError("augmentation.rotation must be an angle from 0 to 180 degrees")
+
+    @property
+    def moves(self) -> bool:
+        """Whether any geometric change is made."""
+        return self.flip or self.crop > 0 or self.rotation > 0
+
+    @property
+    def draws(self) -> bool:
+        """Whether any change is made, so that random numbers are drawn."""
+        return self.moves or self.colour > 0 or self.grey > 0 or self.erase > 0
 
 
 @dataclass(frozen=True)
