@@ -16,7 +16,7 @@ from benchmarks.common import ROOT, Row, summarise, write_results
 
 REPEATS = 5
 THREADS = len(os.sched_getaffinity(0))
-SCRIPTS = ["split_dataset", "table4", "initialise", "train", "evaluate", "prune"]
+SCRIPTS = ["split_dataset", "make_table", "initialise", "train", "evaluate", "prune"]
 
 
 def times_of(work: Callable[[], object]) -> list[float]:

@@ -20,7 +20,7 @@ OVERLAY = {
     "seeds": [0],
     "split": "stratified",
     "splits": {"stratified": {"validation_fraction": 0.25}},
-    "selection": {"on": "validation"},
+    "selection": {"subset": "validation"},
     "run_models": ["shuffle"],
     "models": {
         "shuffle": {
