@@ -38,5 +38,5 @@ rule all:
     default_target: True
     input:
         tables=[paths.table(name) for name in targets.tables],
-        rendered=[path for name in targets.tables for path in rendered(name)],
+        rendered=[path for name in targets.tables for path in targets.rendered(name)],
         report=paths.report,

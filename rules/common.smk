@@ -1,6 +1,5 @@
-# What the rule files share: the config, names of files, settings of jobs, and the lock of a run.
+# What all stages share: the config, names of files, and settings of jobs.
 import sys
-import time
 from pathlib import Path
 
 from snakemake.io import sourcecache_entry
@@ -13,12 +12,10 @@ from neuron_pruning.core.checksums import check_files
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.parquet import read_rows
 from planning import paths as names
-from planning.code_digest import code_digest
+from planning.code_digest import code_digest, table_digest
 from planning.job_settings import JobSettings
 from planning.memory import Memory, growing
 from planning.targets import Targets
-from runtime.clock import SKEW, date_back, files_below
-from runtime.run_lock import RunLock
 
 try:
     check_config(config)
@@ -49,11 +46,15 @@ def user_file(path):
     return local(path) if path else []
 
 
+def file_of_split(wildcards):
+    """CSV that a split reads, if it does."""
+    return user_file(config["splits"][wildcards.split]["file"])
+
+
 ENVIRONMENT = "../envs/workflow.yaml"
 paths = names.Paths(config["experiment"])
 settings = JobSettings(config)
 memory = Memory(settings)
 targets = Targets(settings, paths, read_selection)
-lock = RunLock(Path(paths.root))
 IMAGE_FOLDER = {"folder": paths.faces} if config["dataset"]["path"] is None else {}
 NETWORK = {"split": paths.split, "network": targets.network, "about": targets.description}

@@ -34,4 +34,4 @@ rule measure_cut:
 
 
 rule sizes:
-    input: paths.table("sizes"), rendered("sizes")
+    input: paths.table("sizes"), targets.rendered("sizes")

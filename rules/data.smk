@@ -67,11 +67,6 @@ rule crop_faces:
     script: "../scripts/crop_faces.py"
 
 
-def file_of_split(wildcards):
-    """CSV that a split reads, if it does."""
-    return user_file(config["splits"][wildcards.split]["file"])
-
-
 rule split_dataset:
     input: index=paths.index["index"], about=file_of_split
     output: split=paths.split

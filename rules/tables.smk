@@ -2,27 +2,17 @@
 PAPER = workflow_file("resources/paper.yaml")
 
 
-def rendered(name):
-    """The table in every format of the config."""
-    return paths.rendered(name, config["tables"]["formats"])
-
-
-def table_code(module):
-    """Digest of the code of one table."""
-    return code_digest("make_table", f"neuron_pruning.tables.{module}")
-
-
 rule table_grid:
     input: selection=paths.selection, paper=PAPER
     output:
         table=paths.table("{table}"),
-        rendered=report(rendered("{table}"), caption="../report/tables.rst", category="Tables"),
+        rendered=report(targets.rendered("{table}"), caption="../report/tables.rst", category="Tables"),
     wildcard_constraints: table="table1"
     log: paths.log("{table}")
     benchmark: paths.benchmark("{table}")
     conda: ENVIRONMENT
     resources: mem_mb=growing(500)
-    params: settings=dict(module="grid"), code=table_code("grid")
+    params: settings=dict(module="grid"), code=table_digest("grid")
     message: "Make {wildcards.table}"
     script: "../scripts/make_table.py"
 
@@ -30,13 +20,13 @@ rule table_grid:
 use rule table_grid as table_classes with:
     input: metrics=targets.class_metrics, paper=PAPER
     wildcard_constraints: table="|".join(targets.class_tables)
-    params: settings=dict(module="per_class"), code=table_code("per_class")
+    params: settings=dict(module="per_class"), code=table_digest("per_class")
 
 
 use rule table_grid as table_pruning with:
     input: metrics=targets.pruned_metrics, splits=targets.splits_of_runs, paper=PAPER
     wildcard_constraints: table="table4"
-    params: settings=dict(module="pruning"), code=table_code("pruning")
+    params: settings=dict(module="pruning"), code=table_digest("pruning")
 
 
 use rule table_grid as table_techniques with:
@@ -45,14 +35,14 @@ use rule table_grid as table_techniques with:
     resources: mem_mb=growing(1500)
     params:
         settings=dict(module="techniques", options=dict(counts=config["pruning"]["counts"])),
-        code=table_code("techniques"),
+        code=table_digest("techniques"),
 
 
 use rule table_grid as table_compensations with:
     input: points=targets.compensation_points, splits=targets.splits_of_runs
     wildcard_constraints: table="table6"
     resources: mem_mb=growing(1000)
-    params: settings=dict(module="compensations"), code=table_code("compensations")
+    params: settings=dict(module="compensations"), code=table_digest("compensations")
 
 
 use rule table_grid as table_models with:
@@ -65,7 +55,7 @@ use rule table_grid as table_models with:
     resources: mem_mb=growing(1000)
     params:
         settings=dict(module="models", options=dict(experiment=config["experiment"])),
-        code=table_code("models"),
+        code=table_digest("models"),
 
 
 use rule table_grid as table_svm with:
@@ -73,10 +63,10 @@ use rule table_grid as table_svm with:
         metrics=targets.svm_files("metrics"),
         published=workflow_file("resources/baseline.yaml"),
     wildcard_constraints: table="table8"
-    params: settings=dict(module="svm"), code=table_code("svm")
+    params: settings=dict(module="svm"), code=table_digest("svm")
 
 
 use rule table_grid as table_sizes with:
     input: measured=targets.measured_cuts
     wildcard_constraints: table="sizes"
-    params: settings=dict(module="sizes"), code=table_code("sizes")
+    params: settings=dict(module="sizes"), code=table_digest("sizes")

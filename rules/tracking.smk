@@ -1,6 +1,11 @@
-# Jobs write records; the uploader sends them to the tracking store while the workflow runs.
+# Around a run: its lock, and the uploader that sends the records of jobs to the tracking store.
+import time
+
+from runtime.clock import SKEW, date_back, files_below
+from runtime.run_lock import RunLock
 from runtime.tracking_uploader import TrackingUploader
 
+lock = RunLock(Path(paths.root))
 uploader = TrackingUploader(Path(paths.tracking), settings.tracking())
 
 

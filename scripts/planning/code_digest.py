@@ -27,6 +27,11 @@ def code_digest(script: str, *modules: str) -> str:
     return _digest_of(SCRIPTS / f"{script}.py", *map(_module_file, modules))
 
 
+def table_digest(module: str) -> str:
+    """Digest of the code of a table, which one script makes from a module of its own."""
+    return code_digest("make_table", f"{PACKAGE}.tables.{module}")
+
+
 @cache
 def _digest_of(*starts: Path) -> str:
     digest = hashlib.sha256()

@@ -113,6 +113,10 @@ class Targets:
             "cut": "|".join(config["pruning"]["cuts"]) or "none",
         }
 
+    def rendered(self, name: str) -> list[str]:
+        """A table in every format of the config."""
+        return self.paths.rendered(name, self.config["tables"]["formats"])
+
     # Images and splits
 
     def images_at(self, crop: str, size: Sequence[int]) -> str:
