@@ -6,7 +6,7 @@ CORES ?= $(shell nproc)
 DEMO := --cores $(CORES) --resources gpu=$(CORES) --configfile configs/demo.yaml \
   --set-threads initialise=1 train=1 evaluate=1
 
-.PHONY: demo cluster-tools test test-services test-faults test-cluster fuzz lint config-docs lock clean bench bench-gpu bench-growth
+.PHONY: demo cluster-tools test test-services test-faults test-cluster fuzz lint config-docs docs docs-reference lock clean bench bench-gpu bench-growth
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -46,6 +46,14 @@ lint: .venv/tested
 config-docs: .venv/installed
 	PYTHONPATH=scripts $(BIN)/python -m neuron_pruning.configuration
 
+# Reference pages that follow from the code: files with their columns, techniques.
+docs-reference: .venv/installed
+	PYTHONPATH=scripts $(BIN)/python docs/generate_reference.py
+
+# The documentation as a site in site/; a broken link is an error. Works offline.
+docs: .venv/tested
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 # What profiles/slurm, kubernetes and s3 and a tracking server on PostgreSQL need as well.
 cluster-tools: .venv/cluster
 
@@ -73,7 +81,7 @@ INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecod
 	$(INSTALL)
 	touch $@
 
-# What docs/PERFORMANCE.md claims, measured again: ten minutes on two idle cores.
+# What docs/explanation/performance.md claims, measured again: ten minutes on two idle cores.
 REPEATS ?= 2
 bench: .venv/installed
 	$(BIN)/python -m benchmarks.training --repeats $(REPEATS)
@@ -104,4 +112,4 @@ lock:
 	  $(call after,requirements-cluster.lock) -o requirements-dev.lock
 
 clean:
-	rm -rf .venv .snakemake build scripts/*.egg-info results/*/ results/mlflow.db*
+	rm -rf .venv .snakemake build site scripts/*.egg-info results/*/ results/mlflow.db*

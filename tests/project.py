@@ -69,8 +69,8 @@ class Project:
 
 
 def documented_technique() -> tuple[str, str]:
-    """Path and text of the file that docs/TECHNIQUES.md shows, word for word."""
-    page = (ROOT / "docs" / "TECHNIQUES.md").read_text(encoding="utf-8")
+    """Path and text of the file that docs/how-to/add-a-technique.md shows, word for word."""
+    page = (ROOT / "docs" / "how-to" / "add-a-technique.md").read_text(encoding="utf-8")
     shown = re.search(r"`(scripts/\S+\.py)`:\n\n```python\n(.*?)```", page, re.DOTALL)
     assert shown is not None
     return shown[1], shown[2]

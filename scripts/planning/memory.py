@@ -1,4 +1,4 @@
-"""Memory of jobs in MB, from what they hold (docs/PERFORMANCE.md)."""
+"""Memory of jobs in MB, from what they hold (docs/explanation/performance.md)."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -354,7 +354,7 @@ def test_a_changed_technique_reruns_its_own_sweeps(finished, tmp_path):
 
 
 def test_a_new_technique_is_one_file(finished, tmp_path):
-    """The file that docs/TECHNIQUES.md shows, word for word: nothing else is made again."""
+    """The file of docs/how-to/add-a-technique.md, word for word: nothing else is made again."""
     folder = shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
     path, source = documented_technique()
     (folder / path).write_text(source)

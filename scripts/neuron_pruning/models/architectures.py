@@ -282,9 +282,9 @@ def activation_bytes(architecture: Architecture) -> int:
 
     Twice the image and three times what leaves the pooling; where batches are normalised, four
     and a half times what leaves the convolutions too. The factors were fitted to measured peaks
-    (docs/PERFORMANCE.md), a little above them. A classifier of torchvision: twice the image and
-    twice what leaves all its layers, an upper estimate for the images of up to 256 pixels that
-    most take.
+    (docs/explanation/performance.md), a little above them. A classifier of torchvision: twice the
+    image and twice what leaves all its layers, an upper estimate for the images of up to 256
+    pixels that most take.
     """
     height, width = architecture.input_size
     if architecture.backbone is not None:
