@@ -103,7 +103,7 @@ bench-growth: .venv/installed
 # A lock holds the versions of the locks before it fixed and leaves their packages out.
 COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 \
   --generate-hashes --no-emit-index-url --no-header --quiet
-after = -c $(1) $$(sed -nE 's/^([a-z0-9._-]+)==.*/--no-emit-package \1/p' $(1))
+after = -c $(1) $$(sed -nE "/ ; sys_platform == 'win32'/!"'s/^([a-z0-9._-]+)==.*/--no-emit-package \1/p' $(1))
 lock:
 	$(COMPILE) --extra workflow -o requirements.lock
 	$(COMPILE) --extra workflow --extra cluster $(call after,requirements.lock) \

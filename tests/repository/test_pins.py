@@ -23,12 +23,12 @@ LOCKS = {
 
 
 def locked(*locks):
-    """Versions of some locks, or of all, for Python 3.11."""
+    """Versions of some locks, or of all, for Python 3.11, not on Windows."""
     found = {}
     for lock in locks or LOCKS:
         for line in (ROOT / lock).read_text().splitlines():
             match = re.match(r"([A-Za-z0-9_.-]+)==([^\s;\\]+)(?: ; (.*?))?\s*\\?$", line)
-            if match and "python_full_version >=" not in (match[3] or ""):
+            if match and not re.search("python_full_version >=|== 'win32'$", match[3] or ""):
                 found[match[1].lower()] = match[2]
     return found
 
