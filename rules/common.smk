@@ -56,4 +56,4 @@ memory = Memory(settings)
 targets = Targets(settings, paths, read_selection)
 lock = RunLock(Path(paths.root))
 IMAGE_FOLDER = {"folder": paths.faces} if config["dataset"]["path"] is None else {}
-NETWORK = {"split": paths.split, "network": targets.network, "about": targets.description}
+NETWORK_INPUTS = {"split": paths.split, "network": targets.network, "about": targets.description}
