@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 CORES ?= $(shell nproc)
-# One thread a job, as many jobs as cores: small networks gain more from that than from threads.
+# One thread per job, as many jobs as cores: small networks gain more from that than from threads.
 DEMO := --cores $(CORES) --resources gpu=$(CORES) --configfile configs/demo.yaml \
   --set-threads initialise=1 train=1 evaluate=1
 
@@ -40,6 +40,8 @@ lint: .venv/tested
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	PYTHONPATH=scripts $(BIN)/lint-imports
+	$(BIN)/codespell Snakefile Makefile README.md $(wildcard *.yaml) scripts rules configs profiles \
+	  schemas resources services report docs tests benchmarks
 	$(BIN)/snakemake --lint
 
 # What follows from the typed configuration: schema, default YAML, reference page.

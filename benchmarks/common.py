@@ -26,12 +26,12 @@ Row = dict[str, Any]
 
 
 def machine() -> str:
-    """Processor, cores, memory and cards, in words."""
+    """Processor, cores, memory and GPUs, in words."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     cores = len(os.sched_getaffinity(0))
     parts = [f"{cores} cores of {_processor()}", f"{memory:.0f} GB"]
-    cards = subprocess_text("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
-    return ", ".join([*parts, *(cards.split("\n") if cards else ["no GPU"])])
+    gpus = subprocess_text("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
+    return ", ".join([*parts, *(gpus.split("\n") if gpus else ["no GPU"])])
 
 
 def _processor() -> str:
@@ -56,17 +56,17 @@ def versions() -> str:
 def subprocess_text(*command: str) -> str:
     """What a command prints; nothing where it is not there or fails."""
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+        process = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError:
         return ""
-    return answer.stdout.strip() if answer.returncode == 0 else ""
+    return process.stdout.strip() if process.returncode == 0 else ""
 
 
 def in_new_process(module: str, job: Mapping[str, Any]) -> Row:
     """What ``python -m benchmarks.MODULE --job`` prints last, from a process of its own."""
     command = [sys.executable, "-m", f"benchmarks.{module}", "--job", json.dumps(job)]
-    answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT)
-    result: Row = json.loads(answer.stdout.strip().splitlines()[-1])
+    process = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT)
+    result: Row = json.loads(process.stdout.strip().splitlines()[-1])
     return result
 
 

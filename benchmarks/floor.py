@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from benchmarks.common import Row, write_results
 from neuron_pruning.models.architectures import (
-    PAPER,
+    PAPER_MODELS,
     PLANS,
     Architecture,
     LayerSize,
@@ -22,11 +22,11 @@ from neuron_pruning.models.architectures import (
 )
 
 ADAM_BYTES = 7 * 4  # a parameter: read weight, gradient and two moments, write all but one
-IMAGES, EPOCHS, RUNS = 540, 10, 12  # training images, epochs, trainings a model
+IMAGES, EPOCHS, RUNS = 540, 10, 12  # training images, epochs, trainings per model
 
 
 @dataclass(frozen=True)
-class Card:
+class Gpu:
     """Published peaks: dense bfloat16 operations and bytes a second."""
 
     name: str
@@ -34,14 +34,14 @@ class Card:
     bytes: float
 
 
-CARDS = {
-    "H100": Card("H100 SXM", 989e12, 3.35e12),
-    "H200": Card("H200 SXM", 989e12, 4.8e12),
+GPUS = {
+    "H100": Gpu("H100 SXM", 989e12, 3.35e12),
+    "H200": Gpu("H200 SXM", 989e12, 4.8e12),
 }
 
 
-def layer_rows(architecture: Architecture, batch: int, card: Card) -> Iterator[Row]:
-    """Operations, bytes and least milliseconds of one training step, a row a layer."""
+def layer_rows(architecture: Architecture, batch: int, gpu: Gpu) -> Iterator[Row]:
+    """Operations, bytes and least milliseconds of one training step, one row per layer."""
     layers = list(layer_sizes(architecture))
     plans = PLANS[architecture.name]
     height, width = architecture.input_size
@@ -57,14 +57,14 @@ def layer_rows(architecture: Architecture, batch: int, card: Card) -> Iterator[R
         fused = 2 * batch * (passes * inputs + 3 * outputs)
         apart = fused + 2 * batch * (6 * convolved if pooling else 0)
         parameters = (layer.inputs + 1) * layer.outputs * (ADAM_BYTES + 2 * passes)
-        yield step_row(layer, operations, fused + parameters, apart + parameters, card)
+        yield step_row(layer, operations, fused + parameters, apart + parameters, gpu)
         inputs = outputs
 
 
-def step_row(layer: LayerSize, operations: float, fused: float, apart: float, card: Card) -> Row:
+def step_row(layer: LayerSize, operations: float, fused: float, apart: float, gpu: Gpu) -> Row:
     """Milliseconds by operations and by bytes, and the larger of them."""
-    by_operations = 1e3 * operations / card.operations
-    by_bytes, by_kernels = 1e3 * fused / card.bytes, 1e3 * apart / card.bytes
+    by_operations = 1e3 * operations / gpu.operations
+    by_bytes, by_kernels = 1e3 * fused / gpu.bytes, 1e3 * apart / gpu.bytes
     return {
         "layer": layer.name,
         "gigaoperations": operations / 1e9,
@@ -79,26 +79,26 @@ def step_row(layer: LayerSize, operations: float, fused: float, apart: float, ca
 def main() -> None:
     """Tables for both models, and the floor of the paper's 24 trainings."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--card", choices=CARDS, default="H200")
+    parser.add_argument("--gpu", choices=GPUS, default="H200")
     parser.add_argument("--batch-size", type=int, default=128)
     arguments = parser.parse_args()
-    started, card, batch = time.time(), CARDS[arguments.card], arguments.batch_size
+    started, gpu, batch = time.time(), GPUS[arguments.gpu], arguments.batch_size
     rows: list[Row] = []
     lines = []
     total = {"ms_floor": 0.0, "ms_kernels": 0.0}
-    for model in PAPER:
+    for model in PAPER_MODELS:
         architecture = describe(model)
-        found = list(layer_rows(architecture, batch, card))
-        rows += [{"model": model, "batch_size": batch, "card": card.name, **row} for row in found]
+        found = list(layer_rows(architecture, batch, gpu))
+        rows += [{"model": model, "batch_size": batch, "gpu": gpu.name, **row} for row in found]
         lines += table(model, found, count_parameters(architecture))
         for name in total:
             step = sum(row[name] for row in found)
             total[name] += step * IMAGES / batch * EPOCHS * RUNS / 1e3
     lines.append(
         f"24 trainings ({RUNS} a model, {EPOCHS} epochs of {IMAGES} images) at batch {batch} on "
-        f"one {card.name}: at least {total['ms_floor']:.1f} s with everything fused, "
-        f"{total['ms_kernels']:.1f} s with a kernel a layer. Computed from published peaks "
-        f"({card.operations / 1e12:.0f} TFLOP/s in bfloat16, {card.bytes / 1e12:.2f} TB/s)."
+        f"one {gpu.name}: at least {total['ms_floor']:.1f} s with everything fused, "
+        f"{total['ms_kernels']:.1f} s with one kernel per layer. Computed from published peaks "
+        f"({gpu.operations / 1e12:.0f} TFLOP/s in bfloat16, {gpu.bytes / 1e12:.2f} TB/s)."
     )
     write_results("floor", rows, "\n".join(lines), started)
 
@@ -107,7 +107,7 @@ def table(model: str, rows: list[Row], parameters: int) -> list[str]:
     """Markdown of one model."""
     lines = [
         f"## {model}, {parameters / 1e6:.1f} million parameters: milliseconds a training step\n",
-        "| layer | GFLOP | MB, fused | by operations | by bytes | floor | a kernel a layer |",
+        "| layer | GFLOP | MB, fused | by operations | by bytes | floor | one kernel per layer |",
         "|---|---|---|---|---|---|---|",
     ]
     names = ["gigaoperations", "megabytes", "ms_operations", "ms_bytes", "ms_floor", "ms_kernels"]

@@ -168,7 +168,7 @@ def fit(sizes: np.ndarray, values: np.ndarray) -> Growth:
 
 
 def best(rows: list[Row], what: str) -> pd.DataFrame:
-    """Least seconds and memory of the repeats, a row a size."""
+    """Least seconds and memory of the repeats, one row per size."""
     table = pd.DataFrame(rows)
     of_it = table[table["what"] == what].groupby("size")[["seconds", "peak_mb"]]
     return of_it.min().reset_index()
@@ -201,7 +201,7 @@ def report(rows: list[Row]) -> str:
 
 
 def draw(rows: list[Row], path: Path) -> None:
-    """Log-log plots with their fitted curves: seconds above, memory below, a column a question."""
+    """Log-log plots and fitted curves: seconds above, memory below, one column per question."""
     import matplotlib.pyplot as plt
 
     figure, places = plt.subplots(4, 4, figsize=(11, 10.5))

@@ -114,9 +114,9 @@ def dry_run_rows() -> Iterator[Row]:
         overlay = {"experiment": "bench"} | ({"seeds": list(range(seeds))} if seeds else {})
         for repeat in range(REPEATS if seeds is None else 1):
             started = time.perf_counter()
-            said = snakemake("-n", "--configfile", "config.yaml", write_overlay(overlay))
+            output = snakemake("-n", "--configfile", "config.yaml", write_overlay(overlay))
             seconds = time.perf_counter() - started
-            jobs = int(re.findall(r"^total +(\d+)", said, re.MULTILINE)[0])
+            jobs = int(re.findall(r"^total +(\d+)", output, re.MULTILINE)[0])
             what_jobs = f"snakemake -n, {what} ({jobs} jobs before the checkpoint)"
             yield {"kind": "dry run", "what": what_jobs, "seconds": seconds, "repeat": repeat}
 
@@ -137,12 +137,12 @@ def write_overlay(values: Row) -> str:
 
 
 def snakemake(*arguments: str) -> str:
-    """What Snakemake says on standard output."""
+    """What Snakemake prints on standard output."""
     command = [str(Path(sys.executable).parent / "snakemake"), *arguments]
-    answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    if answer.returncode != 0:
-        raise SystemExit(f"{' '.join(command)} failed:\n{answer.stderr[-3000:]}")
-    return answer.stdout
+    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if process.returncode != 0:
+        raise SystemExit(f"{' '.join(command)} failed:\n{process.stderr[-3000:]}")
+    return process.stdout
 
 
 def report(rows: list[Row]) -> str:

@@ -75,7 +75,7 @@ def prepare(what: str, kill_at: float | None = None) -> Row:
     row |= {f"{name}_mb": peaks.get(name, 0) / 1e6 for name in LOGS}
     if kill_at is not None:
         return row | {"decoded": finished_rows()}
-    found = said()
+    found = journalled_rows()
     if "index_images" not in peaks:  # it was there already: the log is of an earlier run
         del found["indexed"]
     return row | found
@@ -87,7 +87,7 @@ def finished_rows() -> float:
     return sum(line.count(":") for j in journals for line in j.read_text().splitlines()[1:])
 
 
-def said() -> Row:
+def journalled_rows() -> Row:
     """How many items each job knew or looked at, from its log."""
     index = (PLACE / "logs" / "index_images.log").read_text()
     (array,) = (PLACE / "logs" / "prepare_frames").rglob("*.log")

@@ -72,7 +72,7 @@ def peak_rate() -> float:
 
 
 def layers(arguments: argparse.Namespace) -> tuple[list[Row], str]:
-    """Milliseconds an image and share of the peak, a row a layer."""
+    """Milliseconds per image and share of the peak, one row per layer."""
     peak = peak_rate()
     rows = [row for model in arguments.models for row in layer_rows(model, arguments.batch_size)]
     lines = [
@@ -136,8 +136,8 @@ def imports(arguments: argparse.Namespace) -> tuple[list[Row], str]:
     for script in SCRIPTS:
         command = [sys.executable, "-X", "importtime", "-c", f"import {script}"]
         env = {**os.environ, "PYTHONPATH": str(ROOT / "scripts")}
-        said = subprocess.run(command, capture_output=True, text=True, check=True, env=env).stderr
-        found = re.findall(r"import time: +\d+ \| +(\d+) \|( +)(\S+)", said)
+        output = subprocess.run(command, capture_output=True, text=True, check=True, env=env).stderr
+        found = re.findall(r"import time: +\d+ \| +(\d+) \|( +)(\S+)", output)
         times = {name: int(spent) / 1e6 for spent, indent, name in found}
         slow = sorted(times, key=times.__getitem__, reverse=True)
         tops = [name for name in slow if "." not in name and name != script][:4]

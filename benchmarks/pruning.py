@@ -2,7 +2,7 @@
 
     python -m benchmarks.pruning
 
-The layers are random sigmoids of the paper's sizes; timings do not depend on what units say.
+The layers are random sigmoids of the paper's sizes; timings do not depend on the activations.
 """
 
 import argparse
@@ -88,9 +88,9 @@ def measure_sweeps(seeds: int) -> Row:
         out = Dense(draws.normal(size=(CLASSES, 100)), np.zeros(CLASSES))
         inputs = draws.standard_normal((PATTERNS + TEST, 1526))
         activations = hidden_activations(into, inputs)
-        truth = draws.integers(CLASSES, size=PATTERNS + TEST)
+        labels = draws.integers(CLASSES, size=PATTERNS + TEST)
         parts = [
-            LayerActivations(activations[rows], inputs[rows], truth[rows])
+            LayerActivations(activations[rows], inputs[rows], labels[rows])
             for rows in (slice(PATTERNS), slice(PATTERNS, None))
         ]
         names = [name for name in REGISTRY if name.startswith(("karnin", "torch_pruning_"))]
@@ -109,7 +109,7 @@ MEASURES = {"select": measure_select, "loop": measure_loop, "sweeps": measure_sw
 
 
 def report(rows: Sequence[Row]) -> str:
-    """The table, and what it says."""
+    """The table and its summary."""
     table = summarise(rows, ["what", "size"], "seconds")
     memory = summarise(rows, ["what", "size"], "peak_mb").set_index(["what", "size"])["max"]
     lines = ["| what | size | seconds (range) | peak memory |", "|---|---|---|---|"]

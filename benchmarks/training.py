@@ -77,7 +77,7 @@ def build_initial(model: str, normalisation: Normalisation = "none") -> "Network
 
 
 def run_job(job: Row) -> Row:
-    """One repeat: speed, losses, and memory of the process and of the card."""
+    """One repeat: speed, losses, and memory of the process and of the GPU."""
     train = train_ours if job["variant"] == "ours" else train_reference
     found = train(job)
     import torch
@@ -122,15 +122,15 @@ def report(rows: list[Row]) -> str:
             f"| {row['median']:.1f} ({row['min']:.1f}-{row['max']:.1f}) "
             f"| {np.median(ratios):.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f}) "
             f"| {of_it[0]['loss_1']:.5f}, {of_it[0]['loss_2']:.5f} "
-            f"| {memory[key] / 1000:.1f} GB{card_memory(of_it)} |"
+            f"| {memory[key] / 1000:.1f} GB{gpu_memory(of_it)} |"
         )
     return "\n".join(lines)
 
 
-def card_memory(rows: list[Row]) -> str:
-    """Peak memory of the card, where there is one."""
+def gpu_memory(rows: list[Row]) -> str:
+    """Peak memory of the GPU, where there is one."""
     peaks = [row["device_peak_mb"] for row in rows if row["device_peak_mb"] is not None]
-    return f", card {max(peaks) / 1000:.1f} GB" if peaks else ""
+    return f", GPU {max(peaks) / 1000:.1f} GB" if peaks else ""
 
 
 def plain_of(rows: list[Row], row: Row) -> float:

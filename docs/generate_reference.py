@@ -19,11 +19,11 @@ from neuron_pruning.configuration.models_pruning import TECHNIQUES, TechniqueLab
 from neuron_pruning.core.parquet import RUN_COLUMNS
 from neuron_pruning.data.face_boxes import BOXES_SCHEMA
 from neuron_pruning.data.index import AUDIT_SCHEMA, INDEX_SCHEMA
-from neuron_pruning.data.leakage import CROSSINGS_SCHEMA
+from neuron_pruning.data.leakage import LEAKAGE_SCHEMA
 from neuron_pruning.data.split_file import SPLIT_SCHEMA
 from neuron_pruning.evaluation import compensation_comparison, sweeps
 from neuron_pruning.evaluation.predictions import predictions_schema
-from neuron_pruning.evaluation.pruned_networks import METRICS_SCHEMA, UNITS_SCHEMA
+from neuron_pruning.evaluation.pruned_networks import PRUNED_METRICS_SCHEMA, UNITS_SCHEMA
 from neuron_pruning.evaluation.sizes import SIZES_SCHEMA
 from neuron_pruning.pruning.compensations import COMPENSATIONS
 from neuron_pruning.pruning.techniques import REGISTRY
@@ -68,7 +68,7 @@ def _data() -> Iterator[Output]:
     yield Output(PATHS.boxes, "Face boxes, found or given.", BOXES_SCHEMA)
     yield Output(PATHS.images, "Array of all images: N x height x width x 3, 8-bit RGB.")
     yield Output(PATHS.split, "Which image trains, validates or tests.", SPLIT_SCHEMA)
-    yield Output(PATHS.leakage, "Leakage between the parts of each split.", CROSSINGS_SCHEMA)
+    yield Output(PATHS.leakage, "Leakage between the parts of each split.", LEAKAGE_SCHEMA)
 
 
 def _networks() -> Iterator[Output]:
@@ -92,31 +92,31 @@ def _networks() -> Iterator[Output]:
 def _pruned() -> Iterator[Output]:
     yield Output(PATHS.pruned["pruned"], "Weights of the pruned network.")
     yield Output(PATHS.pruned["description"], "Its architecture and origin.")
-    yield Output(PATHS.pruned["metrics"], "Its size and accuracy.", METRICS_SCHEMA)
+    yield Output(PATHS.pruned["metrics"], "Its size and accuracy.", PRUNED_METRICS_SCHEMA)
     yield Output(PATHS.pruned["units"], "One row per removed unit.", UNITS_SCHEMA)
     yield Output(PATHS.fine_tuned["network"], "Weights after fine-tuning.")
     yield Output(PATHS.fine_tuned["description"], "Their architecture and origin.")
-    yield Output(PATHS.fine_tuned["metrics"], "Size and accuracy after it.", METRICS_SCHEMA)
-    yield Output(PATHS.peer_scores, "Importances by the library torch-pruning.")
-    yield Output(PATHS.sweep, "Accuracy against the number of removed units.", sweeps.POINTS_SCHEMA)
-    points = compensation_comparison.POINTS_SCHEMA
+    yield Output(PATHS.fine_tuned["metrics"], "Size and accuracy after it.", PRUNED_METRICS_SCHEMA)
+    yield Output(PATHS.torch_pruning_scores, "Importances by the library torch-pruning.")
+    yield Output(PATHS.sweep, "Accuracy against the number of removed units.", sweeps.SWEEP_SCHEMA)
+    points = compensation_comparison.COMPENSATION_SCHEMA
     yield Output(PATHS.compensation, "Compensations, without and with fine-tuning.", points)
     yield Output(PATHS.cut["pruned"], "Weights of a network cut in one or more layers.")
     yield Output(PATHS.cut["description"], "Its architecture and origin.")
-    yield Output(PATHS.cut["metrics"], "Its size and accuracy.", METRICS_SCHEMA)
+    yield Output(PATHS.cut["metrics"], "Its size and accuracy.", PRUNED_METRICS_SCHEMA)
     yield Output(PATHS.cut["units"], "One row per removed unit.", UNITS_SCHEMA)
     yield Output(PATHS.measured_cut["exported"], "The same network as ONNX.")
     yield Output(PATHS.measured_cut["measured"], "Its sizes and latencies.", SIZES_SCHEMA)
 
 
 def _baselines() -> Iterator[Output]:
-    shape = predictions_schema(classify.KEYS, ["CLASS"], "decision value", run=False)
+    shape = predictions_schema(classify.SVM_COLUMNS, ["CLASS"], "decision value", run=False)
     yield Output(PATHS.features, "Features of each image.", FEATURES_SCHEMA)
     yield Output(
         PATHS.published_features["faults"], "Faults of the published features.", FAULTS_SCHEMA
     )
     yield Output(PATHS.svm["predictions"], "Prediction for each image.", shape)
-    yield Output(PATHS.svm["metrics"], "Figures of each part.", classify.METRICS_SCHEMA)
+    yield Output(PATHS.svm["metrics"], "Figures of each part.", classify.SVM_METRICS_SCHEMA)
 
 
 def _tables() -> Iterator[Output]:

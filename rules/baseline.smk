@@ -14,20 +14,20 @@ rule describe_images:
     script: "../scripts/describe_images.py"
 
 
-rule read_features:
-    input: sheet=user_file(config["baseline"]["feature_table"]), index=paths.index["index"]
+rule read_feature_table:
+    input: feature_table=user_file(config["baseline"]["feature_table"]), index=paths.index["index"]
     output:
         features=paths.published_features["features"],
         faults=report(
             paths.published_features["faults"], caption="../report/audit.rst", category="Data"
         ),
-    log: paths.log("read_features")
-    benchmark: paths.benchmark("read_features")
+    log: paths.log("read_feature_table")
+    benchmark: paths.benchmark("read_feature_table")
     conda: ENVIRONMENT
     resources: mem_mb=growing(500)
-    params: code=code_digest("read_features")
+    params: code=code_digest("read_feature_table")
     message: "Read the feature table"
-    script: "../scripts/read_features.py"
+    script: "../scripts/read_feature_table.py"
 
 
 rule classify:

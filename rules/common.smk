@@ -57,4 +57,4 @@ settings = JobSettings(config)
 memory = Memory(settings)
 targets = Targets(settings, paths, read_selection)
 IMAGE_FOLDER = {"folder": paths.faces} if config["dataset"]["path"] is None else {}
-NETWORK = {"split": paths.split, "network": targets.network, "about": targets.description}
+NETWORK_INPUTS = {"split": paths.split, "network": targets.network, "about": targets.description}

@@ -1,20 +1,20 @@
 # Techniques and compensations side by side, from recorded activations.
-rule score_peers:
-    input: **NETWORK, activations=paths.evaluation["activations"]
-    output: scores=paths.peer_scores
-    log: paths.log("score_peers", names.NETWORK_STATE)
-    benchmark: paths.benchmark("score_peers", names.NETWORK_STATE)
+rule score_with_torch_pruning:
+    input: **NETWORK_INPUTS, activations=paths.evaluation["activations"]
+    output: scores=paths.torch_pruning_scores
+    log: paths.log("score_with_torch_pruning", names.NETWORK_STATE)
+    benchmark: paths.benchmark("score_with_torch_pruning", names.NETWORK_STATE)
     conda: ENVIRONMENT
     threads: 1
     resources: mem_mb=memory.network(copies=3, images=1)
-    params: settings=settings.peer_scores, code=code_digest("score_peers")
+    params: settings=settings.torch_pruning_scores, code=code_digest("score_with_torch_pruning")
     message: "Score units of {wildcards.state} {wildcards.model} with torch-pruning, seed {wildcards.seed}"
-    script: "../scripts/score_peers.py"
+    script: "../scripts/score_with_torch_pruning.py"
 
 
 rule sweep_technique:
     input:
-        **NETWORK,
+        **NETWORK_INPUTS,
         activations=paths.evaluation["activations"],
         measured=targets.precomputed_scores,
     output: points=paths.sweep
@@ -29,7 +29,7 @@ rule sweep_technique:
 
 
 rule compare_compensations:
-    input: **NETWORK, activations=paths.evaluation["activations"]
+    input: **NETWORK_INPUTS, activations=paths.evaluation["activations"]
     output: points=paths.compensation
     log: paths.log("compare_compensations", names.COMPENSATION)
     benchmark: paths.benchmark("compare_compensations", names.COMPENSATION)

@@ -1,6 +1,6 @@
-# Target `sizes`: networks cut in one or more layers, what they weigh and how fast they are.
+# Target `sizes`: networks cut in one or more layers, their sizes and latencies.
 rule cut_network:
-    input: **NETWORK, array=targets.images, measured=targets.scores_of_cut
+    input: **NETWORK_INPUTS, array=targets.images, measured=targets.scores_of_cut
     output: **paths.cut
     log: paths.log("cut_network", names.CUT)
     benchmark: paths.benchmark("cut_network", names.CUT)

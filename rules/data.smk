@@ -81,7 +81,7 @@ rule split_dataset:
 
 rule audit_splits:
     input: index=paths.index["index"], splits=targets.splits
-    output: crossings=paths.leakage
+    output: leakage=paths.leakage
     log: paths.log("audit_splits")
     benchmark: paths.benchmark("audit_splits")
     conda: ENVIRONMENT

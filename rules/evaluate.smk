@@ -1,6 +1,6 @@
 # Predictions, metrics and recorded activations; then the selection of hyper-parameters.
 rule evaluate:
-    input: **NETWORK, array=targets.images
+    input: **NETWORK_INPUTS, array=targets.images
     output: **paths.evaluation
     log: paths.log("evaluate", names.NETWORK_STATE)
     benchmark: paths.benchmark("evaluate", names.NETWORK_STATE)

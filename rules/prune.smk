@@ -1,7 +1,7 @@
 # Smaller networks, and their fine-tuning.
 rule prune:
     input:
-        **NETWORK,
+        **NETWORK_INPUTS,
         activations=paths.evaluation["activations"],
         measured=targets.precomputed_scores,
     output: **paths.pruned

@@ -5,7 +5,7 @@ rule build_report:
         array=targets.images_at(
             config["dataset"]["crop"], input_size_of(config, config["run_models"][0])
         ),
-        crossings=paths.leakage,
+        leakage=paths.leakage,
         boxes=[paths.boxes] if targets.shows_faces else [],
         audit=paths.index["audit"],
         selection=paths.selection,

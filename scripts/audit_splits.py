@@ -1,27 +1,31 @@
-"""Look for what lies on both sides of a split."""
+"""Look for leakage between the parts of every split."""
 
 from pathlib import Path
 
 from neuron_pruning.core.parquet import read_rows, write_rows
-from neuron_pruning.data.leakage import CROSSINGS_SCHEMA, audit_split, check_promises, shared_sets
+from neuron_pruning.data.leakage import LEAKAGE_SCHEMA, audit_split, check_promises, shared_sets
 from neuron_pruning.data.near_duplicates import DISTANCE
 from runtime.job_adapter import TrackedResult, run_job
 
 
 def audit_splits(
-    index: Path, splits: list[Path], crossings: Path, near_identical: int | None = DISTANCE
+    index: Path, splits: list[Path], leakage: Path, near_duplicate_distance: int | None = DISTANCE
 ) -> TrackedResult:
-    """Write a row a check and a class for every split.
+    """Write one row per check and per class for every split.
 
     Raises:
         UserError: images are in two parts of a split whose protocol keeps them in one.
     """
-    shared = shared_sets(read_rows(index), near_identical)
+    shared = shared_sets(read_rows(index), near_duplicate_distance)
     rows = [row for path in splits for row in audit_split(read_rows(path), shared)]
     check_promises(rows)
-    write_rows(crossings, rows, CROSSINGS_SCHEMA)
-    found = {f"{r['split']}_{r['seed']}_{r['check']}_crossing": r["crossing"] for r in rows}
-    return TrackedResult(metrics={name: sets for name, sets in found.items() if sets is not None})
+    write_rows(leakage, rows, LEAKAGE_SCHEMA)
+    leaking_sets = {
+        f"{r['split']}_{r['seed']}_{r['check']}_leaking_sets": r["leaking_sets"] for r in rows
+    }
+    return TrackedResult(
+        metrics={name: sets for name, sets in leaking_sets.items() if sets is not None}
+    )
 
 
 if "snakemake" in globals():

@@ -40,7 +40,7 @@ TABLES = {
 
 def build_report(
     array: Path,
-    crossings: Path,
+    leakage: Path,
     boxes: list[Path],
     selection: Path,
     histories: list[Path],
@@ -72,7 +72,7 @@ def build_report(
         confusion=pd.DataFrame(read_many(confusion)),
         pruned=pd.DataFrame(read_many(pruned)),
         tables={number_of(path): read_table(path) for path in tables},
-        crossings=read_frame([crossings]),
+        leakage=read_frame([leakage]),
         sweeps=read_frame(sweeps),
         angles=layer_angles(predictions, activations, config),
         paper=yaml.safe_load(paper.read_text(encoding="utf-8")),
@@ -106,7 +106,7 @@ def number_of(path: Path) -> int:
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Rows of a table; the contenders of Table 7 with the names that it shows."""
+    """Rows of a table; the classifiers of Table 7 with the names that it shows."""
     rows = read_frame([path])
     if number_of(path) == 7:
         return rows.assign(name=models.names_of(rows))

@@ -25,14 +25,14 @@ from neuron_pruning.evaluation.predictions import (
 )
 from runtime.job_adapter import TrackedResult, run_job
 
-KEYS = (
+SVM_COLUMNS = (
     column("experiment", pa.string(), "name of the experiment"),
-    column("baseline", pa.string(), "descriptors of images, or a sheet of features"),
+    column("baseline", pa.string(), "descriptors of images, or a table of features"),
     column("split", pa.string(), "how the images were divided"),
     column("crop", pa.string(), "whole frames (none) or faces"),
     column("seed", pa.int64(), "seed of split and folds"),
 )
-METRICS_SCHEMA = schema(*KEYS, PART, *METRIC_COLUMNS, run=False)
+SVM_METRICS_SCHEMA = schema(*SVM_COLUMNS, PART, *METRIC_COLUMNS, run=False)
 
 
 def classify(
@@ -41,7 +41,7 @@ def classify(
     predictions: Path,
     metrics: Path,
     keys: dict[str, Any],
-    machine: dict[str, Any],
+    svm: dict[str, Any],
 ) -> TrackedResult:
     """Write the predictions for every image, and how good they are in every part.
 
@@ -49,29 +49,29 @@ def classify(
     accuracy over the folds.
     """
     images, described = read_features(features)
-    parts = read_split(split)
-    if tuple(images) != parts.images:
+    split_arrays = read_split(split)
+    if tuple(images) != split_arrays.images:
         raise UserError(f"{features} and {split} hold other images; delete both, run again")
-    rows = parts.positions("train")
+    rows = split_arrays.positions("train")
     classifier = fit_classifier(
         described[rows],
-        parts.truth[rows],
-        parts.group_names[rows],
-        ClassifierSettings(**machine),
+        split_arrays.labels[rows],
+        split_arrays.group_names[rows],
+        ClassifierSettings(**svm),
         keys["seed"],
     )
-    values = decision_values(classifier, described, len(parts.classes))
+    values = decision_values(classifier, described, len(split_arrays.classes))
     predicted = values.argmax(axis=1)
-    shape = predictions_schema(KEYS, parts.classes, "decision value", run=False)
-    rows_of_images = prediction_rows(parts, predicted, values, "decision value")
+    shape = predictions_schema(SVM_COLUMNS, split_arrays.classes, "decision value", run=False)
+    rows_of_images = prediction_rows(split_arrays, predicted, values, "decision value")
     write_rows(predictions, rows_of_images, shape, keys)
     chosen = {"part": "train", "class": "all", "images": len(rows)}
-    figures = metric_rows(parts, predicted)
+    figures = metric_rows(split_arrays, predicted)
     figures += [
         {**chosen, "metric": name, "value": value}
         for name, value in describe_choice(classifier).items()
     ]
-    write_rows(metrics, figures, METRICS_SCHEMA, keys)
+    write_rows(metrics, figures, SVM_METRICS_SCHEMA, keys)
     return TrackedResult(metrics=overall(figures))
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from neuron_pruning.core.parquet import write_rows
 from neuron_pruning.evaluation.compensation_comparison import (
-    POINTS_SCHEMA,
+    COMPENSATION_SCHEMA,
     CompensationComparison,
 )
 from neuron_pruning.pruning.network_source import NetworkSource, RunDescription
@@ -34,7 +34,7 @@ def compare_compensations(
     comparison = CompensationComparison(stored, compensation, settings, draws)
     keys = {**source.run.row_keys, "layer": layer, "compensation": compensation}
     rows = comparison.rows(selections, epochs)
-    write_rows(output.points, rows, POINTS_SCHEMA, {**keys, "units": stored.layer.units})
+    write_rows(output.points, rows, COMPENSATION_SCHEMA, {**keys, "units": stored.layer.units})
     return TrackedResult()
 
 

@@ -1,4 +1,4 @@
-"""Cut one network in several layers, convolutions too, and measure what is left."""
+"""Cut one network in several layers, convolutions too, and measure the smaller network."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from neuron_pruning.data.images import open_array
 from neuron_pruning.evaluation.cuts import CalibrationImages, Cut, cut_channels, cut_units
 from neuron_pruning.evaluation.inference import compute_activations
 from neuron_pruning.evaluation.pruned_networks import (
-    METRICS_SCHEMA,
+    PRUNED_METRICS_SCHEMA,
     UNITS_SCHEMA,
     accuracy_change,
     logits_after,
@@ -35,7 +35,7 @@ def cut_network(
     batch_size: int,
     threads: int,
 ) -> TrackedResult:
-    """Write the smaller network, its metrics and the list of what went."""
+    """Write the smaller network, its metrics and the list of removed units."""
     source = NetworkSource(input.network, input.split, RunDescription(**run))
     images, device = open_array(input.array), choose_device(threads)
     before, cut = load_network(source.network), Cut(technique, amount, source.seed)
@@ -58,7 +58,7 @@ def cut_network(
         **model_size_change(source.architecture, after.architecture, selections),
         **accuracy_change(old[last], logits, source.split),
     }
-    write_rows(output.metrics, [row], METRICS_SCHEMA, keys)
+    write_rows(output.metrics, [row], PRUNED_METRICS_SCHEMA, keys)
     write_rows(output.units, unit_rows(selections), UNITS_SCHEMA, keys)
     return TrackedResult(metrics={n: value for n, value in row.items() if value is not None})
 

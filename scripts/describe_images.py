@@ -18,7 +18,7 @@ def describe_dataset(
     bins: int,
     threads: int = 1,
 ) -> TrackedResult:
-    """Write one row an image of ``array``."""
+    """Write one row per image of ``array``."""
     rows, columns = blocks
     settings = DescriptorSettings(window, (rows, columns), levels, bins)
     images = [row["image"] for row in read_rows(index, ["image"])]

@@ -24,9 +24,9 @@ from runtime.job_adapter import TrackedResult, run_job
 def find_faces(
     index: Path, boxes: Path, folder: str | Path, given: str | None, kept: Path, threads: int = 1
 ) -> TrackedResult:
-    """Write one box an image; those of the file ``given`` are taken as they are.
+    """Write one box per image; those of the file ``given`` are taken as they are.
 
-    In images of an earlier run, in ``kept``, no face is looked for again.
+    Images that an earlier run searched, in ``kept``, are not searched again.
     """
     from tqdm import tqdm
 

@@ -13,7 +13,7 @@ from neuron_pruning.data.images import open_array
 from neuron_pruning.data.split_file import Split, read_split
 from neuron_pruning.evaluation.inference import compute_activations
 from neuron_pruning.evaluation.pruned_networks import (
-    METRICS_SCHEMA,
+    PRUNED_METRICS_SCHEMA,
     PRUNING_COLUMNS,
     accuracy_change,
     logits_after,
@@ -56,7 +56,7 @@ def fine_tune(
     else:
         rows = split.positions("train")
         inputs = {name: values[rows] for name, values in outputs.items()}
-        after = fine_tune_pruned(before, layers, inputs, split.truth[rows], settings)
+        after = fine_tune_pruned(before, layers, inputs, split.labels[rows], settings)
         logits = logits_after(after, layers, outputs)
     (row,) = read_rows(input.pruned_metrics)
     row |= {
@@ -65,7 +65,7 @@ def fine_tune(
     }
     described = {column.name: row[column.name] for column in PRUNING_COLUMNS}
     save_checkpoint(after, output.network, {**keys, **described})
-    write_rows(output.metrics, [row], METRICS_SCHEMA)
+    write_rows(output.metrics, [row], PRUNED_METRICS_SCHEMA)
     return TrackedResult(metrics={"test_accuracy_after": row["test_accuracy_after"]})
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from neuron_pruning.core.parquet import write_rows
 from neuron_pruning.evaluation.pruned_networks import (
-    METRICS_SCHEMA,
+    PRUNED_METRICS_SCHEMA,
     UNITS_SCHEMA,
     accuracy_change,
     logits_after,
@@ -51,7 +51,7 @@ def prune(
         **model_size_change(before.architecture, after.architecture, selections),
         **accuracy_change(logits, logits_after(after, layers, outputs), source.split),
     }
-    write_rows(output.metrics, [row], METRICS_SCHEMA, keys)
+    write_rows(output.metrics, [row], PRUNED_METRICS_SCHEMA, keys)
     write_rows(output.units, unit_rows(selections), UNITS_SCHEMA, keys)
     return TrackedResult(metrics={n: value for n, value in row.items() if value is not None})
 

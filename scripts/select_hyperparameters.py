@@ -11,10 +11,10 @@ from runtime.job_adapter import TrackedResult, run_job
 
 
 def select_hyperparameters(
-    metrics: list[Path], selection: Path, on: str, fixed: dict[str, dict[str, Any]]
+    metrics: list[Path], selection: Path, subset: str, fixed: dict[str, dict[str, Any]]
 ) -> TrackedResult:
     """Write one row per cell of the grid; each model has one that is selected."""
-    grid = select_cells(pd.DataFrame(read_many(metrics)), on, fixed)
+    grid = select_cells(pd.DataFrame(read_many(metrics)), subset, fixed)
     rows = grid.astype(object).where(grid.notna(), None)
     write_rows(selection, as_dicts(rows), SELECTION_SCHEMA)
     chosen = grid[grid["selected"]].set_index("model")["test_accuracy_mean"]

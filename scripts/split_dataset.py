@@ -5,9 +5,9 @@ from collections import Counter
 from pathlib import Path
 
 from neuron_pruning.core.errors import UserError
-from neuron_pruning.core.parquet import read_rows, write_rows
+from neuron_pruning.core.parquet import PARTS, read_rows, write_rows
 from neuron_pruning.data.near_duplicates import DISTANCE
-from neuron_pruning.data.split_file import PARTS, SPLIT_SCHEMA
+from neuron_pruning.data.split_file import SPLIT_SCHEMA
 from neuron_pruning.data.splits import Protocol, SplitSettings, split_index
 from runtime.job_adapter import TrackedResult, run_job
 
@@ -23,17 +23,17 @@ def split_dataset(
     folds: int | None = None,
     file: str | Path | None = None,
     column: str | None = None,
-    near_identical: int | None = DISTANCE,
+    near_duplicate_distance: int | None = DISTANCE,
 ) -> TrackedResult:
-    """Write one row an image; ``label`` is the name of the split in the config."""
+    """Write one row per image; ``label`` is the name of the split in the config."""
     listed = None if file is None else str(file)
     fractions = test_fraction, validation_fraction
-    settings = SplitSettings(protocol, *fractions, folds, listed, column, near_identical)
+    settings = SplitSettings(protocol, *fractions, folds, listed, column, near_duplicate_distance)
     try:
         rows = split_index(read_rows(index), settings, seed)
     except UserError as error:
-        said = str(error).removeprefix("split: ")
-        raise UserError(f"splits.{label}, seed {seed}: {said}") from error
+        reason = str(error).removeprefix("split: ")
+        raise UserError(f"splits.{label}, seed {seed}: {reason}") from error
     write_rows(split, rows, SPLIT_SCHEMA, {"seed": seed, "split": label, "protocol": protocol})
     images = Counter(row["part"] for row in rows)
     present = [part for part in PARTS if images[part]]

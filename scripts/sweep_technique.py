@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from neuron_pruning.core.parquet import write_rows
-from neuron_pruning.evaluation.sweeps import POINTS_SCHEMA, SweepSettings, sweep
+from neuron_pruning.evaluation.sweeps import SWEEP_SCHEMA, SweepSettings, sweep
 from neuron_pruning.pruning.network_source import NetworkSource, RunDescription
 from neuron_pruning.pruning.techniques import find_technique
 from runtime.job_adapter import Files, TrackedResult, run_job
@@ -35,11 +35,11 @@ def sweep_technique(
         **source.run.row_keys,
         "layer": layer,
         "technique": label,
-        "own": technique["compensation"],
+        "default_compensation": technique["compensation"],
         "units": units,
         "test_images": len(stored.test.labels),
     }
-    write_rows(output.points, map(asdict, points), POINTS_SCHEMA, keys)
+    write_rows(output.points, map(asdict, points), SWEEP_SCHEMA, keys)
     return TrackedResult()
 
 

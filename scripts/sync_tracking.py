@@ -8,7 +8,7 @@ from runtime.job_adapter import run_job
 
 
 def sync_tracking(folder: str, uri: str | None, experiment: str, artifacts: str | None) -> None:
-    """Mirror every pending record, or say what keeps them."""
+    """Mirror every pending record, or raise an error with the reason."""
     store, place = Store(uri, experiment, None, artifacts), Path(folder)
     try:
         left = resend_pending(store, place)

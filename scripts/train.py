@@ -41,7 +41,7 @@ def train(
     source = NetworkSource(input.initial, input.split, RunDescription(**run))
     images, split = open_array(input.array), source.split
     train_set, test_set = (
-        Patterns(images, split.positions(part), split.truth[split.positions(part)])
+        Patterns(images, split.positions(part), split.labels[split.positions(part)])
         for part in ("train", "test")
     )
 

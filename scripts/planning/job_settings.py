@@ -65,7 +65,7 @@ class JobSettings:
 
     def audit_splits(self) -> Settings:
         """What counts as the same picture."""
-        return {"near_identical": self.config["dataset"]["near_duplicate_distance"]}
+        return {"near_duplicate_distance": self.config["dataset"]["near_duplicate_distance"]}
 
     # Networks
 
@@ -128,10 +128,10 @@ class JobSettings:
     def selection(self) -> Settings:
         """Settings of the selection of hyper-parameters."""
         section = self.config["selection"]
-        return {"on": section["subset"], "fixed": section["fixed"]}
+        return {"subset": section["subset"], "fixed": section["fixed"]}
 
     def network(self, wildcards: Wildcards) -> Settings:
-        """Which network a job looks at, and what its description must say."""
+        """Which network a job looks at, and the provenance that its description must have."""
         trained = wildcards["state"] == "trained"
         belongs = self.run_keys if trained else self.initial_keys
         return {
@@ -165,12 +165,12 @@ class JobSettings:
             **self._evaluation_batches(),
         }
 
-    def peer_scores(self, wildcards: Wildcards) -> Settings:
+    def torch_pruning_scores(self, wildcards: Wildcards) -> Settings:
         """Settings of the importances of torch-pruning."""
         return {**self.network(wildcards), "layers": self._layers(wildcards)}
 
     def sweep(self, wildcards: Wildcards) -> Settings:
-        """Settings of one technique on one layer; it gets of the sweep what it heeds."""
+        """Settings of one technique on one layer, without those that it ignores."""
         chosen = self._technique(wildcards["technique"])
         pruning = self.config["pruning"]
         sweep = {**pruning["sweep"], "counts": pruning["counts"]}
@@ -228,7 +228,7 @@ class JobSettings:
             "crop": "face",
             "seed": int(wildcards["seed"]),
         }
-        return {"keys": keys, "machine": self.config["baseline"]["svm"]}
+        return {"keys": keys, "svm": self.config["baseline"]["svm"]}
 
     def report(self, benchmarks: str, shows_faces: bool) -> Settings:
         """The config as the report states it.

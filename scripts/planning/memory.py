@@ -45,7 +45,7 @@ class Memory:
         return growing(megabytes)
 
     def layer(self) -> Resource:
-        """One layer and what lies behind it: float64, a few copies."""
+        """One layer and those downstream: float64, a few copies."""
 
         def megabytes(wildcards: Wildcards) -> int:
             architecture = self._architecture(wildcards)

@@ -225,7 +225,7 @@ class Targets:
         """Files of the scores that a technique looks up, if it does."""
         name = self.settings.techniques[wildcards["technique"]]["name"]
         if name.startswith("torch_pruning_"):
-            return [self.paths.peer_scores]
+            return [self.paths.torch_pruning_scores]
         return [self.paths.run["sensitivity"]] if name == "karnin" else []
 
     def scores_of_cut(self, wildcards: Wildcards) -> list[str]:

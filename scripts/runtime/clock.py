@@ -1,4 +1,4 @@
-"""Files from the future, which a clock that has jumped back leaves behind."""
+"""Files from the future, which a clock leaves when it jumps back."""
 
 import contextlib
 import os

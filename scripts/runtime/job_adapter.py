@@ -162,7 +162,7 @@ def _explain(snakemake: Any, error: Exception) -> None:
 
 
 def _mirror(snakemake: Any, mirrored: TrackedResult, started: int, status: str) -> None:
-    """Leave a record for the tracking store; the courier sends it."""
+    """Leave a record for the tracking store; the tracking uploader sends it."""
     if snakemake.config["tracking"]["uri"] is None:
         return
     record = JobRecord(
@@ -209,10 +209,10 @@ def _git(*arguments: str) -> str:
     """What git prints; nothing where there is no git or no repository."""
     command = ["git", "-C", str(Path(__file__).parent), *arguments]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+        process = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError:
         return ""
-    return answer.stdout.strip() if answer.returncode == 0 else ""
+    return process.stdout.strip() if process.returncode == 0 else ""
 
 
 def _device() -> str:

@@ -12,7 +12,7 @@ from neuron_pruning.core.errors import UserError
 class RunLock:
     """A lock on a folder that the kernel lets go of when the process ends, however it ends.
 
-    Snakemake's own lock stays behind when it is killed, and the next run then asks for
+    Snakemake's own lock stays when it is killed, and the next run then asks for
     ``--unlock``; profiles/default turns it off.
     """
 

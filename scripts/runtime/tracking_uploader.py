@@ -43,7 +43,7 @@ class TrackingUploader:
                 start_new_session=True,
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))},
             )
-            # Not on the command line, which everybody on the machine may read.
+            # Not on the command line, which all users of the machine may read.
             self._input.write(json.dumps(self._store).encode() + b"\n")
             self._input.flush()
 

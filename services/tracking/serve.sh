@@ -1,7 +1,7 @@
 #!/bin/sh
 # One MLflow server for a team: runs in PostgreSQL, artifacts in a folder that it hands out itself.
 # All that it needs are environment variables, which MLflow reads by these names: a password on a
-# command line could be read by everybody on the machine.
+# command line could be read by all users of the machine.
 #
 #   MLFLOW_BACKEND_STORE_URI      postgresql://user:password@host/database; the database is empty
 #                                 at first, the server makes its tables

@@ -6,7 +6,7 @@ import pytest
 
 from neuron_pruning import UserError
 from neuron_pruning.baselines.descriptors import read_features
-from neuron_pruning.baselines.feature_table import COLUMNS, match_features, read_sheet
+from neuron_pruning.baselines.feature_table import COLUMNS, match_features, read_workbook
 from neuron_pruning.core.parquet import read_rows, write_rows
 
 HEADER = [None, "label", "LPQ", None, None, None, None, "PHOG", None, None, None, None]
@@ -33,7 +33,7 @@ def write(tmp_path):
 
 
 def read(path):
-    return read_sheet(path, ["Dog", "Cat"])
+    return read_workbook(path, ["Dog", "Cat"])
 
 
 def changed(row, column, value):
@@ -43,19 +43,19 @@ def changed(row, column, value):
 
 
 def test_features_find_their_images_by_class_and_name(write):
-    sheet = read(write(ROWS))
-    assert sheet.names == ("Film_1", "Film_2", "Film_1", "Film_3")
-    assert sheet.labels == ("Cat", "Cat", "Dog", "Dog")
-    assert match_features(sheet, INDEX)[:, 0].tolist() == [0, 10, 30, 20]
-    np.testing.assert_array_equal(match_features(sheet, INDEX)[3], np.arange(20, 30))
+    table = read(write(ROWS))
+    assert table.names == ("Film_1", "Film_2", "Film_1", "Film_3")
+    assert table.labels == ("Cat", "Cat", "Dog", "Dog")
+    assert match_features(table, INDEX)[:, 0].tolist() == [0, 10, 30, 20]
+    np.testing.assert_array_equal(match_features(table, INDEX)[3], np.arange(20, 30))
 
 
 @pytest.mark.parametrize("value", [None, "n/a"])
 def test_a_row_without_a_number_is_reported_and_not_used(write, value):
-    sheet = read(write(changed(1, 8, value)))
-    fault = next(f for f in sheet.faults if f.row == 3)
+    table = read(write(changed(1, 8, value)))
+    fault = next(f for f in table.faults if f.row == 3)
     assert fault.name == "Film_2" and "no number for PHOG 2;" in fault.fault
-    features = match_features(sheet, INDEX)
+    features = match_features(table, INDEX)
     assert np.isnan(features[1]).all() and not np.isnan(features[[0, 2, 3]]).any()
 
 
@@ -68,20 +68,20 @@ def test_names_that_stand_twice_are_reported(write):
 
 
 def test_of_a_row_repeated_in_its_class_the_first_counts(write):
-    sheet = read(write([*ROWS, ["Film_2.mat", 1, *range(90, 100)]]))
-    assert match_features(sheet, INDEX)[1, 0] == 10
-    assert "the first row counts" in sheet.faults[-1].fault and sheet.faults[-1].row == 6
+    table = read(write([*ROWS, ["Film_2.mat", 1, *range(90, 100)]]))
+    assert match_features(table, INDEX)[1, 0] == 10
+    assert "the first row counts" in table.faults[-1].fault and table.faults[-1].row == 6
 
 
 def test_rows_are_counted_as_in_the_file(write):
-    sheet = read(write([*ROWS[:2], [None] * 12, *changed(3, 5, None)[2:]]))
-    assert sheet.rows == (2, 3, 5, 6) and [f.row for f in sheet.faults] == [5, 6]
+    table = read(write([*ROWS[:2], [None] * 12, *changed(3, 5, None)[2:]]))
+    assert table.rows == (2, 3, 5, 6) and [f.row for f in table.faults] == [5, 6]
 
 
 def test_a_name_that_is_no_image_of_its_class(write):
-    sheet = read(write(changed(0, 0, "Other_9.mat")))
+    table = read(write(changed(0, 0, "Other_9.mat")))
     with pytest.raises(UserError, match=r"sheet.xlsx: 1 name\(s\) are no image .*Cat/Other_9;"):
-        match_features(sheet, INDEX)
+        match_features(table, INDEX)
     swapped = read(write(changed(1, 1, 2)))
     with pytest.raises(UserError, match=r"no image of their class: Dog/Film_2;.*correct their"):
         match_features(swapped, INDEX)
@@ -142,19 +142,19 @@ def test_a_file_of_another_kind(tmp_path):
 
 def test_the_rule_writes_features_and_faults(write, tmp_path):
     from neuron_pruning.data.index import INDEX_SCHEMA
-    from read_features import read_published
+    from read_feature_table import read_feature_table
 
     blank = dict.fromkeys(INDEX_SCHEMA.names)
     rows = [{**blank, **row, "position": n} for n, row in enumerate(INDEX)]
     write_rows(tmp_path / "index.parquet", rows, INDEX_SCHEMA)
-    sheet, out = write(changed(1, 8, None)), [tmp_path / n for n in ("f.parquet", "e.parquet")]
-    mirrored = read_published(sheet, tmp_path / "index.parquet", *out)
+    table, out = write(changed(1, 8, None)), [tmp_path / n for n in ("f.parquet", "e.parquet")]
+    mirrored = read_feature_table(table, tmp_path / "index.parquet", *out)
     images, features = read_features(out[0])
     assert images == IMAGES and np.isnan(features[1]).all() and features[3, 9] == 29
     assert [row["row"] for row in read_rows(out[1])] == [3, 4]
     assert mirrored.metrics == {"rows": 4, "faults": 2}
     with pytest.raises(UserError, match=r"baseline\.feature_table is not set"):
-        read_published([], tmp_path / "index.parquet", *out)
+        read_feature_table([], tmp_path / "index.parquet", *out)
 
 
 def test_columns_are_as_many_as_in_the_published_sheet():

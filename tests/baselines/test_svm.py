@@ -45,7 +45,7 @@ def test_classes_that_lie_apart_are_told_apart(classes):
 
 
 @pytest.mark.parametrize("classes", [2, 6])
-def test_the_largest_decision_value_is_the_answer_even_where_votes_tie(classes):
+def test_the_largest_decision_value_is_the_prediction_even_where_votes_tie(classes):
     features, numbers, groups = clusters(classes, each=50, apart=0.3)
     fitted = fit_classifier(features, numbers, groups, ONE, seed=0)
     values = decision_values(fitted, features, classes)
@@ -102,7 +102,7 @@ def test_what_is_missing_is_the_mean_of_the_training_part():
     ).all()
 
 
-def test_a_class_without_training_images_is_never_answered():
+def test_a_class_without_training_images_is_never_predicted():
     features, numbers, groups = clusters(4)
     seen = numbers != 1
     for classes_seen in (seen, numbers % 2 == 1):
@@ -169,7 +169,7 @@ def test_a_choice_needs_folds():
     assert build_classifier(SOME, None)["classify"].C == 0.1
 
 
-MACHINE = {"variance": 0.98, "c": [1.0, 8.0], "gamma": [0.5, 1.0], "folds": 3}
+SVM_SETTINGS = {"variance": 0.98, "c": [1.0, 8.0], "gamma": [0.5, 1.0], "folds": 3}
 KEYS = {"experiment": "e", "baseline": "images", "split": "random", "crop": "face", "seed": 3}
 
 
@@ -194,17 +194,18 @@ def stage(tmp_path):
 def run(folder, **changes):
     names = ("features", "split", "predictions", "metrics")
     files = {name: folder / f"{name}.parquet" for name in names}
-    return classify(**{**files, "keys": KEYS, "machine": MACHINE, **changes})
+    return classify(**{**files, "keys": KEYS, "svm": SVM_SETTINGS, **changes})
 
 
-def test_the_rule_writes_answers_and_figures_of_every_part(stage):
+def test_the_rule_writes_predictions_and_figures_of_every_part(stage):
     mirrored = run(stage)
-    answers = read_rows(stage / "predictions.parquet")
-    assert len(answers) == 60 and answers[7]["baseline"] == "images" and answers[7]["seed"] == 3
-    for row in answers:
+    predictions = read_rows(stage / "predictions.parquet")
+    assert len(predictions) == 60
+    assert predictions[7]["baseline"] == "images" and predictions[7]["seed"] == 3
+    for row in predictions:
         values = {name: row[f"d_{name}"] for name in ("Cat", "Dog", "Owl")}
         assert row["predicted"] == max(values, key=values.get)
-    test = [row for row in answers if row["part"] == "test"]
+    test = [row for row in predictions if row["part"] == "test"]
     accuracy = np.mean([row["label"] == row["predicted"] for row in test])
     figures = {
         (r["part"], r["class"], r["metric"]): (r["value"], r["images"])

@@ -9,7 +9,7 @@ import yaml
 from tests.cluster.slurm import Cluster, Unavailable, daemons, install
 from tests.project import Project, copy_project
 
-# What profiles/slurm cannot know of this machine: its partition, and that nobody else waits.
+# What profiles/slurm cannot know of this machine: its partition, and that no other job waits.
 ONE_MACHINE = {
     "latency-wait": 5,
     "slurm-init-seconds-before-status-checks": 2,
@@ -27,7 +27,7 @@ ON_CLUSTER = [*THREADS, "--profile", "profiles/slurm", "--profile", "one_machine
 
 @dataclass(frozen=True)
 class Ran:
-    """One run of the experiment: where, and what it said."""
+    """One run of the experiment: where, and what it printed."""
 
     project: Project
     log: str

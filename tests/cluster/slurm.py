@@ -48,7 +48,7 @@ MinJobAge=3600
 NodeName=localhost NodeAddr=127.0.0.1 CPUs={cores} RealMemory={memory} Gres=gpu:2 State=UNKNOWN
 PartitionName=main Nodes=ALL Default=YES MaxTime=1-00:00:00 State=UP
 """
-GRES_CONF = "Name=gpu File=/dev/null\nName=gpu File=/dev/zero\n"  # two cards in name only
+GRES_CONF = "Name=gpu File=/dev/null\nName=gpu File=/dev/zero\n"  # two GPUs in name only
 
 
 class Unavailable(Exception):
@@ -87,7 +87,7 @@ def _apt(arguments: list[str]) -> str | None:
 
 
 def daemons() -> set[int]:
-    """Processes of SLURM and its messenger that run; what ended and nobody reaped does not."""
+    """Processes of SLURM and its messenger that run; what ended unreaped does not."""
     names = {"munged", "slurmctld", "slurmd", "slurmstepd"}
     found = set()
     for folder in Path("/proc").glob("[0-9]*"):
@@ -187,7 +187,7 @@ def _stop(pid_file: Path) -> None:
 
 
 def _gone(pid: int) -> bool:
-    """Whether a process has ended; a zombie that nobody reaps has."""
+    """Whether a process has ended; an unreaped zombie has."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except OSError:

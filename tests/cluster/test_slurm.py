@@ -48,10 +48,10 @@ def test_submissions_are_far_fewer_than_jobs(on_cluster, cluster):
     assert submissions <= 0.4 * jobs
 
 
-def test_networks_ask_for_one_card_and_nothing_else_does(on_cluster, cluster):
+def test_networks_ask_for_one_gpu_and_nothing_else_does(on_cluster, cluster):
     for submission in cluster.submissions():
-        card = "gres:gpu:1" if "network" in submission["Comment"] else ""
-        assert submission.get("TresPerJob", "") == card, submission
+        gpu = "gres:gpu:1" if "network" in submission["Comment"] else ""
+        assert submission.get("TresPerJob", "") == gpu, submission
 
 
 def test_submissions_get_the_memory_and_time_of_their_largest_and_all_jobs(on_cluster, cluster):

@@ -61,7 +61,7 @@ def test_defaults_are_those_of_the_settings(section, settings, shared):
 
 def test_other_values_that_stand_in_the_package_too():
     dataset = models_data.Dataset()
-    assert dataset.near_duplicate_distance == DISTANCE == SplitSettings().near_identical
+    assert dataset.near_duplicate_distance == DISTANCE == SplitSettings().near_duplicate_distance
     paper = TECHNIQUES["distinctiveness"]
     assert paper.settings == dataclasses.asdict(RedundancyCriteria())
 

@@ -244,7 +244,7 @@ def test_every_fault_is_named_at_once():
 
 
 @pytest.mark.parametrize("path", [ROOT / "config.yaml", *(ROOT / "configs").glob("*.yaml")])
-def test_shipped_configs_are_valid(path):
+def test_example_configs_are_valid(path):
     from snakemake.utils import update_config
 
     config = copy.deepcopy(CONFIG)
@@ -254,13 +254,13 @@ def test_shipped_configs_are_valid(path):
     assert all(isinstance(rate, float) for rate in rates)
 
 
-def test_defaults_fill_what_is_missing_and_equal_the_shipped_config():
+def test_defaults_fill_what_is_missing_and_equal_the_example_config():
     config = {"experiment": "paper"}
     check_config(config)
-    shipped = copy.deepcopy(CONFIG)
-    check_config(shipped)
-    assert list(config) == list(shipped) == list(Config.model_fields)
-    assert config == shipped
+    example = copy.deepcopy(CONFIG)
+    check_config(example)
+    assert list(config) == list(example) == list(Config.model_fields)
+    assert config == example
 
 
 def test_config_yaml_shows_little():

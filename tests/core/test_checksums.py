@@ -59,7 +59,7 @@ def test_files_of_which_nothing_is_known_pass(noted, tmp_path):
     check_files([noted[0]], tmp_path / "elsewhere")
 
 
-def test_a_file_that_is_made_anew_is_whole_again(noted, tmp_path):
+def test_a_file_that_is_made_again_is_whole_again(noted, tmp_path):
     noted[0].write_bytes(b"other")
     note_checksums([noted[0]], tmp_path)
     check_files(noted, tmp_path)

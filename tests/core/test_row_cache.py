@@ -58,7 +58,7 @@ def test_only_new_rows_are_looked_at_wherever_they_stand(tmp_path):
     assert write(tmp_path, [str(n) for n in range(20)]) == 0
     assert write(tmp_path, [str(n) for n in [99, *range(10), 98, *range(10, 20), 97]]) == 3
     assert write(tmp_path, ["98", "5"]) == 0
-    assert write(tmp_path, ["98", "5", "1"]) == 1, "rows that nobody asked for are forgotten"
+    assert write(tmp_path, ["98", "5", "1"]) == 1, "rows without an item are forgotten"
 
 
 def test_a_killed_job_loses_the_chunk_it_was_at(tmp_path):
@@ -114,7 +114,7 @@ def test_lines_of_another_kind_are_not_believed(tmp_path, name, line):
     write(tmp_path, keys)
 
 
-def test_a_full_disk_is_said_before_the_work(tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_before_the_work(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from neuron_pruning import UserError, load_network, save_network
-from neuron_pruning.core.array_store import Rows
+from neuron_pruning.core.array_store import ArrayRows
 from neuron_pruning.core.files import atomic_path, read_json, write_text
 from neuron_pruning.core.parquet import column, read_rows, schema, write_rows
 from neuron_pruning.models.checkpoints import check_belongs
@@ -36,13 +36,13 @@ import resource, signal, sys
 from pathlib import Path
 sys.path.insert(0, {scripts!r})
 from neuron_pruning import build_network, save_network, UserError
-from neuron_pruning.core.array_store import Rows
+from neuron_pruning.core.array_store import ArrayRows
 from neuron_pruning.core.files import atomic_path, write_text
 network = build_network("vgg", (128, 128), widths=[64, 3])
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 def array():
-    Rows(Path("out/a.npy"), (10, 100, 100, 3)).reserve()
+    ArrayRows(Path("out/a.npy"), (10, 100, 100, 3)).reserve()
 def activations():
     import numpy as np
     from safetensors.numpy import save_file
@@ -57,7 +57,7 @@ for write in (lambda: write_text(Path("out/t.txt"), "x" * 50_000),
 """
 
 
-def test_a_full_disk_is_said_and_leaves_no_half_file(tmp_path):
+def test_a_full_disk_is_reported_and_leaves_no_half_file(tmp_path):
     """A limit on the file size stands in for a disk that fills while an output is written."""
     code = FULL.format(scripts=str(SCRIPTS))
     ran = subprocess.run(
@@ -72,7 +72,7 @@ def test_a_full_disk_is_said_and_leaves_no_half_file(tmp_path):
 
 def test_the_space_of_an_array_is_claimed_before_it_is_filled(tmp_path):
     path = tmp_path / "a.npy"
-    Rows(path, (30, 100, 100, 3)).reserve()
+    ArrayRows(path, (30, 100, 100, 3)).reserve()
     assert path.stat().st_blocks * 512 >= path.stat().st_size > 900_000
     assert np.load(path, mmap_mode="r").shape == (30, 100, 100, 3)
 

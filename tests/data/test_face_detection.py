@@ -300,7 +300,7 @@ def test_a_missing_column_is_named(tmp_path, header):
         read_given_boxes(given_file(tmp_path, header + "\n"), SIZES)
 
 
-def test_a_missing_file_or_a_wrong_encoding_is_said(tmp_path):
+def test_a_missing_file_or_a_wrong_encoding_is_reported(tmp_path):
     with pytest.raises(UserError, match=r"none.csv cannot be read"):
         read_given_boxes(tmp_path / "none.csv", SIZES)
     path = tmp_path / "boxes.csv"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit_splits import CROSSINGS_SCHEMA, audit_splits
+from audit_splits import LEAKAGE_SCHEMA, audit_splits
 from neuron_pruning import UserError
 from neuron_pruning.core.parquet import read_rows, write_rows
 from neuron_pruning.data.leakage import audit_split, shared_sets
@@ -43,7 +43,7 @@ def audit(parts, index=None, **more):
 
 
 def figures(row):
-    return row["sets"], row["crossing"], row["validation_images"], row["test_images"]
+    return row["sets"], row["leaking_sets"], row["validation_images"], row["test_images"]
 
 
 def test_frames_of_a_clip_and_movie_on_both_sides():
@@ -80,7 +80,7 @@ def test_classes_of_the_parts():
     for name, counts in (("a", (2, 1, 1)), ("b", (1, 1, 2))):
         row = found[f"class{name}"]
         assert (row["train_images"], row["validation_images"], row["test_images"]) == counts
-        assert row["sets"] is None and row["crossing"] is None
+        assert row["sets"] is None and row["leaking_sets"] is None
 
 
 def write_index(path, index):
@@ -100,12 +100,12 @@ def test_the_script_writes_all_splits(tmp_path):
         write_split(tmp_path / f"{n}.parquet", make_rows(parts, seed=n))
         for n, parts in enumerate(("tTttTTtT", "ttttTTTT"))
     ]
-    mirrored = audit_splits(index, files, tmp_path / "crossings.parquet")
-    rows = read_rows(tmp_path / "crossings.parquet")
-    assert list(rows[0]) == CROSSINGS_SCHEMA.names and len(rows) == 2 * (5 + 2)
+    mirrored = audit_splits(index, files, tmp_path / "leakage.parquet")
+    rows = read_rows(tmp_path / "leakage.parquet")
+    assert list(rows[0]) == LEAKAGE_SCHEMA.names and len(rows) == 2 * (5 + 2)
     clips = [row for row in rows if row["check"] == "clip"]
-    assert [(row["seed"], row["crossing"]) for row in clips] == [(0, 1), (1, 0)]
-    assert mirrored.metrics["mine_0_clip_crossing"] == 1
+    assert [(row["seed"], row["leaking_sets"]) for row in clips] == [(0, 1), (1, 0)]
+    assert mirrored.metrics["mine_0_clip_leaking_sets"] == 1
     assert len(mirrored.metrics) == 10
 
 
@@ -123,8 +123,8 @@ def test_a_broken_promise_is_an_error(tmp_path, protocol, parts, groups, broken)
     rows = make_rows(parts, groups, protocol=protocol)
     file = write_split(tmp_path / "split.parquet", rows)
     with pytest.raises(UserError, match=f"split mine, seed 0: {broken} lie in two parts"):
-        audit_splits(index, [file], tmp_path / "crossings.parquet")
-    assert not (tmp_path / "crossings.parquet").exists()
+        audit_splits(index, [file], tmp_path / "leakage.parquet")
+    assert not (tmp_path / "leakage.parquet").exists()
 
 
 @pytest.mark.parametrize("protocol", ["clip", "movie", "group"])
@@ -136,7 +136,7 @@ def test_a_picture_in_two_parts_breaks_the_promise(tmp_path, protocol, tie):
     index = write_index(tmp_path / "index.parquet", make_index(**same))
     file = write_split(tmp_path / "s.parquet", make_rows("ttttTTTT", MOVIES, protocol=protocol))
     with pytest.raises(UserError, match=f"1 of 1 {tie}-identical sets"):
-        audit_splits(index, [file], tmp_path / "crossings.parquet")
+        audit_splits(index, [file], tmp_path / "leakage.parquet")
 
 
 @given(
@@ -146,19 +146,19 @@ def test_a_picture_in_two_parts_breaks_the_promise(tmp_path, protocol, tie):
     st.lists(st.integers(0, 59), min_size=60, max_size=60),
     st.sampled_from([None, 2]),
 )
-def test_splits_by_group_keep_what_they_promise(protocol, seed, validation, twins, folds):
-    """Ten movies of six images in three clips; some images are others' twins."""
+def test_splits_by_group_keep_what_they_promise(protocol, seed, validation, duplicates, folds):
+    """Ten movies of six images in three clips; some images are others' duplicates."""
     index = [
         {"position": n, "image": f"{n}.png", "label": "ab"[n % 2], "movie": f"M{n // 6}",
-         "clip": f"C{n // 2}", "sha256": str(twins[n]) if n % 7 == 0 else f"own{n}",
+         "clip": f"C{n // 2}", "sha256": str(duplicates[n]) if n % 7 == 0 else f"own{n}",
          "perceptual_hash": f"{(n * 0x9E3779B97F4A7C15) % 2**64:016x}"}
         for n in range(60)
     ]  # fmt: skip
     settings = SplitSettings(protocol, 0.4, validation, folds)
     try:
         rows = split_index(index, settings, seed)
-    except UserError:  # twins may tie all movies together
+    except UserError:  # duplicates may tie all movies together
         return
     found = audit_split([{**row, **KEYS} for row in rows], shared_sets(index))
     kept = {protocol, "group", "byte-identical", "near-identical"}
-    assert [row["crossing"] for row in found if row["check"] in kept] == [0, 0, 0, 0]
+    assert [row["leaking_sets"] for row in found if row["check"] in kept] == [0, 0, 0, 0]

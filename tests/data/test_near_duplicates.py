@@ -5,10 +5,10 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 from scipy.fft import dctn
 
-from neuron_pruning.data import near_duplicates as twins
+from neuron_pruning.data import near_duplicates
 from neuron_pruning.data.near_duplicates import (
-    near_identical,
-    near_identical_sets,
+    near_duplicate_pairs,
+    near_duplicate_sets,
     perceptual_hash,
     unite,
 )
@@ -39,18 +39,18 @@ def double_loop(hashes, distance):
 
 @given(hashes_near_each_other(), st.integers(0, 64))
 def test_pairs_are_those_of_the_double_loop(hashes, distance):
-    assert near_identical(hashes, distance) == double_loop(hashes, distance)
+    assert near_duplicate_pairs(hashes, distance) == double_loop(hashes, distance)
 
 
 def test_blocks_of_a_full_bucket_miss_no_pair(monkeypatch):
-    monkeypatch.setattr(twins, "BLOCK", 12)
+    monkeypatch.setattr(near_duplicates, "BLOCK_PAIRS", 12)
     hashes = [to_hash(word) for word in (0, 1, 3, 7, 0, 2**63, 5, 0)]
-    assert near_identical(hashes, 1) == double_loop(hashes, 1)
+    assert near_duplicate_pairs(hashes, 1) == double_loop(hashes, 1)
 
 
 def test_no_hashes_no_pairs():
-    assert near_identical([], 8) == []
-    assert near_identical_sets([]).tolist() == []
+    assert near_duplicate_pairs([], 8) == []
+    assert near_duplicate_sets([]).tolist() == []
 
 
 def test_united_items_have_the_first_member_of_their_set():
@@ -71,10 +71,10 @@ def test_sets_are_those_one_reaches_by_pairs(data, count):
     assert unite(count, pairs).tolist() == reach.argmax(axis=1).tolist()
 
 
-def test_near_identical_sets_hold_together_over_steps_and_equals():
+def test_near_duplicate_sets_hold_together_over_steps_and_equals():
     chain = [to_hash(word) for word in (0b111111, 0, 0b111, 2**64 - 1, 0)]
-    assert near_identical_sets(chain, 3).tolist() == [0, 0, 0, 3, 0]
-    assert near_identical_sets(chain, 0).tolist() == [0, 1, 2, 3, 1]
+    assert near_duplicate_sets(chain, 3).tolist() == [0, 0, 0, 3, 0]
+    assert near_duplicate_sets(chain, 0).tolist() == [0, 1, 2, 3, 1]
 
 
 def scene(shift=0, seed=0):
@@ -97,12 +97,12 @@ def apart(one, other):
      scene().convert("L")],
 )  # fmt: skip
 def test_the_same_picture_moved_scaled_or_darker_is_near(same):
-    assert apart(scene(), same) <= twins.DISTANCE
+    assert apart(scene(), same) <= near_duplicates.DISTANCE
 
 
 def test_other_pictures_are_far():
     others = [scene(seed=seed) for seed in range(1, 9)]
-    assert min(apart(scene(), other) for other in others) > twins.DISTANCE
+    assert min(apart(scene(), other) for other in others) > near_duplicates.DISTANCE
 
 
 def test_the_hash_is_of_cosines_about_their_median():

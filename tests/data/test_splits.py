@@ -387,7 +387,7 @@ def test_the_script_writes_what_is_read(tmp_path):
     assert counts["test"] == 24 and counts["validation"] == 12
     assert parts.parts_present == ("train", "validation", "test")
     assert parts.groups.tolist() == [row["movie"] for row in make_index()]
-    assert parts.classes == ("a", "b") and parts.truth.tolist() == [0] * 30 + [1] * 30
+    assert parts.classes == ("a", "b") and parts.labels.tolist() == [0] * 30 + [1] * 30
     assert np.array_equal(parts.positions("test"), np.flatnonzero(parts.test))
     places = np.concatenate([parts.positions(part) for part in parts.parts_present])
     assert sorted(places) == list(range(60))

@@ -10,45 +10,45 @@ from neuron_pruning.evaluation.inference import compute_activations
 from neuron_pruning.statistics.metrics import class_metrics, confusion_rows, cross_entropy, softmax
 
 CLASSES = ("a", "b", "c")
-answers = arrays(np.int64, st.just(20), elements=st.integers(0, 2))
+predictions = arrays(np.int64, st.just(20), elements=st.integers(0, 2))
 
 
-@given(answers, answers)
-def test_figures_agree_with_scikit_learn(truth, predicted):
+@given(predictions, predictions)
+def test_figures_agree_with_scikit_learn(labels, predicted):
     found = {
-        (r["class"], r["metric"]): r["value"] for r in class_metrics(truth, predicted, CLASSES)
+        (r["class"], r["metric"]): r["value"] for r in class_metrics(labels, predicted, CLASSES)
     }
-    assert found["all", "accuracy"] == pytest.approx(reference.accuracy_score(truth, predicted))
+    assert found["all", "accuracy"] == pytest.approx(reference.accuracy_score(labels, predicted))
     precision, recall, f1, _ = reference.precision_recall_fscore_support(
-        truth, predicted, labels=range(3), zero_division=0
+        labels, predicted, labels=range(3), zero_division=0
     )
     for number, name in enumerate(CLASSES):
         assert found[name, "precision"] == pytest.approx(precision[number])
-        if (truth == number).any():
+        if (labels == number).any():
             assert found[name, "recall"] == pytest.approx(recall[number])
             assert found[name, "f1"] == pytest.approx(f1[number])
         else:
             assert np.isnan([found[name, "recall"], found[name, "f1"]]).all()
-        others = truth != number
+        others = labels != number
         specificity = (predicted[others] != number).mean() if others.any() else 0
         assert found[name, "specificity"] == pytest.approx(specificity)
 
 
-@given(answers, answers)
-def test_confusion_counts_every_image_once(truth, predicted):
-    rows = confusion_rows(truth, predicted, CLASSES)
-    wanted = reference.confusion_matrix(truth, predicted, labels=range(3))
+@given(predictions, predictions)
+def test_confusion_counts_every_image_once(labels, predicted):
+    rows = confusion_rows(labels, predicted, CLASSES)
+    wanted = reference.confusion_matrix(labels, predicted, labels=range(3))
     assert [r["count"] for r in rows] == wanted.flatten().tolist()
     assert (rows[1]["label"], rows[1]["predicted"]) == ("a", "b")
 
 
 def test_softmax_and_cross_entropy_agree_with_torch():
     logits = np.array([[1000.0, 0.0, -5.0], [0.1, 0.2, 0.3]], dtype=np.float32)
-    truth = np.array([0, 2])
+    labels = np.array([0, 2])
     tensor = torch.from_numpy(logits).double()
     np.testing.assert_allclose(softmax(logits), tensor.softmax(1).numpy(), atol=1e-12)
-    wanted = torch.nn.functional.cross_entropy(tensor, torch.from_numpy(truth)).item()
-    assert cross_entropy(logits, truth) == pytest.approx(wanted)
+    wanted = torch.nn.functional.cross_entropy(tensor, torch.from_numpy(labels)).item()
+    assert cross_entropy(logits, labels) == pytest.approx(wanted)
 
 
 def test_activations_do_not_depend_on_the_batch_size(small_vgg, images):

@@ -1,4 +1,4 @@
-"""What is measured and in which order; how long it takes nobody asserts."""
+"""What is measured and in which order; no test asserts how long it takes."""
 
 from dataclasses import replace
 
@@ -7,7 +7,12 @@ import torch
 
 from neuron_pruning import Removal, Selection, prune_layer
 from neuron_pruning.evaluation import latency
-from neuron_pruning.evaluation.latency import Comparison, Latency, compare_latency, measure_latency
+from neuron_pruning.evaluation.latency import (
+    Latency,
+    LatencyComparison,
+    compare_latency,
+    measure_latency,
+)
 from neuron_pruning.models.networks import Network, build_architecture
 
 
@@ -65,7 +70,7 @@ def test_two_networks_are_measured_in_turns(small_vgg, monkeypatch):
 
 def test_speed_up_is_the_ratio_of_medians():
     slow, fast = Latency(1, 0.4, 0.1, 0.9, 5, "cpu"), Latency(1, 0.1, 0.05, 0.2, 5, "cpu")
-    assert Comparison(slow, fast).speed_up == 4.0
+    assert LatencyComparison(slow, fast).speed_up == 4.0
 
 
 @pytest.mark.parametrize("wrong", [{"batch_sizes": []}, {"repeats": 0}, {"warmup": -1}])

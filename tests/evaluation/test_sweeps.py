@@ -109,7 +109,7 @@ def test_counts():
     assert (resolve_count(50, 100), resolve_count(0.5, 30), resolve_count(1, 100)) == (50, 15, 1)
 
 
-def test_divergence_of_equal_answers_is_zero_and_survives_certainty():
+def test_divergence_of_equal_predictions_is_zero_and_survives_certainty():
     certain = np.array([[1000.0, 0.0], [0.0, -1000.0]])
     assert divergence(certain, certain) == 0
     assert np.isfinite(divergence(certain, -certain))

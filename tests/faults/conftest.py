@@ -1,4 +1,4 @@
-"""A small experiment that is disturbed, and the same one left in peace.
+"""A small experiment that is disturbed, and the same one left undisturbed.
 
 FAULT_TRIALS and FAULT_SEED say how often and at which random moments; both are printed.
 """
@@ -32,7 +32,7 @@ SMALL = {
     },
     "tables": {"formats": ["csv"]},
     "tracking": {"uri": None},
-    "training": {"epochs": 8},  # long enough to be killed in its midst
+    "training": {"epochs": 8},  # long enough to be killed midway
     "resume": {"minutes": 0},
 }
 RULES = ("make_faces", "index_images", "prepare_frames", "initialise", "train", "evaluate")
@@ -47,7 +47,7 @@ def pytest_report_header():
 
 @dataclass
 class Disturbed:
-    """A project whose runs are disturbed, beside one that ran in peace for ``seconds``."""
+    """A project whose runs are disturbed, beside one that ran undisturbed for ``seconds``."""
 
     project: Project
     quiet: Project
@@ -105,7 +105,7 @@ class Disturbed:
 
 @pytest.fixture(scope="session")
 def quiet(tmp_path_factory):
-    """The experiment after a run in peace, and how long that took."""
+    """The experiment after an undisturbed run, and how long that took."""
     project = copy_project(tmp_path_factory.mktemp("quiet"))
     started = time.monotonic()
     ran = project.run(*ARGUMENTS, overlay=SMALL)
@@ -123,7 +123,7 @@ def disturbed(quiet, tmp_path):
 
 
 @pytest.fixture(params=range(TRIALS))
-def chance(request):
+def rng(request):
     """Random numbers of one trial; how they were seeded is printed where it fails."""
     print(f"FAULT_SEED={SEED}, trial {request.param}")
     return random.Random(f"{SEED}/{request.node.originalname}/{request.param}")

@@ -29,7 +29,7 @@ def small_disk(folder, megabytes):
 
 @pytest.mark.parametrize("where", ["early", "late"])
 def test_a_full_disk(disturbed, where):
-    """No room for the images, or a little too little for everything: it is said, room mends it."""
+    """No room for the images, or not enough for all results: the job says so; room mends it."""
     results = disturbed.project.folder / "results"
     whole = sum(p.stat().st_blocks * 512 for p in (disturbed.quiet.folder / "results").rglob("*"))
     twice = (disturbed.quiet.folder / TO_ARRAY).stat().st_size  # it has a second name
@@ -69,13 +69,13 @@ if len(CASES) > TRIALS:
     CASES = random.Random(SEED).sample(CASES, TRIALS)
 
 
-def damage(path, how, chance):
+def damage(path, how, rng):
     content = bytearray(path.read_bytes())
-    place = chance.randrange(len(content))
+    place = rng.randrange(len(content))
     if how == "truncated":
         content = content[:place]
     else:
-        content[place] ^= 1 << chance.randrange(8)
+        content[place] ^= 1 << rng.randrange(8)
     before = path.stat()
     path.write_bytes(content)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # as a bad disk does it
@@ -89,7 +89,7 @@ def take_away(results, names):
 
 @pytest.mark.parametrize(("victim", "how"), CASES)
 def test_a_damaged_file(disturbed, victim, how):
-    """What needs it stops before it is used and names it; the next run makes it anew."""
+    """What needs it stops before it is used and names it; the next run makes it again."""
     results = disturbed.take_over()
     pattern, later = VICTIMS[victim]
     path = sorted(results.glob(pattern))[0]
@@ -104,7 +104,7 @@ def test_a_damaged_file(disturbed, victim, how):
 
 @pytest.mark.parametrize("days", [1, -1])
 def test_a_clock_that_jumps(disturbed, days):
-    """Half of the files are from tomorrow or from yesterday: nothing is made for ever anew."""
+    """Half of the files are from tomorrow or from yesterday: nothing is made again for ever."""
     results = disturbed.take_over()
     take_away(results, ["evaluations", *LATER])
     for path in results.rglob("*"):

@@ -11,22 +11,22 @@ from tests.faults.conftest import jobs_of, kill_group, wait_for
 STATES = "results/tiny/runs/**/.state.safetensors"
 
 
-def test_a_job_is_killed(disturbed, chance):
+def test_a_job_is_killed(disturbed, rng):
     """kill -9 of a job: Snakemake says so, the others go on, a rerun does the rest."""
     run = disturbed.start()
-    time.sleep(chance.uniform(0.05, 0.9) * disturbed.seconds)
+    time.sleep(rng.uniform(0.05, 0.9) * disturbed.seconds)
     jobs = wait_for(lambda: jobs_of(run) or run.poll() is not None)
     if run.poll() is None:
-        chance.choice(jobs).kill()
+        rng.choice(jobs).kill()
     run.wait(timeout=300)
     disturbed.recover()
 
 
-def test_a_training_goes_on_where_it_was_killed(disturbed, chance):
-    """After a kill in the midst of a training its log says that it went on."""
+def test_a_training_goes_on_where_it_was_killed(disturbed, rng):
+    """After a kill during a training its log says that it went on."""
     run = disturbed.start()
     (kept, *_) = wait_for(lambda: list(disturbed.project.folder.glob(STATES)))
-    time.sleep(chance.uniform(0, 0.2))
+    time.sleep(rng.uniform(0, 0.2))
     killed = jobs_of(run)
     for job in killed:
         job.kill()
@@ -49,11 +49,11 @@ def test_no_job_outlives_its_run(disturbed):
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_snakemake_is_killed(disturbed, chance, number):
-    """Its jobs end with it, no lock stays, nobody has to type --unlock."""
+def test_snakemake_is_killed(disturbed, rng, number):
+    """Its jobs end with it, no lock stays, --unlock is not needed."""
     tracking = {"uri": "sqlite:///results/mlflow.db"}
     run = disturbed.start(tracking=tracking)
-    time.sleep(chance.uniform(0.1, 0.9) * disturbed.seconds)
+    time.sleep(rng.uniform(0.1, 0.9) * disturbed.seconds)
     jobs = jobs_of(run)
     if number == signal.SIGINT:
         kill_group(run, number)  # as Ctrl-C in a terminal

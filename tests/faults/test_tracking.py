@@ -140,7 +140,7 @@ class Slow(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
-        except OSError:  # nobody waits for it any more
+        except OSError:  # its client has gone
             return
 
     do_POST = do_PUT = do_PATCH = do_GET

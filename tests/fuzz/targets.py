@@ -21,11 +21,11 @@ import yaml
 from PIL import Image
 
 from neuron_pruning import UserError, build_network, load_network, save_network
-from neuron_pruning.baselines.feature_table import COLUMNS, read_sheet
+from neuron_pruning.baselines.feature_table import COLUMNS, read_workbook
 from neuron_pruning.configuration.validation import check_config
 from neuron_pruning.core.parquet import read_frame, read_rows, write_rows
 from neuron_pruning.data.face_detection import GIVEN_COLUMNS, read_given_boxes
-from neuron_pruning.data.index import INDEX_SCHEMA, UNREADABLE, read_upright
+from neuron_pruning.data.index import INDEX_SCHEMA, UNREADABLE_IMAGE, read_upright
 from neuron_pruning.data.split_file import read_split
 
 ROOT = Path(__file__).parents[2]
@@ -64,7 +64,7 @@ def read_config(data: bytes) -> None:
 
 
 def config_seeds() -> list[bytes]:
-    """The shipped configs."""
+    """The example configs."""
     return [p.read_bytes() for p in [ROOT / "config.yaml", *sorted((ROOT / "configs").iterdir())]]
 
 
@@ -94,7 +94,7 @@ def index_seeds() -> list[bytes]:
 
 @cache
 def workbook() -> bytes:
-    """A sheet of two rows."""
+    """A workbook of two rows."""
     book = openpyxl.Workbook()
     book.active.append(list(COLUMNS))
     for label in (1, 2):
@@ -117,7 +117,7 @@ def read_xlsx(data: bytes) -> None:
         data = stream.getvalue()
     with a_file("s.xlsx", data) as path:
         try:
-            read_sheet(path, ["Angry", "Happy"])
+            read_workbook(path, ["Angry", "Happy"])
         except UserError:
             return
 
@@ -147,7 +147,7 @@ def read_image(data: bytes) -> None:
     for content in (data, with_right_checksums(data)):
         try:
             upright, _ = read_upright(content)
-        except UNREADABLE:
+        except UNREADABLE_IMAGE:
             continue
         assert upright.mode == "RGB"
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from index_images import index_dataset
 from neuron_pruning import UserError
-from neuron_pruning.baselines.feature_table import read_sheet
+from neuron_pruning.baselines.feature_table import read_workbook
 from neuron_pruning.data.index import LARGEST_IMAGE, index_images
 from prepare_frames import prepare_frames
 from tests.fuzz.targets import TARGETS
@@ -95,7 +95,7 @@ def test_a_spreadsheet_that_unpacks_to_gigabytes_is_not_read(tmp_path):
         archive.writestr("xl/workbook.xml", bytes(30_000_000))
     assert path.stat().st_size < 1_000_000
     with pytest.raises(UserError, match="unpacks to"):
-        read_sheet(path, ["A", "B"])
+        read_workbook(path, ["A", "B"])
 
 
 STRANGE = [
@@ -113,7 +113,7 @@ def test_strange_names_are_names(tmp_path):
     assert {r.image for r in index} == {f"{c}/{n}" for c in ("-x y", "ü {a} | & \n") for n in names}
 
 
-def test_a_name_that_is_no_text_is_said(tmp_path):
+def test_a_name_that_is_no_text_is_reported(tmp_path):
     folder = folder_of_images(tmp_path)
     source = os.fsencode(folder / "Cat" / "0.png")
     os.rename(source, source.replace(b"0.png", b"\xff\xfe.png"))  # noqa: PTH104 - bytes

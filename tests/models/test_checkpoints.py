@@ -1,4 +1,4 @@
-"""Networks as arrays say what the networks themselves say."""
+"""Networks as arrays compute what the networks themselves compute."""
 
 import json
 

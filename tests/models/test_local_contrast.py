@@ -69,7 +69,7 @@ def test_the_first_block_alone_normalises_contrast(network):
 
 
 def test_its_channels_are_pruned(network):
-    """A channel that says nothing, because what reads it does not listen, goes without a trace."""
+    """A channel that its consumer ignores can be removed without any change."""
     convolutions = [block.convolution for block in blocks(network.features)]
     with torch.no_grad():
         convolutions[1].weight[:, 1] = 0.0

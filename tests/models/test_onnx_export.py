@@ -1,4 +1,4 @@
-"""ONNX files answer as the network does, for any batch."""
+"""ONNX files compute what the network does, for any batch."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ def some_images(network, count):
 
 
 @pytest.mark.parametrize("normalisation", ["none", "batch", "contrast"])
-def test_an_exported_network_answers_alike(small_network, normalisation, tmp_path, capfd):
+def test_an_exported_network_computes_the_same(small_network, normalisation, tmp_path, capfd):
     network = build_architecture(replace(small_network.architecture, normalisation=normalisation))
     network.train().to(memory_format=torch.channels_last)
     path = tmp_path / "folder" / "network.onnx"
@@ -48,7 +48,7 @@ def test_a_pruned_network_differs_from_the_unpruned_one(small_vgg, tmp_path):
 
 
 def test_large_weights_lie_beside_the_file(small_vgg, tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "LARGEST", 1000)
+    monkeypatch.setattr(export, "MAX_BYTES", 1000)
     path = tmp_path / "network.onnx"
     export_onnx(small_vgg, path)
     assert {file.name for file in tmp_path.iterdir()} == {"network.onnx", "network.onnx.data"}

@@ -28,7 +28,7 @@ def test_the_parameters_are_the_networks_own(small_vgg):
 
 
 @torch.no_grad()
-def test_a_tail_answers_from_recorded_inputs(small_vgg):
+def test_a_tail_computes_from_recorded_inputs(small_vgg):
     outputs = small_vgg.activations(torch.randn(3, 3, 128, 130))
     for layer, inputs in {"fc1": FEATURES, "fc2": "fc1", "fc3": "fc2"}.items():
         torch.testing.assert_close(tail(small_vgg, layer)(outputs[inputs]), outputs["fc3"])

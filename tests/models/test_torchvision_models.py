@@ -85,7 +85,7 @@ def test_the_backbone_computes_what_torchvision_scores_classes_with():
     torch.testing.assert_close(whole.fc(backbone(images)), whole(images))
 
 
-def test_a_stored_network_answers_the_same_with_its_counters(tmp_path):
+def test_a_stored_network_computes_the_same_with_its_counters(tmp_path):
     network = start()
     network.train()(images_of())
     path = tmp_path / "network.safetensors"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from neuron_pruning import pairwise_angles, select_units
-from neuron_pruning.pruning.angles import BLOCK
+from neuron_pruning.pruning.angles import BLOCK_ROWS
 
 DATA = Path(__file__).parent / "oracles"
 sigmoids = arrays(
@@ -77,7 +77,7 @@ def test_vector_without_direction_is_far_from_everything():
 
 
 def test_blocks_join_without_a_seam():
-    a = np.random.default_rng(0).random((3, BLOCK + 5))
+    a = np.random.default_rng(0).random((3, BLOCK_ROWS + 5))
     c = a - 0.5
     c /= np.linalg.norm(c, axis=0)
     wanted = np.degrees(np.arccos(np.clip(c.T @ c, -1, 1)))

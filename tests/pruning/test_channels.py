@@ -14,7 +14,7 @@ from neuron_pruning.models.architectures import describe
 from neuron_pruning.models.convolutions import blocks
 from neuron_pruning.models.networks import build_architecture
 from neuron_pruning.pruning.channels import (
-    REFUSED,
+    REFUSED_COMPENSATIONS,
     channel_importances,
     channel_layer,
     channel_names,
@@ -242,12 +242,12 @@ def test_importances_serve_the_techniques(small_vgg):
 
 @pytest.mark.parametrize("place", [0, -1])
 def test_importances_of_channels_are_the_librarys_formulas(network, place):
-    images, truth = some_images(network), torch.tensor([0, 2])
+    images, labels = some_images(network), torch.tensor([0, 2])
     names = channel_names(network.architecture)
-    scores = channel_importances(network, names[place], images, truth.numpy())
+    scores = channel_importances(network, names[place], images, labels.numpy())
     assert scores.keys() == IMPORTANCES
     weights = coupled_weights(network, place)
-    losses = functional.cross_entropy(network(images), truth, reduction="none")
+    losses = functional.cross_entropy(network(images), labels, reduction="none")
     each = [torch.autograd.grad(loss, weights, retain_graph=True) for loss in losses]
     means = [torch.stack(g).mean(0) for g in zip(*each, strict=True)]
     squares = [torch.stack(g).square().mean(0) for g in zip(*each, strict=True)]
@@ -282,7 +282,7 @@ def check(scores, name, values):
 
 @pytest.mark.parametrize("name", sorted(set(COMPENSATIONS) - {"none", "add"}))
 def test_other_compensations_are_refused_with_a_reason(small_vgg, name):
-    assert name in REFUSED
+    assert name in REFUSED_COMPENSATIONS
     with pytest.raises(ValueError, match=f"cannot be pruned with {name}: .*; take none or add"):
         prune_channels(small_vgg, "conv1", Selection(2, (Removal(1, "similar", 0),)), name)
 

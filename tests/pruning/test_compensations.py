@@ -29,8 +29,8 @@ def layer_with(activations, seed=0):
     into = Dense(draws.normal(size=(count, INPUTS)), draws.normal(size=count))
     out = Dense(draws.normal(size=(CLASSES, count)), draws.normal(size=CLASSES))
     read = draws.normal(size=(patterns, INPUTS))
-    truth = draws.integers(0, CLASSES, patterns)
-    return Layer("fc1", into, out, LayerActivations(activations, read, truth))
+    labels = draws.integers(0, CLASSES, patterns)
+    return Layer("fc1", into, out, LayerActivations(activations, read, labels))
 
 
 def drawn(seed=0, units=UNITS, patterns=PATTERNS):
@@ -38,7 +38,7 @@ def drawn(seed=0, units=UNITS, patterns=PATTERNS):
 
 
 def sigmoid_layer(seed=0, clones=()):
-    """A layer that says what its weights make of its inputs; ``clones`` are (copy, original)."""
+    """A layer with the activations that its weights give; ``clones`` are (copy, original)."""
     layer = layer_with(drawn(seed), seed)
     for copy, original in clones:
         layer.incoming.weight[copy], layer.incoming.bias[copy] = (
@@ -251,7 +251,7 @@ def test_weights_travel_on_to_a_complement():
 
 
 def random_selection(seed, units):
-    """Some units go, each in favour of one that is there when its turn comes."""
+    """Some units go, each with a merge target that is there when its turn comes."""
     draws = np.random.default_rng(seed)
     alive, removals = list(range(units)), []
     for _ in range(draws.integers(1, units - 1)):
@@ -265,7 +265,7 @@ def random_selection(seed, units):
 @settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1))
 def test_nothing_that_keeps_the_units_beats_least_squares(seed):
-    # fold and add_incoming change what the units say: least squares need not beat them.
+    # fold and add_incoming change the activations: least squares need not beat them.
     layer, selection = layer_with(drawn(seed), seed), random_selection(seed, UNITS)
     left = {n: np.square(after(layer, selection, n) - whole(layer)).sum() for n in OUTGOING}
     assert min(left.values()) >= left["lstsq"] - 1e-9

@@ -40,7 +40,7 @@ def test_a_clone_is_merged_exactly(small_network):
     assert np.abs(logits(dropped, images) - logits(small_network, images)).max() > 1e-3
 
 
-def test_weights_travel_along_a_chain_of_survivors(small_network):
+def test_weights_travel_along_a_chain_of_merge_targets(small_network):
     for target in (4, 8):
         clone_unit(small_network, "fc2", 1, target)
     images = layer_inputs(small_network, 6)
@@ -51,7 +51,7 @@ def test_weights_travel_along_a_chain_of_survivors(small_network):
 
 @pytest.mark.parametrize("equal", [True, False])
 def test_complementary_pair_is_lossless_only_with_equal_outgoing_weights(small_network, equal):
-    with torch.no_grad():  # else units hardly vary, and a constant is all that they say
+    with torch.no_grad():  # else units hardly vary, and all activations are constant
         small_network.linear("fc2").weight.mul_(50)
     clone_unit(small_network, "fc2", 0, 3, sign=-1.0)
     if equal:
@@ -66,7 +66,7 @@ def test_complementary_pair_is_lossless_only_with_equal_outgoing_weights(small_n
     activations = hidden(small_network, images)
     pruned = prune_layer(small_network, "fc2", Selection(10, pair), "add", activations)
     difference = np.abs(logits(pruned, images) - logits(small_network, images)).max()
-    flat = activations[:, 0].std() < 1e-6  # of a unit that never varies the mean says all
+    flat = activations[:, 0].std() < 1e-6  # a unit that never varies is its mean
     assert (difference < 1e-6) == (equal or flat)
 
 

@@ -66,13 +66,13 @@ def make_layer(seed=0, units=UNITS, patterns=PATTERNS, deep=False, weight=None, 
     following = BETWEEN if deep else CLASSES
     out = Dense(draws.normal(size=(following, units)), draws.normal(size=following))
     last = Dense(draws.normal(size=(CLASSES, following)), draws.normal(size=CLASSES))
-    truth = draws.integers(0, CLASSES, patterns)
-    truth[:CLASSES] = range(CLASSES)
+    labels = draws.integers(0, CLASSES, patterns)
+    labels[:CLASSES] = range(CLASSES)
     return Layer(
         "fc2",
         Dense(own, bias),
         out,
-        LayerActivations(squash(read @ own.T + bias), read, truth),
+        LayerActivations(squash(read @ own.T + bias), read, labels),
         {name: draws.random(units) for name in PRECOMPUTED},
         downstream=(last,) if deep else (),
     )
@@ -92,7 +92,7 @@ def a_clone(weight, bias, draws):
     return weight, bias
 
 
-def answers(layer, activations):
+def logits_of(layer, activations):
     """Logits of the network for these activations of the layer, computed independently."""
     values = activations @ layer.outgoing.weight.T + layer.outgoing.bias
     for dense in layer.downstream:
@@ -108,7 +108,7 @@ def probabilities(logits):
 def losses(layer, activations):
     """Cross-entropy of every pattern."""
     rows = np.arange(len(activations))
-    return -np.log(probabilities(answers(layer, activations))[rows, layer.labels])
+    return -np.log(probabilities(logits_of(layer, activations))[rows, layer.labels])
 
 
 def gate(layer, unit, value):
@@ -249,7 +249,7 @@ def test_a_clone_is_merged_exactly(name, deep):
     assert selection.removed in {(3,), (7,)}
     weights = compensate(layer, selection, REGISTRY[name].compensation)
     after = pruned_logits(layer, selection, weights, layer.recorded)
-    np.testing.assert_allclose(after, answers(layer, layer.activations), atol=1e-8)
+    np.testing.assert_allclose(after, logits_of(layer, layer.activations), atol=1e-8)
     dropped = compensate(layer, selection, "none")
     without = pruned_logits(layer, selection, dropped, layer.recorded)
     assert np.abs(without - after).max() > 1e-3
@@ -276,10 +276,10 @@ def stored(deep):
     for number in range(1, len(widths)):
         weight, bias = checkpoint.linear(f"fc{number}")
         outputs[f"fc{number}"] = features = squash(features @ weight.T + bias)
-    truth = draws.integers(0, CLASSES, PATTERNS)
-    recorded = record(outputs, checkpoint.architecture, "fc2", np.arange(PATTERNS), truth)
+    labels = draws.integers(0, CLASSES, PATTERNS)
+    recorded = record(outputs, checkpoint.architecture, "fc2", np.arange(PATTERNS), labels)
     scores = {name: draws.random(UNITS) for name in PRECOMPUTED}
-    return checkpoint, describe_layer(checkpoint, "fc2", recorded, scores), outputs, truth
+    return checkpoint, describe_layer(checkpoint, "fc2", recorded, scores), outputs, labels
 
 
 def masked_logits(checkpoint, layer, selection, weights):
@@ -288,7 +288,7 @@ def masked_logits(checkpoint, layer, selection, weights):
     columns[:, list(selection.removed)] = 0
     activations = squash(layer.inputs @ weights.incoming.weight.T + weights.incoming.bias)
     masked = replace(layer, outgoing=Dense(columns, weights.outgoing.bias))
-    return answers(masked, activations)
+    return logits_of(masked, activations)
 
 
 @shallow_and_deep
@@ -337,11 +337,11 @@ def test_a_saved_pruned_network_predicts_the_same(name, tmp_path):
 @every_technique
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_outputs_that_are_no_numbers_are_refused(name, value):
-    checkpoint, _, outputs, truth = stored(False)
+    checkpoint, _, outputs, labels = stored(False)
     broken = {key: array.copy() for key, array in outputs.items()}
     broken["fc2"][5, 2] = value
     with pytest.raises(UserError, match="unit 2 are NaN or infinite"):
-        prune_in_turn(checkpoint, ["fc2"], lambda v: select(v, name), "none", broken, truth)
+        prune_in_turn(checkpoint, ["fc2"], lambda v: select(v, name), "none", broken, labels)
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -366,9 +366,9 @@ def test_only_techniques_of_weights_work_without_activations(name):
 
 
 def test_one_pattern_is_too_few():
-    checkpoint, _, outputs, truth = stored(False)
+    checkpoint, _, outputs, labels = stored(False)
     with pytest.raises(UserError, match="two of both at least, not 1 patterns"):
-        record(outputs, checkpoint.architecture, "fc2", np.array([4]), truth)
+        record(outputs, checkpoint.architecture, "fc2", np.array([4]), labels)
 
 
 @every_technique
@@ -461,7 +461,7 @@ def squared(matrix):
 def linear_error(layer, activations):
     """Sum of |target - probability| over the classes, mean over patterns."""
     targets = np.eye(CLASSES)[layer.labels]
-    return np.abs(targets - probabilities(answers(layer, activations))).sum(axis=1).mean()
+    return np.abs(targets - probabilities(logits_of(layer, activations))).sum(axis=1).mean()
 
 
 def loss_by_preactivation(layer, unit, step=1e-5):
@@ -480,8 +480,8 @@ def loss_by_preactivation(layer, unit, step=1e-5):
 def gauss_newton(layer):
     """Half J^T (diag p - p p^T) J of a gate on every unit, mean over patterns."""
     found = []
-    for slopes in slope_by_gate(layer, answers):  # N x classes
-        shares = probabilities(answers(layer, layer.activations))
+    for slopes in slope_by_gate(layer, logits_of):  # N x classes
+        shares = probabilities(logits_of(layer, layer.activations))
         spread = (shares * slopes**2).sum(axis=1) - (shares * slopes).sum(axis=1) ** 2
         found.append(0.5 * spread.mean())
     return np.array(found)
@@ -585,11 +585,11 @@ def test_obd_of_weights_is_the_diagonal_of_the_hessian():
         layer.outgoing.bias,
     )
     parameters = tuple(torch.from_numpy(array.copy()) for array in arrays)
-    inputs, truth = torch.from_numpy(layer.inputs), torch.from_numpy(layer.labels)
+    inputs, labels = torch.from_numpy(layer.inputs), torch.from_numpy(layer.labels)
 
     def loss(own, own_bias, outgoing, bias):
         logits = torch.sigmoid(inputs @ own.T + own_bias) @ outgoing.T + bias
-        return torch.nn.functional.cross_entropy(logits, truth)
+        return torch.nn.functional.cross_entropy(logits, labels)
 
     blocks = torch.autograd.functional.hessian(loss, parameters)
     costs = []
@@ -626,7 +626,7 @@ def test_pelillo_fanelli_refits_after_every_step(seed):
 
 @settings(max_examples=10)
 @given(seeds)
-def test_the_residual_criterion_takes_what_leaves_least_behind(seed):
+def test_the_residual_criterion_takes_what_leaves_the_least_residual(seed):
     layer = make_layer(seed, units=6, patterns=30)
     alive = list(range(6))
     for removal in order_of(layer, "pelillo_fanelli_residual"):
@@ -668,13 +668,13 @@ def test_sietsma_dow_meets_all_three_kinds():
     assert found == {5: ("similar", 1), 8: ("reverse", 2), 10: ("constant", None)}
     weights = compensate(layer, selection, "add")
     after = pruned_logits(layer, selection, weights, layer.recorded)
-    np.testing.assert_allclose(after, answers(layer, layer.activations), atol=1e-8)
+    np.testing.assert_allclose(after, logits_of(layer, layer.activations), atol=1e-8)
 
 
-def confused_pairs(bits, truth, units):
+def confused_pairs(bits, labels, units):
     codes = [tuple(row) for row in bits[:, units]]
     return sum(
-        codes[n] == codes[m] and truth[n] != truth[m] for n in range(len(codes)) for m in range(n)
+        codes[n] == codes[m] and labels[n] != labels[m] for n in range(len(codes)) for m in range(n)
     )
 
 

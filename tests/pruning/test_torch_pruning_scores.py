@@ -31,14 +31,14 @@ def neighbours(network, layer):
     return network.linear(layer), network.linear(f"fc{number + 1}")
 
 
-def gradients(network, layer, inputs, truth):
+def gradients(network, layer, inputs, labels):
     """Gradients of the mean loss: of incoming and outgoing weights."""
     names = network.layer_names
     values, rest = torch.from_numpy(inputs), names[names.index(layer) :]
     network.zero_grad()
     for name in rest:
         values = network.classifier[name](values if name == layer else torch.sigmoid(values))
-    functional.cross_entropy(values, torch.from_numpy(truth)).backward()
+    functional.cross_entropy(values, torch.from_numpy(labels)).backward()
     return [linear.weight.grad.clone() for linear in neighbours(network, layer)]
 
 
@@ -50,8 +50,8 @@ def per_unit(into, out):
 
 @pytest.mark.parametrize("layer", ["fc1", "fc2"])
 def test_magnitude_is_the_sum_of_squared_weights(small_vgg, recorded, layer):
-    outputs, truth = recorded
-    scores = unit_importances(small_vgg, layer, outputs[INPUTS[layer]], truth)
+    outputs, labels = recorded
+    scores = unit_importances(small_vgg, layer, outputs[INPUTS[layer]], labels)
     into, out = neighbours(small_vgg, layer)
     expected = per_unit(into.weight**2, out.weight**2)
     np.testing.assert_allclose(scores["torch_pruning_magnitude"], expected, rtol=1e-4)
@@ -63,46 +63,46 @@ def test_magnitude_is_the_sum_of_squared_weights(small_vgg, recorded, layer):
 
 @pytest.mark.parametrize("layer", ["fc1", "fc2"])
 def test_taylor_is_the_sum_of_weights_times_gradients(small_vgg, recorded, layer):
-    outputs, truth = recorded
+    outputs, labels = recorded
     inputs = outputs[INPUTS[layer]]
-    scores = unit_importances(small_vgg, layer, inputs, truth)
+    scores = unit_importances(small_vgg, layer, inputs, labels)
     weights = [linear.weight for linear in neighbours(small_vgg, layer)]
-    slopes = gradients(copy.deepcopy(small_vgg), layer, inputs, truth)
+    slopes = gradients(copy.deepcopy(small_vgg), layer, inputs, labels)
     expected = per_unit(*((w * g).abs() for w, g in zip(weights, slopes, strict=True)))
     np.testing.assert_allclose(scores["torch_pruning_taylor"], expected, rtol=1e-3)
 
 
 @pytest.mark.parametrize("layer", ["fc1", "fc2"])
 def test_hessian_is_the_mean_over_all_patterns(small_vgg, recorded, layer):
-    outputs, truth = recorded
+    outputs, labels = recorded
     inputs = outputs[INPUTS[layer]]
     weights = [linear.weight for linear in neighbours(small_vgg, layer)]
     squares = [torch.zeros_like(weight) for weight in weights]
-    for n in range(len(truth)):
-        slopes = gradients(copy.deepcopy(small_vgg), layer, inputs[n : n + 1], truth[n : n + 1])
+    for n in range(len(labels)):
+        slopes = gradients(copy.deepcopy(small_vgg), layer, inputs[n : n + 1], labels[n : n + 1])
         for total, slope in zip(squares, slopes, strict=True):
-            total += slope**2 / len(truth)
+            total += slope**2 / len(labels)
     expected = per_unit(*(w**2 * h for w, h in zip(weights, squares, strict=True)))
-    scores = unit_importances(small_vgg, layer, inputs, truth)
+    scores = unit_importances(small_vgg, layer, inputs, labels)
     np.testing.assert_allclose(scores["torch_pruning_hessian"], expected, rtol=1e-3)
 
 
 def test_fpgm_is_the_distance_of_squared_weights_to_all_others(small_vgg, recorded):
-    outputs, truth = recorded
+    outputs, labels = recorded
     into, out = (linear.weight.detach() ** 2 for linear in neighbours(small_vgg, "fc2"))
     expected = sum(torch.cdist(w, w).sum(0).double().numpy() for w in (into, out.T.contiguous()))
-    scores = unit_importances(small_vgg, "fc2", outputs["fc1"], truth)
+    scores = unit_importances(small_vgg, "fc2", outputs["fc1"], labels)
     np.testing.assert_allclose(scores["torch_pruning_fpgm"], expected / expected.mean(), rtol=1e-4)
 
 
 def test_a_stored_or_frozen_network_scores_the_same_and_stays_as_it_is(small_vgg, recorded):
-    outputs, truth = recorded
-    expected = unit_importances(small_vgg, "fc2", outputs["fc1"], truth)
+    outputs, labels = recorded
+    expected = unit_importances(small_vgg, "fc2", outputs["fc1"], labels)
     stored = small_vgg.to_checkpoint()
     small_vgg.train().requires_grad_(False)
     with torch.no_grad():
-        frozen = unit_importances(small_vgg, "fc2", outputs["fc1"], truth)
-    loaded = unit_importances(stored, "fc2", outputs["fc1"], truth)
+        frozen = unit_importances(small_vgg, "fc2", outputs["fc1"], labels)
+    loaded = unit_importances(stored, "fc2", outputs["fc1"], labels)
     for name, values in expected.items():
         np.testing.assert_allclose(frozen[name], values)
         np.testing.assert_allclose(loaded[name], values)
@@ -111,13 +111,13 @@ def test_a_stored_or_frozen_network_scores_the_same_and_stays_as_it_is(small_vgg
 
 
 @pytest.mark.parametrize(
-    ("layer", "inputs", "truth", "message"),
+    ("layer", "inputs", "labels", "message"),
     [
         ("fc3", np.zeros((2, 10)), [0, 1], "output layer"),
         ("fc2", np.zeros((2, 10)), [0, 1], "reads N patterns x 12 values"),
         ("fc2", np.zeros((2, 12)), [0], "as many classes"),
     ],
 )
-def test_what_does_not_fit_is_refused(small_vgg, layer, inputs, truth, message):
+def test_what_does_not_fit_is_refused(small_vgg, layer, inputs, labels, message):
     with pytest.raises(ValueError, match=message):
-        unit_importances(small_vgg, layer, inputs, truth)
+        unit_importances(small_vgg, layer, inputs, labels)

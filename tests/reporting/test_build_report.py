@@ -100,16 +100,16 @@ def make_run(folder, keys, classes, angles):
     """Files of one evaluated and pruned run, like those of the stages."""
     generator = np.random.default_rng([keys["seed"], len(keys["model"]), len(keys["state"])])
     labels = [classes[row % len(classes)] for row in range(IMAGES)]
-    answers = [classes[number] for number in generator.integers(0, len(classes), IMAGES)]
+    predicted = [classes[number] for number in generator.integers(0, len(classes), IMAGES)]
     parts = [part_of(row) for row in range(IMAGES)]
     rows = [
         {**keys, "part": part, "position": row, "image": f"{label}/{row}.png", "label": label,
-         "predicted": said, **{f"p_{c}": 0.6 if c == said else 0.1 for c in classes}}
-        for row, (part, label, said) in enumerate(zip(parts, labels, answers, strict=True))
+         "predicted": guess, **{f"p_{c}": 0.6 if c == guess else 0.1 for c in classes}}
+        for row, (part, label, guess) in enumerate(zip(parts, labels, predicted, strict=True))
     ]  # fmt: skip
-    said = Counter((row["part"], row["label"], row["predicted"]) for row in rows)
+    counts = Counter((row["part"], row["label"], row["predicted"]) for row in rows)
     confusion = [
-        {**keys, "part": part, "label": a, "predicted": b, "count": said[part, a, b]}
+        {**keys, "part": part, "label": a, "predicted": b, "count": counts[part, a, b]}
         for part in ("train", "test") for a in classes for b in classes
     ]  # fmt: skip
     metrics = [
@@ -143,8 +143,8 @@ def make_run(folder, keys, classes, angles):
 def make_sweep(keys, technique):
     """Rows of sweep_technique: accuracy falls off after a number of units, a little by seed."""
     own = OWN[technique]
-    every = {**keys, "layer": "fc2", "technique": technique, "own": own, "units": UNITS,
-             "test_images": 8, "test_loss": 1.0, "divergence": 0.1}  # fmt: skip
+    every = {**keys, "layer": "fc2", "technique": technique, "default_compensation": own,
+             "units": UNITS, "test_images": 8, "test_loss": 1.0, "divergence": 0.1}  # fmt: skip
     angles = np.arange(0, 91, 15.0) if technique == "distinctiveness" else []
     amounts = [(np.nan, count) for count in range(UNITS)]
     amounts += [(angle, round(angle / 90 * (UNITS - 1))) for angle in angles]
@@ -186,7 +186,7 @@ def compare_techniques(sweeps, splits, table, counts):
 
 def make_splits(folder, classes, seeds):
     """Split files like those of the runs, and what the audit says of them."""
-    crossings = []
+    leakage = []
     for split in ("random", "movie"):
         for seed in seeds:
             rows = [{"split": split, "protocol": split, "seed": seed, "part": part_of(row),
@@ -197,27 +197,27 @@ def make_splits(folder, classes, seeds):
                 keys = {"split": split, "protocol": split, "seed": seed, "check": check}
                 sets = 0 if check == "byte-identical" else 4
                 found = images if split == "random" else 0
-                crossings.append({**keys, "subject": "", "sets": sets, "crossing": 1,
+                leakage.append({**keys, "subject": "", "sets": sets, "leaking_sets": 1,
                                   "train_images": None, "validation_images": 0,
                                   "test_images": found, **totals})  # fmt: skip
-    return write(folder / "crossings.parquet", crossings)
+    return write(folder / "leakage.parquet", leakage)
 
 
 def part_of(row):
     return "test" if row % 4 == 0 else "train"
 
 
-def make_contenders(folder, runs, classes, seeds):
-    """Tables 7 and 8: the networks of the runs, also under movie, and a machine."""
+def make_classifiers(folder, runs, classes, seeds):
+    """Tables 7 and 8: the networks of the runs, also under movie, and an SVM."""
     keys = {"experiment": "made", "baseline": "images", "crop": "face"}
-    machines, metrics, networks = [], [], []
+    svms, metrics, networks = [], [], []
     for split in ("random", "movie"):
         for seed in seeds:
             every = {**keys, "split": split, "seed": seed}
             rows = [{**every, "part": part_of(row), "position": row,
                      "label": classes[row % len(classes)], "predicted": classes[0]}
                     for row in range(IMAGES)]  # fmt: skip
-            machines.append(write(folder / f"machine-{split}{seed}.parquet", rows))
+            svms.append(write(folder / f"svm-{split}{seed}.parquet", rows))
             figures = [
                 ("accuracy", "all"),
                 *((m, c) for m in ("precision", "recall", "specificity") for c in classes),
@@ -233,7 +233,7 @@ def make_contenders(folder, runs, classes, seeds):
                 write(path, pd.read_parquet(files["predictions"]).assign(split="movie")),
             ]
     splits = [folder / f"{split}{seed}.parquet" for split in ("random", "movie") for seed in seeds]
-    inputs = {"networks": networks, "svms": machines, "splits": splits}
+    inputs = {"networks": networks, "svms": svms, "splits": splits}
     inputs["published"] = HOME / "resources" / "published.yaml"
     make_table("models", folder / "table7.parquet", [], {"experiment": "made"}, **inputs)
     inputs = {"metrics": metrics, "published": HOME / "resources" / "baseline.yaml"}
@@ -278,7 +278,7 @@ def make_results(folder, config, classes):
                 keys = {**cell, "seed": seed, "state": state}
                 place = folder / f"{model}-{seed}-{state}"
                 runs.append((keys, make_run(place, keys, classes, config["pruning"]["angles"])))
-    crossings = make_splits(folder, classes, config["seeds"])
+    leakage = make_splits(folder, classes, config["seeds"])
     trained = [(keys, files) for keys, files in runs if keys["state"] == "trained"]
     selection = write(folder / "selection.parquet", grid)
     pruned = [files["pruned"] for _, files in runs]
@@ -291,14 +291,14 @@ def make_results(folder, config, classes):
     make_table("pruning", tables[-1], [], metrics=pruned, splits=splits, paper=PAPER)
     sweeps = make_comparisons(folder, runs, config["seeds"])
     tables += [folder / "table5.parquet", folder / "table6.parquet"]
-    tables += make_contenders(folder, runs, classes, config["seeds"])
+    tables += make_classifiers(folder, runs, classes, config["seeds"])
     pixels = np.random.default_rng(0).integers(0, 256, (IMAGES, 10, WIDTH, 3), dtype=np.uint8)
     np.save(folder / "images.npy", pixels)
     audit = [{"check": "same image, two labels", "subject": "A/1.png", "detail": "B/1.png",
               "count": 2}]  # fmt: skip
     return {
         "array": folder / "images.npy",
-        "crossings": crossings,
+        "leakage": leakage,
         "boxes": [make_boxes(folder, classes)],
         "folder": str(folder),
         "selection": selection,
@@ -354,7 +354,7 @@ def test_page_has_every_table_with_caption_and_paper(page):
     assert [name for name in page.values("id") if re.fullmatch(r"table\d", name)] == [
         "table1", "table2", "table3", "table4", "table5", "table6", "table7", "table8"
     ]  # fmt: skip
-    # Two are folded, two in the cards; then relatives, audit, faces.
+    # Two are folded, two beside the networks; then relatives, audit, faces.
     assert page.tags.count("caption") == page.tags.count("table") == 8 + 2 + 2 + 3
     for expected in ("25.00 ± 5.00", "22.96", "2 ± 0", "AlexNet, untrained", "0.25 ± 0.00"):
         assert expected in page.text
@@ -392,7 +392,7 @@ def test_summary_says_how_much_can_be_removed_and_what_random_removal_reaches(pa
 
 
 @pytest.mark.parametrize(
-    ("question", "answer"),
+    ("question", "finding"),
     [
         (
             "How many units can be removed?",
@@ -416,9 +416,9 @@ def test_summary_says_how_much_can_be_removed_and_what_random_removal_reaches(pa
         ),
     ],
 )
-def test_questions_have_an_answer_a_network(page, question, answer):
+def test_questions_have_one_finding_per_network(page, question, finding):
     section = page.text.split(question)[1].split("Figure")[0]
-    assert section.count(answer) == 2 and "VGG, layer fc2: " in section
+    assert section.count(finding) == 2 and "VGG, layer fc2: " in section
 
 
 def test_curves_have_a_description(page):
@@ -539,7 +539,7 @@ def test_published_figures_of_table7_come_with_their_sources(arguments):
     assert "Published" not in page_table(7, rows, TABLES[7])["caption"]
 
 
-def test_page_without_contenders_machines_and_faces(tmp_path):
+def test_page_without_classifiers_svms_and_faces(tmp_path):
     arguments = make_results(tmp_path, make_config(("vgg",), (0,)), ["A", "B", "C"])
     arguments["tables"] = arguments["tables"][:-2]
     arguments |= {"boxes": [], "folder": None}
@@ -590,7 +590,7 @@ def test_headings_descend_one_level_at_a_time(page):
     assert all(low - high <= 1 for high, low in pairwise(levels))
 
 
-def test_samples_are_images_of_all_classes_with_answers(page):
+def test_samples_are_images_of_all_classes_with_predictions(page):
     sheet, *sources = page.values("src")
     assert sheet.startswith("data:image/jpeg") and len(sources) == 4
     for source in sources:

@@ -16,7 +16,7 @@ from neuron_pruning.reporting.charts import (
     against_angle,
     angle_histogram,
     banded_curves,
-    confusion_matrix,
+    confusion_chart,
     dot_plot,
     learning_curves,
     own_names,
@@ -94,19 +94,19 @@ def test_training_and_test_differ_without_colour():
 def test_confusion_matrix_writes_every_count_and_class(size):
     counts = np.arange(size * size).reshape(size, size) + 1000
     classes = [f"a rather long class name {number}" for number in range(size)]
-    shown = texts(confusion_matrix(counts, classes))
+    shown = texts(confusion_chart(counts, classes))
     assert [text for text in shown if text.isdigit()] == [str(n) for n in counts.ravel()]
     assert [shown.count(name) for name in classes] == [2] * size
     assert "true class" in shown and "predicted class" in shown
 
 
-def test_confusion_matrix_outlines_the_right_answers():
-    svg = confusion_matrix(np.ones((4, 4), dtype=int), list("ABCD"))
+def test_confusion_matrix_outlines_the_correct_predictions():
+    svg = confusion_chart(np.ones((4, 4), dtype=int), list("ABCD"))
     assert svg.count("stroke: var(--ink)") == 4
 
 
 def test_confusion_matrix_shades_by_share_of_the_row():
-    svg = confusion_matrix([[3, 1], [0, 0]], ["A", "B"])
+    svg = confusion_chart([[3, 1], [0, 0]], ["A", "B"])
     found = re.findall(r"fill: var\(--first\); opacity: ([\d.]+)", svg)
     assert [float(value) for value in found] == pytest.approx([0.65 * 0.75, 0.65 * 0.25])
 
@@ -260,19 +260,19 @@ def test_pair_angles_counts_every_pair_once():
 
 def test_charts_repeat_byte_for_byte_and_leave_matplotlib_as_it_was():
     before = dict(mpl.rcParams)
-    first, second = (confusion_matrix([[1, 2], [3, 4]], ["A", "B"]) for _ in range(2))
+    first, second = (confusion_chart([[1, 2], [3, 4]], ["A", "B"]) for _ in range(2))
     assert first == second
     assert dict(mpl.rcParams) == before
 
 
 def test_charts_do_not_depend_on_a_persons_matplotlibrc():
-    expected = confusion_matrix([[1, 2], [3, 4]], ["A", "B"])
+    expected = confusion_chart([[1, 2], [3, 4]], ["A", "B"])
     with mpl.rc_context({"axes.labelpad": 30, "font.weight": "bold"}):
-        assert confusion_matrix([[1, 2], [3, 4]], ["A", "B"]) == expected
+        assert confusion_chart([[1, 2], [3, 4]], ["A", "B"]) == expected
 
 
 def test_charts_share_a_page():
-    chart = confusion_matrix(np.eye(2, dtype=int), ["A", "B"])
+    chart = confusion_chart(np.eye(2, dtype=int), ["A", "B"])
     assert chart.startswith("<svg") and "<metadata" not in chart
     assert "#0072b2" not in chart and "var(--first)" in chart
     renamed = [own_names(chart, prefix) for prefix in ("one", "two")]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from neuron_pruning.reporting.comparison_chart import contender_panels, dots, in_words
+from neuron_pruning.reporting.comparison_chart import classifier_panels, dots, in_words
 from neuron_pruning.reporting.contact_sheet import contact_sheet
 from neuron_pruning.reporting.findings import (
     after_pruning,
@@ -21,7 +21,7 @@ from neuron_pruning.reporting.findings import (
     by_selection,
     direction_of,
     evidence,
-    leakage,
+    leakage_by_split,
     of_paired,
     on_unseen_movies,
 )
@@ -47,7 +47,7 @@ def statements(**parts):
     """Subjects and sentences of the section on evidence that has these parts alone."""
     nothing = {"guessing": [], "prunings": [], "networks": [], "svms": [], "movies": None,
                "selections": []}  # fmt: skip
-    figures, data = {"contenders": []}, {"test_images": 60}
+    figures, data = {"classifiers": []}, {"test_images": 60}
     context = {"evidence": nothing | parts, "data": data, "figures": figures}
     section = render("report/evidence.html.j2", context)
     items = re.findall(r"<li><b>(.*?)</b>:(.*?)</li>", section, re.DOTALL)
@@ -68,7 +68,7 @@ def make_results(tables=None, predictions=None, selection=None, models=ALL):
         confusion=nothing,
         pruned=nothing,
         tables=tables or {},
-        crossings=nothing,
+        leakage=nothing,
         sweeps=nothing,
         angles={},
         paper={},
@@ -88,7 +88,7 @@ def make_selection(cells=1, on="test", test=(0.5,), best=(0, None), models=ALL):
 
 
 def make_predictions(right, models=("alexnet",), images=100):
-    """Answers of trained networks; ``right`` by model: for each seed, which test images."""
+    """Predictions of trained networks; ``right`` by model: for each seed, which test images."""
     rows = []
     for model in models:
         for seed, correct in enumerate(right[model]):
@@ -116,7 +116,7 @@ def first(number, images=60):
     return np.arange(images) < number
 
 
-def contender(name, split="random", mean=0.5, kind="network", images=60, **columns):
+def classifier(name, split="random", mean=0.5, kind="network", images=60, **columns):
     row = {**CELL, "kind": kind, "contender": name, "name": name.upper(), "split": split,
            "seeds": 3, "test_images": images, "accuracy_mean": mean, "low": mean - 0.1,
            "high": mean + 0.1, "p_chance": 0.01, "p_majority": 0.01, "reference": None,
@@ -125,21 +125,21 @@ def contender(name, split="random", mean=0.5, kind="network", images=60, **colum
 
 
 def against(name, difference, better=0, worse=0, p=0.4, split="random"):
-    """A network of Table 7 that is compared with the machine."""
-    return contender(name, split, reference="images", difference=difference, p_images=p,
+    """A network of Table 7 that is compared with the SVM."""
+    return classifier(name, split, reference="images", difference=difference, p_images=p,
                      seeds_better=better, seeds_worse=worse)  # fmt: skip
 
 
 def table7(*rows, splits=("random",)):
     every = [
-        contender(name, split, mean, "constant", low=np.nan, high=np.nan)
+        classifier(name, split, mean, "constant", low=np.nan, high=np.nan)
         for split in splits
         for name, mean in (("chance", 0.25), ("majority class", 0.125))
     ]
     return pd.DataFrame([*every, *rows])
 
 
-MACHINE = contender("images", kind="svm")
+SVM = classifier("images", kind="svm")
 
 
 def pruning(angle, after, worse=0, better=0, p=0.4, **columns):
@@ -170,14 +170,14 @@ def pruning_statements(*rows):
     ],
 )  # fmt: skip
 def test_network_against_guessing(chance, majority, verdict):
-    row = contender("vgg", p_chance=chance, p_majority=majority)
-    found = against_guessing(make_results({7: table7(contender("alexnet"), row)}), "vgg")
+    row = classifier("vgg", p_chance=chance, p_majority=majority)
+    found = against_guessing(make_results({7: table7(classifier("alexnet"), row)}), "vgg")
     start = "50.0 % of 60 test images are classified correctly (95 % interval 40 to 60 %), "
     assert statements(guessing=[found]) == [("VGG", start + verdict)]
 
 
 def test_own_network_is_told_from_others_of_its_name():
-    rows = [contender("alexnet", mean=m, **c) for m, c in (
+    rows = [classifier("alexnet", mean=m, **c) for m, c in (
         (0.1, {"recipe": "other"}), (0.2, {"crop": "face"}), (0.3, {"batch_size": 4}), (0.5, {}),
     )]  # fmt: skip
     assert make_results({7: table7(*rows)}).standing("alexnet")["accuracy_mean"] == 0.5
@@ -263,13 +263,15 @@ def test_networks_that_differ_over_the_seeds_need_no_caution():
     assert "3 of 3 seeds" in sentence and sentence.endswith("corrected t-test).")
 
 
-def test_answers_are_paired_image_by_image_in_whatever_order_they_lie():
-    answers = make_predictions({"alexnet": [first(30)], "vgg": [first(30)]}, ALL)
-    turned = pd.concat([rows[:: -1 if m == "vgg" else 1] for m, rows in answers.groupby("model")])
+def test_predictions_are_paired_image_by_image_in_whatever_order_they_lie():
+    rows_of_networks = make_predictions({"alexnet": [first(30)], "vgg": [first(30)]}, ALL)
+    by_model = rows_of_networks.groupby("model")
+    turned = pd.concat([rows[:: -1 if m == "vgg" else 1] for m, rows in by_model])
     ((_, sentence),) = network_statements(make_results({}, turned))
     assert "(0.0 points; 0 of 1 seed, p = 1.00 after Holm)" in sentence
     results = make_results({}, turned)
-    assert (results.right_answers("alexnet")[0] == results.right_answers("vgg")[0]).all()
+    ours, theirs = map(results.correct_predictions, ("alexnet", "vgg"))
+    assert (ours[0] == theirs[0]).all()
 
 
 def test_networks_that_no_image_tells_apart():
@@ -283,14 +285,14 @@ def test_networks_that_no_image_tells_apart():
     assert not list(between_networks(make_results({}, alone, models=("vgg",))))
 
 
-def answers(both, first_only, second_only, neither):
+def paired_predictions(both, first_only, second_only, neither):
     """Two vectors of correct predictions with these counts."""
     parts = [(True, True)] * both + [(True, False)] * first_only + [(False, True)] * second_only
     pairs = np.array(parts + [(False, False)] * neither)
     return pairs[:, 0], pairs[:, 1]
 
 
-WORSE, EQUAL = answers(20, 0, 14, 101), answers(30, 3, 3, 99)
+WORSE, EQUAL = paired_predictions(20, 0, 14, 101), paired_predictions(30, 3, 3, 99)
 
 
 def pair_statement(*seeds):
@@ -304,7 +306,7 @@ def test_words_for_a_difference():
     assert pair_statement(WORSE, WORSE, WORSE).startswith(
         "A is significantly worse than B by 10.4 points (3 of 3 seeds, p < 0.001 after Holm)."
     )
-    better = pair_statement(WORSE[::-1], answers(20, 15, 0, 100))
+    better = pair_statement(WORSE[::-1], paired_predictions(20, 15, 0, 100))
     assert better.startswith(
         "A is significantly better than B by 10.7 points (2 of 2 seeds, p < 0.001 after"
     )
@@ -315,7 +317,7 @@ def test_words_for_no_difference():
     assert pair_statement(EQUAL).startswith(
         "No significant difference between A and B (0.0 points; 0 of 1 seed, p = 1.00 after Holm)."
     )
-    few = pair_statement(answers(20, 1, 4, 110), EQUAL)
+    few = pair_statement(paired_predictions(20, 1, 4, 110), EQUAL)
     assert "No significant difference between A and B (−1.1 points; 0 of 2 seeds" in few
 
 
@@ -324,7 +326,7 @@ def test_words_for_no_difference():
     [
         ((WORSE, WORSE, WORSE[::-1]), "better in 1, worse in 2 of 3 seeds"),
         ((WORSE, WORSE[::-1]), "better in 1, worse in 1 of 2 seeds"),
-        ((WORSE, answers(40, 40, 24, 31), EQUAL), "better in 0, worse in 1 of 3 seeds"),
+        ((WORSE, paired_predictions(40, 40, 24, 31), EQUAL), "better in 0, worse in 1 of 3 seeds"),
     ],
 )
 def test_seeds_that_contradict_each_other(seeds, figures):
@@ -345,12 +347,12 @@ def test_a_direction_is_that_of_every_significant_seed_and_of_the_mean(differenc
 
 def test_networks_against_the_svm_split_by_split():
     rows = [
-        MACHINE,
+        SVM,
         against("a", 0.152, better=3, p=0.0001),
         against("b", -0.1, worse=1, p=0.02),
         against("c", 0.05, better=1, worse=1),
         *(against(name, d) for name, d in (("d", -0.03), ("e", 0.01), ("f", 0.02))),
-        contender("images", "movie", kind="svm"),
+        classifier("images", "movie", kind="svm"),
         against("a", 0.01, split="movie"),
     ]
     results = make_results({7: table7(*rows, splits=("random", "movie"))})
@@ -367,11 +369,11 @@ def test_networks_against_the_svm_split_by_split():
 
 def test_no_word_on_an_svm_that_is_not_there():
     assert not list(against_svm(make_results()))
-    assert not list(against_svm(make_results({7: table7(contender("a"))})))
+    assert not list(against_svm(make_results({7: table7(classifier("a"))})))
 
 
-def test_contenders_are_told_apart_by_their_settings():
-    rows = [contender("a", split, mean, batch_size=size, images=135) for split, mean, size in (
+def test_classifiers_are_told_apart_by_their_settings():
+    rows = [classifier("a", split, mean, batch_size=size, images=135) for split, mean, size in (
         ("random", 0.9, 4), ("random", 0.5, 16), ("movie", 0.5, 16),
     )]  # fmt: skip
     tables = {7: table7(*rows, splits=("random", "movie"))}
@@ -380,9 +382,9 @@ def test_contenders_are_told_apart_by_their_settings():
 
 
 def unseen_movies(*pairs, splits=("random", "spi", "movie")):
-    """The statement on contenders with accuracies under random and movie."""
+    """The statement on classifiers with accuracies under random and movie."""
     rows = [
-        contender(f"n{number}", split, mean, images=135)
+        classifier(f"n{number}", split, mean, images=135)
         for number, pair in enumerate(pairs)
         for split, mean in zip(("random", "movie"), pair, strict=True)
         if split in splits
@@ -395,18 +397,19 @@ def test_figures_without_the_same_movie_on_both_sides():
     ((subject, sentence),) = unseen_movies((0.45, 0.2), (0.3, 0.28))
     assert subject == "Split movie against random"  # not spi, which trains on half
     assert sentence == (
-        "Under movie, no movie and so hardly any person has images in two parts. 1 of 2 contenders "
-        "is significantly worse: N0 by 25.0 points (20.0 instead of 45.0 %, p < 0.001). No "
-        "significant difference: N1 (−2.0 points, 28.0 instead of 30.0 %, p = 0.89). The two "
+        "Under movie, no movie and so hardly any person has images in two parts. 1 of 2 "
+        "classifiers is significantly worse: N0 by 25.0 points (20.0 instead of 45.0 %, "
+        "p < 0.001). No significant difference: N1 (−2.0 points, 28.0 instead of 30.0 %, "
+        "p = 0.89). The two "
         "splits have other test images, which cannot be paired: this is Fisher's exact test of "
         "one test part each."
     )
 
 
-def test_contenders_are_corrected_for_their_number():
+def test_classifiers_are_corrected_for_their_number():
     (_, alone), (_, many) = unseen_movies((0.32, 0.2))[0], unseen_movies(*[(0.32, 0.2)] * 3)[0]
-    assert "1 of 1 contenders is significantly worse" in alone
-    assert "for any of the 3 contenders (−12.0 to −12.0 points)" in many and "worse" not in many
+    assert "1 of 1 classifiers is significantly worse" in alone
+    assert "for any of the 3 classifiers (−12.0 to −12.0 points)" in many and "worse" not in many
 
 
 @pytest.mark.parametrize("splits", [("random", "mine"), ("movie",)])
@@ -453,14 +456,14 @@ def test_figures_stay_with_their_units():
     context = {"evidence": {"guessing": [], "prunings": list(after_pruning(make_results(
         {4: pd.DataFrame([pruning(15.0, 0.279, worse=2, p=0.0002), pruning(10.0, 0.39)])}
     ))), "networks": [], "svms": [], "movies": None, "selections": []},
-        "data": {"test_images": 60}, "figures": {"contenders": []}}  # fmt: skip
+        "data": {"test_images": 60}, "figures": {"classifiers": []}}  # fmt: skip
     section = html.unescape(render("report/evidence.html.j2", context))
     assert f"12.1{HARD}points (2 of 3 seeds, p{HARD}<{HARD}0.001)" in section
     assert f"(−1.0{HARD}points)" in section
 
 
 def test_evidence_has_all_its_parts_in_order():
-    rows = [MACHINE, against("alexnet", 0.1), against("vgg", 0.1), contender("vgg", "movie")]
+    rows = [SVM, against("alexnet", 0.1), against("vgg", 0.1), classifier("vgg", "movie")]
     predictions = make_predictions({model: [first(30)] for model in ALL}, ALL)
     selection = make_selection(2, test=(0.4, 0.5))
     tables = {7: table7(*rows, splits=("random", "movie")), 4: pd.DataFrame([pruning(15.0, 0.3)])}
@@ -473,15 +476,15 @@ def test_evidence_has_all_its_parts_in_order():
     ]  # fmt: skip
 
 
-def crossings(check, images, seed=0, split="random", sets=4, validation=0):
+def leaks(check, images, seed=0, split="random", sets=4, validation=0):
     return {"split": split, "protocol": split, "seed": seed, "check": check, "subject": "",
-            "sets": sets, "crossing": 1, "test_images": images, "train_total": 60,
+            "sets": sets, "leaking_sets": 1, "test_images": images, "train_total": 60,
             "validation_total": validation, "test_total": 20}  # fmt: skip
 
 
 def leakage_section(rows):
     """The sentence of the section on leakage, the headings and the rows of its table."""
-    section = render("report/leakage.html.j2", {"leakage": leakage(pd.DataFrame(rows))})
+    section = render("report/leakage.html.j2", {"leakage": leakage_by_split(pd.DataFrame(rows))})
     sentence = plain(section.split("unseen people.")[1].split("</p>")[0])
     head, *lines = re.findall(r"<tr>(.*?)</tr>", section, re.DOTALL)
     cells = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", line) for line in (head, *lines)]
@@ -490,11 +493,11 @@ def leakage_section(rows):
 
 def test_leakage_in_words_and_as_a_table():
     rows = [
-        *(crossings("clip", 8 + 2 * seed, seed) for seed in (0, 1)),
-        *(crossings("near-identical", seed, seed) for seed in (0, 1)),
-        *(crossings("byte-identical", 0, seed, sets=0) for seed in (0, 1)),
-        crossings("clip", 0, split="clip"),
-        crossings("group", 9, split="clip"),
+        *(leaks("clip", 8 + 2 * seed, seed) for seed in (0, 1)),
+        *(leaks("near-identical", seed, seed) for seed in (0, 1)),
+        *(leaks("byte-identical", 0, seed, sets=0) for seed in (0, 1)),
+        leaks("clip", 0, split="clip"),
+        leaks("group", 9, split="clip"),
     ]
     sentence, head, table = leakage_section(rows)
     assert sentence == (
@@ -512,7 +515,7 @@ def test_leakage_in_words_and_as_a_table():
 def test_leakage_of_every_kind_and_of_none():
     numbers = {"random": (1.5, 2.5, 1), "movie": (0, 0, 0)}
     rows = [
-        {**crossings(check, images, split=split), "test_total": 3.5 if images else 3}
+        {**leaks(check, images, split=split), "test_total": 3.5 if images else 3}
         for split, of in numbers.items()
         for check, images in zip(("clip", "movie", "byte-identical"), of, strict=True)
     ]
@@ -525,13 +528,13 @@ def test_leakage_of_every_kind_and_of_none():
 
 
 def test_leakage_where_there_is_a_validation_part_and_where_there_are_no_relatives():
-    sentence, head, table = leakage_section([crossings("clip", 0, validation=10, sets=0)])
+    sentence, head, table = leakage_section([leaks("clip", 0, validation=10, sets=0)])
     assert sentence == (
         "No two images come from one clip or movie or look the same, so no split can separate any."
     )
     assert head == ["Split", "Protocol", "Training", "Validation", "Test"]
     assert table == [["random", "random", "60", "10", "20"]]
-    related = leakage_section([crossings("clip", 1, validation=10)])[0]
+    related = leakage_section([leaks("clip", 1, validation=10)])[0]
     assert related.endswith("in the training or validation part.")
 
 
@@ -603,20 +606,20 @@ def test_contact_sheet_draws_the_boxes_of_the_rows(tmp_path: Path, monkeypatch):
     assert contact_sheet([(image, box, caption)]).startswith("data:")
 
 
-def test_chart_of_table7_has_every_contender_but_chance_in_words():
+def test_chart_of_table7_has_every_classifier_but_chance_in_words():
     rows = [
-        contender("alexnet", mean=0.42),
-        contender("zhang", mean=0.23, kind="published"),
-        contender("pretrained", "any", 0.3, "published", low=np.nan, high=np.nan),
-        contender("alexnet", "movie", mean=0.2),
+        classifier("alexnet", mean=0.42),
+        classifier("zhang", mean=0.23, kind="published"),
+        classifier("pretrained", "any", 0.3, "published", low=np.nan, high=np.nan),
+        classifier("alexnet", "movie", mean=0.2),
     ]
-    (panel,) = contender_panels(make_results({7: table7(*rows, splits=("random", "movie"))}))
+    (panel,) = classifier_panels(make_results({7: table7(*rows, splits=("random", "movie"))}))
     assert panel.description == (
         "test accuracy in percent with 95 % intervals; chance 25.0; MAJORITY CLASS: random 12.5, "
         "movie 12.5; ALEXNET: random 42.0 (32 to 52), movie 20.0 (10 to 30); ZHANG: random 23.0 "
         "(13 to 33); PRETRAINED: 30.0"
     )
-    assert "<svg" in panel.svg and contender_panels(make_results()) == []
+    assert "<svg" in panel.svg and classifier_panels(make_results()) == []
 
 
 def test_guessing_is_the_better_of_chance_and_the_largest_class():
@@ -626,10 +629,10 @@ def test_guessing_is_the_better_of_chance_and_the_largest_class():
     assert make_results({7: rows}).guessing == 0.3
 
 
-def test_dots_of_a_contender_lie_together():
+def test_dots_of_a_classifier_lie_together():
     rows = [
-        contender("a"), contender("b", kind="published"), contender("c", "any"),
-        contender("a", "movie", 0.2),
+        classifier("a"), classifier("b", kind="published"), classifier("c", "any"),
+        classifier("a", "movie", 0.2),
     ]  # fmt: skip
     found = dots(pd.DataFrame(rows))
     assert [(dot.row, dot.group, dot.hollow) for dot in found] == [

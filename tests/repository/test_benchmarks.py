@@ -38,7 +38,7 @@ def test_ratios_are_those_of_one_repeat():
 @pytest.mark.parametrize("model", ["alexnet", "vgg"])
 def test_the_floor_counts_every_operation_once(model):
     architecture = describe(model)
-    rows = list(floor.layer_rows(architecture, 2, floor.CARDS["H200"]))
+    rows = list(floor.layer_rows(architecture, 2, floor.GPUS["H200"]))
     first = rows[0]["gigaoperations"] / 2  # forward and weights: twice; the others three times
     forward = (sum(row["gigaoperations"] for row in rows) + first) / 3
     assert forward == pytest.approx(2 * 2 * count_multiply_adds(architecture) / 1e9)

@@ -1,4 +1,4 @@
-"""Lists of versions that must agree, and files that may not be shipped."""
+"""Lists of versions that must agree, and files that may not be published."""
 
 import re
 import subprocess

@@ -42,6 +42,6 @@ def test_a_job_ends_with_the_run_above_it(tmp_path, wrapped):
     assert jobs and not alive
 
 
-def test_a_script_that_nobody_runs_goes_on(tmp_path):
+def test_a_script_without_a_run_goes_on(tmp_path):
     code = JOB.format(scripts=str(SCRIPTS)).replace("60", "0.2")
     assert start(sys.executable, "-c", code).wait(timeout=20) == 0

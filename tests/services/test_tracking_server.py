@@ -84,7 +84,7 @@ def served(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def ran(served, tmp_path_factory):
-    """The project whose jobs the server was told of, and what snakemake said."""
+    """The project whose jobs the server was told of, and what snakemake printed."""
     project = replace(copy_project(tmp_path_factory.mktemp("project")), options=FOUR_AT_ONCE)
     tracking = {"uri": served[0], "artifacts": None}
     done = project.run("--benchmark-extended", overlay={**SMALLER, "tracking": tracking})

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from neuron_pruning.statistics.model_comparison import compare_contenders, right_answers
+from neuron_pruning.statistics.model_comparison import compare_classifiers, correct_predictions
 from neuron_pruning.statistics.significance import wilson_of_mean
 from neuron_pruning.tables.models import display, name_of
 
@@ -29,8 +29,8 @@ def parts(seeds=(0, 1), split="random"):
     return pd.DataFrame([{**row, "split": split, "seed": seed} for seed in seeds for row in rows])
 
 
-def answers(right, seeds=(0, 1), split="random", **keys):
-    """Predictions of one contender with the first ``right`` test images right."""
+def predictions(right, seeds=(0, 1), split="random", **keys):
+    """Predictions of one classifier with the first ``right`` test images right."""
     rows = []
     for seed in seeds:
         for position in range(TEST):
@@ -54,26 +54,26 @@ def answers(right, seeds=(0, 1), split="random", **keys):
 
 
 def network(right, **keys):
-    return answers(right, model="net", recipe="plain", learning_rate=0.1, batch_size=8, **keys)
+    return predictions(right, model="net", recipe="plain", learning_rate=0.1, batch_size=8, **keys)
 
 
-def machine(right, **keys):
-    return answers(right, baseline="images", **keys)
+def svm(right, **keys):
+    return predictions(right, baseline="images", **keys)
 
 
 def compare(*predictions, divided=None, published=PUBLISHED):
     both = pd.concat(predictions, ignore_index=True)
-    return compare_contenders(
-        right_answers(both), parts() if divided is None else divided, published
+    return compare_classifiers(
+        correct_predictions(both), parts() if divided is None else divided, published
     )
 
 
-def row_of(table, contender, split="random"):
-    return table[(table["contender"] == contender) & (table["split"] == split)].iloc[0]
+def row_of(table, name, split="random"):
+    return table[(table["contender"] == name) & (table["split"] == split)].iloc[0]
 
 
 def test_accuracy_is_that_of_the_test_part_with_its_interval():
-    row = row_of(compare(network(45), machine(30)), "net")
+    row = row_of(compare(network(45), svm(30)), "net")
     assert row["accuracy_mean"] == 0.75 and row["accuracy_std"] == 0 and row["seeds"] == 2
     assert row["test_images"] == TEST
     assert (row["low"], row["high"]) == pytest.approx(wilson_of_mean([0.75], TEST))
@@ -81,7 +81,7 @@ def test_accuracy_is_that_of_the_test_part_with_its_interval():
 
 
 def test_chance_and_the_majority_class_of_the_training_part():
-    table = compare(network(45), machine(30))
+    table = compare(network(45), svm(30))
     assert row_of(table, "chance")["accuracy_mean"] == pytest.approx(1 / 3)
     assert row_of(table, "majority class")["accuracy_mean"] == pytest.approx(1 / 3)
     lopsided = parts()
@@ -92,42 +92,42 @@ def test_chance_and_the_majority_class_of_the_training_part():
 
 def test_p_values_are_corrected_for_the_rows_of_a_split():
     alone = row_of(compare(network(29)), "net")["p_majority"]
-    both = compare(network(29), machine(20))
+    both = compare(network(29), svm(20))
     assert row_of(both, "net")["p_majority"] == pytest.approx(2 * alone)
     assert row_of(both, "images")["p_majority"] > 0.5
 
 
-def test_networks_are_paired_with_the_machine_on_the_same_images():
-    table = compare(network(50), machine(30))
+def test_networks_are_paired_with_the_svm_on_the_same_images():
+    table = compare(network(50), svm(30))
     row = row_of(table, "net")
     assert row["reference"] == "images" and row["difference"] == pytest.approx(20 / TEST)
     assert (row["seeds_better"], row["seeds_worse"]) == (2, 0)
     assert row["p_images"] == pytest.approx(2 * 2 * 0.5**20)  # two tests, Holm
     assert pd.isna(row_of(table, "images")["reference"])
-    worse = row_of(compare(network(10), machine(30)), "net")
+    worse = row_of(compare(network(10), svm(30)), "net")
     assert (worse["seeds_better"], worse["seeds_worse"]) == (0, 2)
 
 
 def test_answers_pair_by_position_whatever_their_order():
-    shuffled = machine(30).sample(frac=1, random_state=0)
+    shuffled = svm(30).sample(frac=1, random_state=0)
     assert row_of(compare(network(50), shuffled), "net")["seeds_better"] == 2
 
 
-def test_without_a_machine_nothing_is_paired():
+def test_without_an_svm_nothing_is_paired():
     row = row_of(compare(network(50)), "net")
     assert pd.isna(row["reference"]) and row["p_majority"] < 0.05
 
 
 def test_splits_stand_side_by_side():
     divided = pd.concat([parts(), parts(split="movie")])
-    table = compare(network(50), machine(30), network(25, split="movie"), divided=divided)
+    table = compare(network(50), svm(30), network(25, split="movie"), divided=divided)
     assert row_of(table, "net", "movie")["accuracy_mean"] == pytest.approx(25 / TEST)
     shown = display(table)
-    assert list(shown.columns) == ["Contender", "random", "movie"]
-    line = shown[shown["Contender"] == "net, plain, whole frames"].iloc[0]
+    assert list(shown.columns) == ["Classifier", "random", "movie"]
+    line = shown[shown["Classifier"] == "net, plain, whole frames"].iloc[0]
     assert line["random"] == "83.3 ± 0.0 [72, 91] *" and line["movie"].startswith("41.7")
     assert not line["movie"].endswith("*")
-    lines = shown.set_index("Contender")
+    lines = shown.set_index("Classifier")
     assert lines.loc["SVM on LPQ and PHOG of the faces", "movie"] == "–"
     assert lines.loc["Elsewhere (published)"].tolist() == ["30.0 [19, 44]", "–"]
     assert lines.loc["Untrained (published)"].tolist() == ["40.0", "40.0"]
@@ -135,7 +135,7 @@ def test_splits_stand_side_by_side():
 
 def test_two_cells_of_a_network_keep_their_own_rows():
     table = compare(network(50), network(30).assign(batch_size=16))
-    names = display(table)["Contender"].tolist()
+    names = display(table)["Classifier"].tolist()
     assert names[:2] == ["chance", "majority class"]
     assert {"net, plain, whole frames, 0.1 / 8", "net, plain, whole frames, 0.1 / 16"} < set(names)
 
@@ -146,7 +146,7 @@ def test_who_beats_an_empty_class_alone_has_no_star():
     rare.loc[(rare["part"] == "test") & (rare["label"] == "cow"), "label"] = "dog"
     table = compare(network(22), divided=rare)
     assert row_of(table, "net")["p_majority"] < 0.001 < 0.05 < row_of(table, "net")["p_chance"]
-    cell = display(table).set_index("Contender").loc["net, plain, whole frames"].item()
+    cell = display(table).set_index("Classifier").loc["net, plain, whole frames"].item()
     assert cell.startswith("36.7") and not cell.endswith("*")
 
 

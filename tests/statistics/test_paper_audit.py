@@ -98,13 +98,13 @@ def test_bounds_of_pairs_by_hand():
     """31 to 20 of 135: 11 lost and none gained, or 31 lost and 20 gained."""
     assert pairing_bounds(31, 20, 135) == pytest.approx((2 / 2**11, discordant_p(31, 20)))
     assert pairing_bounds(31, 30, 135)[0] == 1
-    assert pairing_bounds(9, 10, 10) == (1, 1)  # one image is free, nine answers are fixed
+    assert pairing_bounds(9, 10, 10) == (1, 1)  # one image is free, nine predictions are fixed
 
 
 @given(st.integers(1, 12), st.data())
 def test_bounds_hold_for_every_pairing(images, data):
-    answers = st.lists(st.booleans(), min_size=images, max_size=images)
-    first, second = np.array(data.draw(answers)), np.array(data.draw(answers))
+    predictions = st.lists(st.booleans(), min_size=images, max_size=images)
+    first, second = np.array(data.draw(predictions)), np.array(data.draw(predictions))
     low, high = pairing_bounds(int(first.sum()), int(second.sum()), images)
     p = discordant_p(int((first & ~second).sum()), int((second & ~first).sum()))
     assert low <= p <= high
@@ -136,9 +136,9 @@ def printed(values):
 @given(st.lists(st.lists(st.integers(0, 4), min_size=3, max_size=3), min_size=3, max_size=3))
 def test_a_real_confusion_matrix_is_possible(rows):
     matrix = np.array(rows) + np.eye(3, dtype=int)
-    right, of_class, answers = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
-    figures = printed(right / answers), printed(right / of_class)
-    margins = tuple(zip(right, of_class, answers, strict=True))
+    right, of_class, predictions = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
+    figures = printed(right / predictions), printed(right / of_class)
+    margins = tuple(zip(right, of_class, predictions, strict=True))
     for printing in ("rounded", "either"):
         assert margins in set(confusion_margins(*figures, int(matrix.sum()), printing))
 

@@ -23,8 +23,8 @@ counts = st.integers(1, 400).flatmap(lambda n: st.tuples(st.integers(0, n), st.j
 p_lists = st.lists(st.floats(0, 1), min_size=1, max_size=12)
 
 
-def answers(both, first_only, second_only, neither):
-    """Two vectors of right answers with these counts."""
+def paired_predictions(both, first_only, second_only, neither):
+    """Two vectors of correct predictions with these counts."""
     parts = [(True, True)] * both + [(True, False)] * first_only + [(False, True)] * second_only
     pairs = np.array(parts + [(False, False)] * neither)
     return pairs[:, 0], pairs[:, 1]
@@ -72,7 +72,7 @@ def test_interval_of_a_mean_is_as_wide_as_one_test_set():
     assert wilson_of_mean([0.3] * 9, 135) == pytest.approx(wilson_of_mean([0.3], 135))
 
 
-def test_nothing_to_judge_by_is_said():
+def test_nothing_to_judge_by_is_reported():
     for call in (
         lambda: wilson(0, 0),
         lambda: better_than(0, 0, 0.1),
@@ -84,7 +84,7 @@ def test_nothing_to_judge_by_is_said():
             call()
     with pytest.raises(UserError, match="no seeds"):
         wilson_of_mean([], 135)
-    with pytest.raises(UserError, match="7 right answers of 5"):
+    with pytest.raises(UserError, match="7 correct predictions of 5"):
         wilson(7, 5)
     with pytest.raises(UserError, match="between 0 and 1"):
         better_than(1, 5, 19.0)
@@ -109,7 +109,7 @@ def test_more_right_answers_are_better(count, share):
     [(1, 9, 22 / 1024), (2, 4, 44 / 64), (12, 0, 2 / 4096), (5, 5, 1.0), (0, 0, 1.0)],
 )
 def test_mcnemar_exact(first, second, wanted):
-    found = mcnemar(*answers(3, first, second, 4))
+    found = mcnemar(*paired_predictions(3, first, second, 4))
     assert (found.first_only, found.second_only, found.images) == (
         first,
         second,
@@ -181,8 +181,8 @@ def test_seeds_without_spread_give_no_test():
     assert corrected_t([0.0, 0.0], 0.25).p == 1
 
 
-WORSE = answers(20, 0, 14, 101)
-EQUAL = answers(30, 3, 3, 99)
+WORSE = paired_predictions(20, 0, 14, 101)
+EQUAL = paired_predictions(30, 3, 3, 99)
 
 
 def over(*seeds):

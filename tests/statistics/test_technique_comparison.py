@@ -26,11 +26,11 @@ NETWORK = {
 }
 
 
-def point(technique, compensation, removed, accuracy, seed=0, draw=0, own="none", angle=np.nan):
+def point(technique, compensation, removed, accuracy, seed=0, draw=0, default="none", angle=np.nan):
     return {
         **NETWORK,
         "technique": technique,
-        "own": own,
+        "default_compensation": default,
         "compensation": compensation,
         "removed": removed,
         "seed": seed,
@@ -53,8 +53,8 @@ def sample(between_seeds=0.1):
                 rows.append(point("random", "lstsq", removed, 0.5, seed, draw))
             rows.append(point("l2", "none", removed, 0.5 - lost / 2 - between_seeds * seed, seed))
             rows.append(point("l2", "lstsq", removed, 0.6, seed))
-            rows.append(point("merge", "add", removed, 0.55, seed, own="add"))
-    rows.append(point("merge", "add", 3, 0.9, own="add", angle=15.0))  # by angle: not counted
+            rows.append(point("merge", "add", removed, 0.55, seed, default="add"))
+    rows.append(point("merge", "add", 3, 0.9, default="add", angle=15.0))  # by angle: not counted
     return pd.DataFrame(rows)
 
 

@@ -10,7 +10,7 @@ from neuron_pruning.tables.grid import display, selection_bias
 from select_hyperparameters import select_hyperparameters
 
 KEYS = {"experiment": "e", "split": "random", "crop": "none", "recipe": "r", "model": "net"}
-TEST = {0.1: (0.5, 0.7), 0.2: (0.6, 0.4), 0.3: (0.6, 0.6)}  # by learning rate, a figure a seed
+TEST = {0.1: (0.5, 0.7), 0.2: (0.6, 0.4), 0.3: (0.6, 0.6)}  # by learning rate, one figure per seed
 VALIDATION = {0.1: (0.4, 0.4), 0.2: (0.5, 0.5), 0.3: (0.3, 0.3)}
 
 

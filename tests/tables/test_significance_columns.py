@@ -8,13 +8,13 @@ from neuron_pruning.core.parquet import CELL, write_rows
 from neuron_pruning.pruning.selection import RULES
 from neuron_pruning.statistics.significance import discordant_p, wilson_of_mean
 from neuron_pruning.tables.pruning import summarise, with_tests
-from neuron_pruning.tables.svm import METRICS, display, svm_rows
+from neuron_pruning.tables.svm import SVM_METRICS, display, svm_rows
 
 IMAGES = 40
 
 
 def pruning(angle, seed, lost, gained, right=30, state="trained"):
-    """Metrics of one pruning that loses ``lost`` of ``right`` answers and gains ``gained``."""
+    """Metrics of one pruning that loses ``lost`` of ``right`` predictions and gains ``gained``."""
     after = right - lost + gained
     return {
         **dict.fromkeys(CELL, "x"),
@@ -93,7 +93,7 @@ def test_table8_stands_class_by_class_beside_the_published_values():
     table = svm_rows(svm_metrics(), theirs)
     recall = table[(table["metric"] == "recall") & (table["class"] == "Sad")].iloc[0]
     assert recall["mean"] == pytest.approx(0.45) and recall["seeds"] == 2
-    assert set(table["metric"]) == set(METRICS)
+    assert set(table["metric"]) == set(SVM_METRICS)
     shown = display(table)
     assert shown["Metric"].tolist() == ["Precision", "Recall", "Specificity", "Recall"]
     assert shown["Accuracy"].iloc[0] == "45.0 ± 0.0 [31, 60]"
@@ -104,10 +104,10 @@ def test_table8_stands_class_by_class_beside_the_published_values():
 
 def test_table8_of_other_classes_has_no_published_row(tmp_path):
     rows = svm_metrics().replace({"Angry": "cat", "Sad": "dog"})
-    from classify import METRICS_SCHEMA
+    from classify import SVM_METRICS_SCHEMA
 
     path, published = tmp_path / "m.parquet", tmp_path / "p.yaml"
-    write_rows(path, rows.assign(crop="face").to_dict("records"), METRICS_SCHEMA)
+    write_rows(path, rows.assign(crop="face").to_dict("records"), SVM_METRICS_SCHEMA)
     published.write_text("{accuracy: 0.19, recall: {Angry: 0.21}}")
     text = tmp_path / "t.md"
     make_table("svm", tmp_path / "table8.parquet", [text], metrics=[path], published=published)

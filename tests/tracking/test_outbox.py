@@ -137,7 +137,7 @@ def test_a_record_that_was_begun_is_completed_and_not_begun_again(store, tmp_pat
     assert run.info.status == "FINISHED" and run.data.metrics["accuracy"] == 0.5
 
 
-def test_a_store_that_was_made_anew_is_not_taken_for_the_old_one(place, store):
+def test_a_store_that_was_made_again_is_not_taken_for_the_old_one(place, store):
     folder, _ = place
     note = folder / "tracking" / "store.json"
     stale = json.loads(note.read_text()) | {"experiment_id": "0"}  # the default experiment's

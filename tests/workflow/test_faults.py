@@ -27,7 +27,10 @@ def prepare(project, overlay):
     [
         ({"epochs": 3}, "epochs: unknown key"),
         ({"models": {"vgg": {"learning_rates": ["5e-4"]}}}, "'5e-4' is no number"),
-        ({"pruning": {"angles": [100]}}, "pruning.angles.0: must be less than or equal to 90; not 100"),
+        (
+            {"pruning": {"angles": [100]}},
+            "pruning.angles.0: must be less than or equal to 90; not 100",
+        ),
         ({"models": {"vgg": {"pruned_layer": "fc8"}}}, "no hidden layer 'fc8'"),
         ({"dataset": {"input_size": [100, 300]}}, "100 x 300 (height x width) are too small for"),
     ],

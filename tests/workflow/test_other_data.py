@@ -116,6 +116,6 @@ def test_published_figures_of_other_data_are_left_out(tables):
     assert set(tables["table8"]["class"]) >= set(CLASSES)
 
 
-def test_machines_read_digits_better_than_chance(tables):
+def test_svms_read_digits_better_than_chance(tables):
     row = tables["table7"][tables["table7"]["kind"] == "svm"].iloc[0]
     assert row["p_chance"] < 0.05 and row["accuracy_mean"] > 0.3

@@ -1,4 +1,4 @@
-"""What a complete run leaves behind, and what a changed config reruns.
+"""What a complete run writes, and what a changed config reruns.
 
 The one file that uses the finished project: with --dist loadfile it is run once.
 """
@@ -94,7 +94,7 @@ def test_pruned_networks_are_written_smaller_and_predict_what_the_table_says(fin
     )
     split = pd.read_parquet(results(finished) / "splits" / "split~random" / "seed~0.parquet")
     test = (split["part"] == "test").to_numpy()
-    truth = split["label"].astype("category").cat.codes.to_numpy()
+    labels = split["label"].astype("category").cat.codes.to_numpy()
     for angle in (15, 10, 5):
         folder = results(finished) / "pruned" / run / "state~trained"
         folder = folder / "technique~distinctiveness" / f"amount~{angle}"
@@ -107,9 +107,9 @@ def test_pruned_networks_are_written_smaller_and_predict_what_the_table_says(fin
         out = network.linear("fc3")
         weight, bias = out.weight.detach().numpy(), out.bias.detach().numpy()
         logits = outputs["fc2"][:, kept] @ weight.T + bias
-        accuracy = (logits.argmax(axis=1) == truth)[test].mean()
+        accuracy = (logits.argmax(axis=1) == labels)[test].mean()
         assert row["test_accuracy_after"] == pytest.approx(accuracy)
-        before = (outputs["fc3"].argmax(axis=1) == truth)[test].mean()
+        before = (outputs["fc3"].argmax(axis=1) == labels)[test].mean()
         assert row["test_accuracy_before"] == pytest.approx(before)
 
 
@@ -159,7 +159,7 @@ def test_every_job_is_mirrored_once(finished):
         "table_models": 1,
         "table_svm": 1,
     }
-    wanted |= {"sweep_technique": 28, "score_peers": 8, "compare_compensations": 16}
+    wanted |= {"sweep_technique": 28, "score_with_torch_pruning": 8, "compare_compensations": 16}
     wanted |= {"table_techniques": 1, "table_compensations": 1}
     assert {rule: rules.get(rule) for rule in wanted} == wanted
     trained = [run for run in runs if run.data.tags["rule"] == "train"]
@@ -172,7 +172,7 @@ def test_every_job_is_mirrored_once(finished):
     assert {run.info.status for run in runs} == {"FINISHED"}
 
 
-def test_nobody_asked_for_the_network(finished):
+def test_nothing_asked_for_the_network(finished):
     attempts = finished.folder / "attempts"
     assert not attempts.exists(), attempts.read_text()
 
@@ -253,25 +253,25 @@ MOVIE |= {"audit_splits": 1, "table_models": 1, "table_svm": 1}
     ],
     ids=[
         *("angle", "learning rate", "epochs", "seeds", "tracking", "fewer seeds"),
-        *("machine", "no machine", "another split", "compensation"),
+        *("svm", "no svm", "another split", "compensation"),
         *("technique added", "compensation added", "fine-tuning"),
     ],
 )
 def test_a_changed_value_reruns_only_what_depends_on_it(finished, overlay, rerun):
-    """Jobs behind the selection appear once it has been made again: all but those count."""
+    """Jobs after the selection appear once it has been made again: all but those count."""
     found = finished.dry_run(overlay)
-    behind_selection = {"table_classes", "build_report", "prune", "prune_untrained"}
-    behind_selection |= {
+    after_selection = {"table_classes", "build_report", "prune", "prune_untrained"}
+    after_selection |= {
         "table_pruning",
         "table_techniques",
         "table_compensations",
         "table_models",
         "sweep_technique",
-        "score_peers",
+        "score_with_torch_pruning",
     }
-    behind_selection |= {"compare_compensations"}
+    after_selection |= {"compare_compensations"}
     if "select_hyperparameters" in rerun:
-        found = {rule: n for rule, n in found.items() if rule not in behind_selection}
+        found = {rule: n for rule, n in found.items() if rule not in after_selection}
     found.pop("build_report", None)
     assert found == rerun
 
@@ -481,9 +481,9 @@ def test_table7_has_everyone_under_every_split(finished):
 
 
 def test_no_movie_and_no_picture_crosses_its_split(finished):
-    rows = pd.read_parquet(results(finished) / "dataset" / "crossings.parquet")
+    rows = pd.read_parquet(results(finished) / "dataset" / "leakage.parquet")
     apart = rows[(rows["split"] == "movie") & (rows["check"] != "class")]
-    assert len(apart) and (apart["crossing"] == 0).all() and (apart["test_images"] == 0).all()
+    assert len(apart) and (apart["leaking_sets"] == 0).all() and (apart["test_images"] == 0).all()
     mixed = rows[(rows["split"] == "random") & (rows["check"] == "movie")]
     assert (mixed["test_images"] > 0).all()
 

@@ -59,7 +59,7 @@ def describe_images(
 def write_features(
     path: Path, images: Iterable[str], features: Iterable[NDArray[np.floating]]
 ) -> None:
-    """Write one row an image, in the order of the index."""
+    """Write one row per image, in the order of the index."""
     pairs = enumerate(zip(images, features, strict=True))
     rows = ({"position": n, "image": name, "features": vector} for n, (name, vector) in pairs)
     write_rows(path, rows, FEATURES_SCHEMA)

@@ -25,7 +25,7 @@ COLUMNS = ("name", "label", *COMPONENTS)
 LARGEST_UNPACKED = 20_000_000  # bytes
 NAMED_AT_MOST = 10  # in a message
 # What openpyxl raises for a file that is missing, of another kind, cut off or garbled.
-UNREADABLE = (
+UNREADABLE_WORKBOOK = (
     OSError,
     InvalidFileException,
     zipfile.BadZipFile,
@@ -61,7 +61,7 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class Sheet:
+class FeatureTable:
     """Rows of a spreadsheet: number in the file, name without suffix, class, ten components."""
 
     path: Path
@@ -72,11 +72,11 @@ class Sheet:
     faults: tuple[Fault, ...]
 
 
-def read_sheet(path: Path, labels: Sequence[str]) -> Sheet:
+def read_workbook(path: Path, labels: Sequence[str]) -> FeatureTable:
     """Names, classes and the ten components of every row of the first worksheet.
 
     ASSUME: classes are numbered from 1 in alphabetical order. Of a row that lacks a number none
-    is used: in SFEW's own sheet, the first of what is left in such a row is a hundred times as
+    is used: in SFEW's own spreadsheet, the first number left in such a row is a hundred times as
     large as elsewhere.
 
     Args:
@@ -100,11 +100,11 @@ def read_sheet(path: Path, labels: Sequence[str]) -> Sheet:
     ]
     features[np.isnan(features).any(axis=1)] = np.nan
     faults.sort(key=lambda fault: fault.row)
-    return Sheet(path, tuple(rows), tuple(names), tuple(numbered), features, tuple(faults))
+    return FeatureTable(path, tuple(rows), tuple(names), tuple(numbered), features, tuple(faults))
 
 
-def match_features(sheet: Sheet, index: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
-    """Features of every image of the index, N x 10; not a number where the sheet lacks one.
+def match_features(table: FeatureTable, index: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
+    """Features of every image of the index, N x 10; not a number where the table lacks one.
 
     A row belongs to the image of its class whose name without suffix is the same.
 
@@ -114,22 +114,22 @@ def match_features(sheet: Sheet, index: Sequence[Mapping[str, Any]]) -> NDArray[
         UserError: a row without an image, or an image without a row.
     """
     images = [(image["label"], PurePath(image["image"]).stem) for image in index]
-    keys = list(zip(sheet.labels, sheet.names, strict=True))
-    strangers = sorted(set(keys) - set(images))
-    if strangers:
+    keys = list(zip(table.labels, table.names, strict=True))
+    unknown = sorted(set(keys) - set(images))
+    if unknown:
         raise UserError(
-            f"{sheet.path}: {len(strangers)} name(s) are no image of their class: "
-            f"{_listed(strangers)}; remove these rows, correct their labels (classes are numbered "
-            "from 1 in alphabetical order), or set dataset.path to the images of this sheet"
+            f"{table.path}: {len(unknown)} name(s) are no image of their class: "
+            f"{_listed(unknown)}; remove these rows, correct their labels (classes are numbered "
+            "from 1 in alphabetical order), or set dataset.path to the images of this table"
         )
     missing = sorted(set(images) - set(keys))
     if missing:
         raise UserError(
-            f"{sheet.path}: {len(missing)} image(s) have no row: {_listed(missing)}; add their "
+            f"{table.path}: {len(missing)} image(s) have no row: {_listed(missing)}; add their "
             "rows, or take feature_table out of comparison.baselines"
         )
     first = {key: row for row, key in reversed(list(enumerate(keys)))}
-    return sheet.features[[first[image] for image in images]]
+    return table.features[[first[image] for image in images]]
 
 
 def _read_cells(path: Path) -> list[tuple[int, tuple[Any, ...]]]:
@@ -141,7 +141,7 @@ def _read_cells(path: Path) -> list[tuple[int, tuple[Any, ...]]]:
             warnings.filterwarnings("ignore", module="openpyxl")
             book = openpyxl.load_workbook(path, data_only=True)
             rows = list(enumerate(book.worksheets[0].iter_rows(values_only=True), start=1))
-    except UNREADABLE as error:
+    except UNREADABLE_WORKBOOK as error:
         raise UserError(
             f"{path} is no readable xlsx workbook ({error}); set baseline.feature_table to one"
         ) from error
@@ -161,7 +161,7 @@ def _check_unpacked(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
-    except UNREADABLE as error:
+    except UNREADABLE_WORKBOOK as error:
         raise UserError(
             f"{path} is no readable xlsx workbook ({error}); set baseline.feature_table to one"
         ) from error

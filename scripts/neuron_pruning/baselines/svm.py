@@ -22,8 +22,8 @@ from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.seeds import derive_seed
 
 Real = NDArray[np.float64]
-Rows = NDArray[np.int64]
-Folds = Sequence[tuple[Rows, Rows]]
+Integers = NDArray[np.int64]
+Folds = Sequence[tuple[Integers, Integers]]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class ClassifierSettings:
 class UnitVariance(TransformerMixin, BaseEstimator):
     """Divides by the root of the total variance: a gamma then means the same for any features."""
 
-    def fit(self, features: Real, classes: Rows | None = None) -> "UnitVariance":
+    def fit(self, features: Real, classes: Integers | None = None) -> "UnitVariance":
         """Take the total variance of ``features``, N x D."""
         self.scale_ = float(np.sqrt(features.var(axis=0).sum())) or 1.0
         return self
@@ -73,10 +73,10 @@ def build_classifier(settings: ClassifierSettings, folds: Folds | None) -> Pipel
         settings: what to build.
         folds: rows of the training part to fit and to compare on; None: the first C and gamma.
     """
-    machine: SVC | GridSearchCV = SVC(C=settings.c[0], gamma=settings.gamma[0], break_ties=True)
+    svm: SVC | GridSearchCV = SVC(C=settings.c[0], gamma=settings.gamma[0], break_ties=True)
     if folds is not None:
         grid = {"C": list(settings.c), "gamma": list(settings.gamma)}
-        machine = GridSearchCV(machine, grid, cv=folds)
+        svm = GridSearchCV(svm, grid, cv=folds)
     reduce = PCA(settings.variance, svd_solver="full") if settings.variance else "passthrough"
     return Pipeline(
         [
@@ -84,14 +84,14 @@ def build_classifier(settings: ClassifierSettings, folds: Folds | None) -> Pipel
             ("standardise", StandardScaler()),
             ("reduce", reduce),
             ("scale", UnitVariance()),
-            ("classify", machine),
+            ("classify", svm),
         ]
     )
 
 
 def fit_classifier(
     features: Real,
-    classes: Rows,
+    classes: Integers,
     groups: NDArray[np.str_],
     settings: ClassifierSettings,
     seed: int,
@@ -119,8 +119,8 @@ def fit_classifier(
 
 
 def divide_training(
-    classes: Rows, groups: NDArray[np.str_], folds: int, seed: int
-) -> list[tuple[Rows, Rows]]:
+    classes: Integers, groups: NDArray[np.str_], folds: int, seed: int
+) -> list[tuple[Integers, Integers]]:
     """Folds of the training part, balanced by class, no group in two of them.
 
     There are fewer folds where a class has fewer groups, two at least; one that would leave a
@@ -154,7 +154,7 @@ def divide_training(
 
 
 def decision_values(classifier: Pipeline, features: Real, classes: int) -> Real:
-    """How much the classifier is for each class, N x classes; the largest is its answer.
+    """Decision value of each class, N x classes; the largest is that of the prediction.
 
     A class that the training part lacks gets minus infinity.
     """
@@ -168,9 +168,9 @@ def decision_values(classifier: Pipeline, features: Real, classes: int) -> Real:
 
 def describe_choice(classifier: Pipeline) -> dict[str, float]:
     """C, gamma, number of features after the reduction and, where searched, accuracy on folds."""
-    machine = classifier["classify"]
+    svm = classifier["classify"]
     chosen = {}
-    if isinstance(machine, GridSearchCV):
-        chosen["fold_accuracy"] = float(machine.best_score_)
-        machine = machine.best_estimator_
-    return {**chosen, "c": machine.C, "gamma": machine.gamma, "components": machine.n_features_in_}
+    if isinstance(svm, GridSearchCV):
+        chosen["fold_accuracy"] = float(svm.best_score_)
+        svm = svm.best_estimator_
+    return {**chosen, "c": svm.C, "gamma": svm.gamma, "components": svm.n_features_in_}

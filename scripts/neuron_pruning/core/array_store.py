@@ -1,8 +1,8 @@
-"""An array of images that is written in chunks, goes on after a kill, and reuses known rows.
+"""An array of images, written in chunks; it resumes after a kill and reuses known rows.
 
-In the folder ``kept``: the array in progress and its journal, a line a finished chunk; and once it
-is finished a second name of the array itself, which takes no space, and the keys of its rows. The
-next array takes the rows it knows from there. Rows carry checksums; one that differs is made again.
+In the folder ``kept``: the array in progress and its journal, one line per finished chunk; and once
+it is finished a hard link to the array, which takes no space, and the keys of its rows. The next
+array takes the rows it knows from there. Rows carry checksums; one that differs is made again.
 """
 
 import io
@@ -27,7 +27,7 @@ CHUNK = 256  # images between two lines of the journal
 
 
 @dataclass(frozen=True)
-class Rows:
+class ArrayRows:
     """Rows of an array file, read and written one by one: memory holds no more than those."""
 
     path: Path
@@ -42,7 +42,7 @@ class Rows:
         """Make the file and claim its space at once, not after hours of work.
 
         Raises:
-            UserError: the disk has not so much; nothing of the file stays behind.
+            UserError: the disk is too full; no part of the file is left.
         """
         try:
             with self.path.open("w+b") as handle:  # to claim space some file systems read, too
@@ -55,7 +55,7 @@ class Rows:
             raise
 
     def is_whole(self) -> bool:
-        """Whether the file is there with its full length and the wanted shape."""
+        """Whether the file is there with its full length and the expected shape."""
         try:
             with self.path.open("rb") as handle:
                 same = handle.read(len(self._header)) == self._header
@@ -96,7 +96,7 @@ def write_rows_of(
     kept: Path,
     threads: int = 1,
 ) -> int:
-    """Write N x height x width x 3, uint8, .npy; returns how many rows ``look`` was asked for.
+    """Write N x height x width x 3, uint8, .npy; returns for how many rows ``look`` was called.
 
     Args:
         array: file to write.
@@ -107,7 +107,7 @@ def write_rows_of(
         threads: rows made at once.
     """
     kept.mkdir(parents=True, exist_ok=True)
-    rows = Rows(kept / "partial.npy", (len(keys), *size, 3))
+    rows = ArrayRows(kept / "partial.npy", (len(keys), *size, 3))
     journal = _Journal(kept / "journal", _digest(json.dumps([*keys, rows.shape]).encode()))
     digests = journal.read() if rows.is_whole() else {}
     if not digests:
@@ -127,7 +127,7 @@ def write_rows_of(
 
 
 def _fill(
-    rows: Rows,
+    rows: ArrayRows,
     journal: "_Journal",
     places: range,
     keys: Sequence[str],
@@ -154,7 +154,9 @@ def _fill(
     return sum(fresh for _, fresh in done)
 
 
-def _is_done(rows: Rows, digests: Mapping[int, str], places: range, keys: Sequence[str]) -> bool:
+def _is_done(
+    rows: ArrayRows, digests: Mapping[int, str], places: range, keys: Sequence[str]
+) -> bool:
     """Whether an earlier job finished a chunk, and its rows are what it noted."""
     if any(place not in digests for place in places):
         return False
@@ -167,7 +169,9 @@ def _is_done(rows: Rows, digests: Mapping[int, str], places: range, keys: Sequen
         os.close(file)
 
 
-def _finish(array: Path, rows: Rows, journal: "_Journal", keys: Sequence[str], kept: Path) -> None:
+def _finish(
+    array: Path, rows: ArrayRows, journal: "_Journal", keys: Sequence[str], kept: Path
+) -> None:
     """Give the array its name, and keep a second one of it beside the keys of its rows."""
     digests = journal.read()
     array.parent.mkdir(parents=True, exist_ok=True)
@@ -188,13 +192,13 @@ def _finish(array: Path, rows: Rows, journal: "_Journal", keys: Sequence[str], k
 
 
 class _Journal:
-    """Finished chunks of one array: a line each, after a line that says which array."""
+    """Finished chunks of one array: one line each, after a line that identifies the array."""
 
     def __init__(self, path: Path, identity: str) -> None:
         self.path, self._identity = path, identity
 
     def begin(self) -> None:
-        """Start anew."""
+        """Start from scratch."""
         write_text(self.path, self._identity + "\n")
 
     def add(self, digests: Mapping[int, str]) -> None:
@@ -239,7 +243,7 @@ class _Known:
             noted = [(str(key), str(digest)) for key, digest in map(json.loads, lines)]
         except (OSError, ValueError, TypeError):
             return self
-        self._rows = Rows(self._path, (len(noted), *self._shape[1:]))
+        self._rows = ArrayRows(self._path, (len(noted), *self._shape[1:]))
         if self._rows.is_whole():
             self._places = {key: (place, digest) for place, (key, digest) in enumerate(noted)}
             self._file = os.open(self._path, os.O_RDONLY)

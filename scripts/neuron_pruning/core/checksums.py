@@ -73,7 +73,7 @@ def _is_whole(path: Path, root: Path) -> bool:
 
 
 def _set_aside(damaged: Sequence[Path]) -> str:
-    """Rename damaged files, which Snakemake then makes anew, and say so."""
+    """Rename damaged files, which Snakemake then makes again, and warn."""
     told = []
     for path in damaged:
         aside = path.with_name(path.name + SET_ASIDE)
@@ -86,5 +86,5 @@ def _set_aside(damaged: Sequence[Path]) -> str:
             told.append(f"{path} (delete it: {error.strerror})")
     return (
         f"damaged since it was written: {', '.join(told)}; the checksum differs. "
-        "Run again: it is made anew"
+        "Run again: it is made from scratch"
     )

@@ -1,4 +1,4 @@
-"""Where the arithmetic runs: a card of one's own, or the CPU."""
+"""Where the arithmetic runs: a GPU of the job's own, or the CPU."""
 
 import ctypes
 import fcntl
@@ -25,57 +25,57 @@ def use_cpu(threads: int) -> torch.device:
 
 def choose_device(threads: int) -> torch.device:
     """A leased CUDA device, or the CPU with ``threads`` threads; deterministic either way."""
-    cards = visible_cards()
-    if not cards:
+    gpus = visible_gpus()
+    if not gpus:
         return use_cpu(threads)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS is not
     _compute_alike(threads)
-    return torch.device("cuda", lease_card(cards, lease_folder()))
+    return torch.device("cuda", lease_gpu(gpus, lease_folder()))
 
 
 def _compute_alike(threads: int) -> None:
     """Same results from the same inputs, wherever that is possible."""
-    torch.set_deterministic_debug_mode("warn")  # its namesake imports the compiler, 1 s
+    torch.set_deterministic_debug_mode("warn")  # its homonym imports the compiler, 1 s
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined] # slow debugging aid
     torch.set_num_threads(threads)
 
 
-def visible_cards() -> list[str]:
-    """Names by which all processes of a machine know its cards, in PyTorch's order."""
+def visible_gpus() -> list[str]:
+    """Names by which all processes of a machine know its GPUs, in PyTorch's order."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
     count = torch.cuda.device_count()
-    return [named[card].strip() if card < len(named) and named[card] else str(card)
-            for card in range(count)]  # fmt: skip
+    return [named[gpu].strip() if gpu < len(named) and named[gpu] else str(gpu)
+            for gpu in range(count)]  # fmt: skip
 
 
 def lease_folder() -> Path:
-    """One folder a user and machine: workflows in any directory share its cards."""
-    folder = Path(tempfile.gettempdir()) / f"neuron-pruning-cards-{getpass.getuser()}"
+    """One folder per user and machine: workflows in any directory share its GPUs."""
+    folder = Path(tempfile.gettempdir()) / f"neuron-pruning-gpus-{getpass.getuser()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder
 
 
-def lease_card(cards: Sequence[str], folder: Path) -> int:
-    """Index of the card with the fewest jobs, which has one more until this process ends.
+def lease_gpu(gpus: Sequence[str], folder: Path) -> int:
+    """Index of the GPU with the fewest jobs, which has one more until this process ends.
 
-    Snakemake counts cards but does not say which one a job has (its issue 281). Here a job holds
-    a locked file, ``CARD.PLACE.lock``; the kernel lets go of it with the process, killed or not.
-    Cards are shared only where Snakemake starts more jobs than there are cards.
+    Snakemake counts GPUs but does not say which one a job has (its issue 281). Here a job holds
+    a locked file, ``GPU.SLOT.lock``; the kernel lets go of it with the process, killed or not.
+    GPUs are shared only where Snakemake starts more jobs than there are GPUs.
     """
-    for place in itertools.count():
-        for card, name in enumerate(cards):
-            file = os.open(folder / f"{name}.{place}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    for slot in itertools.count():
+        for gpu, name in enumerate(gpus):
+            file = os.open(folder / f"{name}.{slot}.lock", os.O_RDWR | os.O_CREAT, 0o600)
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 os.close(file)
             else:
-                return card  # and the file stays open
-    raise AssertionError("there is always one more place")
+                return gpu  # and the file stays open
+    raise AssertionError("there is always one more slot")
 
 
 def device_name(device: torch.device, threads: int) -> str:
-    """What a record says of the device: the card's name, or the CPU and its threads."""
+    """Name of the device in records: the GPU's name, or the CPU and its threads."""
     if device.type == "cuda":
         return str(torch.cuda.get_device_name(device))
     return f"cpu ({platform.machine()}, {threads} threads)"
@@ -84,7 +84,7 @@ def device_name(device: torch.device, threads: int) -> str:
 def _keep_freed_memory() -> None:
     """Make glibc reuse large blocks instead of giving them back to the kernel.
 
-    A training step frees and asks for gigabytes; mapping and zeroing them anew each time took a
+    A training step frees and asks for gigabytes; mapping and zeroing them again each time took a
     third of its time.
     """
     if sys.platform != "linux":

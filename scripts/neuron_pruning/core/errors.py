@@ -1,4 +1,4 @@
-"""The one exception for what the person at the keyboard can mend."""
+"""The one exception for errors that the user can fix."""
 
 
 class UserError(ValueError):

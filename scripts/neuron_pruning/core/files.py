@@ -23,7 +23,7 @@ def atomic_path(path: Path, durable: bool = True) -> Iterator[Path]:
     ``durable`` waits until the disk has it: a loss of power then costs nothing either.
 
     Raises:
-        UserError: the disk is full; no partial file stays behind.
+        UserError: the disk is full; no partial file is left.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,7 @@ def explain_full_disk(path: Path, error: Exception) -> None:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Delete what killed processes left of ``path``; nobody else may be writing it."""
+    """Delete what killed processes left of ``path``; no other process may be writing it."""
     for left in path.parent.glob(f".*{PARTIAL}{glob.escape(path.name)}"):
         left.unlink(missing_ok=True)
 

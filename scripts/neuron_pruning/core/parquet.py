@@ -1,4 +1,4 @@
-"""Tidy Parquet files with a stated schema: the truth that every later stage reads."""
+"""Tidy Parquet files with a stated schema: the results that every later stage reads."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -12,8 +12,8 @@ from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.files import atomic_path
 
 # What pyarrow raises for a file that is missing, of another kind, cut off or garbled.
-ANEW = "delete it and run again"
-UNREADABLE = (OSError, pa.ArrowException, ValueError, KeyError, OverflowError, MemoryError)
+DELETE_AND_RERUN = "delete it and run again"
+UNREADABLE_PARQUET = (OSError, pa.ArrowException, ValueError, KeyError, OverflowError, MemoryError)
 
 
 def column(name: str, kind: pa.DataType, description: str, unit: str = "") -> pa.Field:
@@ -28,9 +28,10 @@ CELL_COLUMNS = (
     column("recipe", pa.string(), "initialisation and optimiser recipe"),
     column("model", pa.string(), "network"),
     column("learning_rate", pa.float64(), "initial learning rate of the optimiser"),
-    column("batch_size", pa.int64(), "images an optimiser step", "images"),
+    column("batch_size", pa.int64(), "images per optimiser step", "images"),
 )  # one cell of the hyper-parameter grid, over all seeds
 CELL = [field.name for field in CELL_COLUMNS]
+PARTS = ("train", "validation", "test")  # of a split
 RUN_COLUMNS = (
     *CELL_COLUMNS,
     column("seed", pa.int64(), "seed of split, initialisation and shuffling"),
@@ -73,11 +74,11 @@ def read_rows(path: Path, columns: Sequence[str] | None = None) -> list[dict[str
     table = _read_table(path, columns)
     missing = set(columns or ()) - set(table.column_names)
     if missing:
-        raise UserError(f"{path} has no column {', '.join(sorted(missing))}; {ANEW}")
+        raise UserError(f"{path} has no column {', '.join(sorted(missing))}; {DELETE_AND_RERUN}")
     try:
         return table.to_pylist()
-    except UNREADABLE as error:
-        raise UserError(f"{path} cannot be read ({error}); {ANEW}") from error
+    except UNREADABLE_PARQUET as error:
+        raise UserError(f"{path} cannot be read ({error}); {DELETE_AND_RERUN}") from error
 
 
 def read_frame(paths: Iterable[Path]) -> pd.DataFrame:
@@ -90,16 +91,18 @@ def read_frame(paths: Iterable[Path]) -> pd.DataFrame:
     tables = [_read_table(path) for path in paths]
     try:
         return pa.concat_tables(tables).to_pandas()
-    except UNREADABLE as error:
+    except UNREADABLE_PARQUET as error:
         listed = ", ".join(map(str, paths[:3])) + (", ..." if len(paths) > 3 else "")
-        raise UserError(f"{listed} cannot be read together ({error}); {ANEW}") from error
+        raise UserError(
+            f"{listed} cannot be read together ({error}); {DELETE_AND_RERUN}"
+        ) from error
 
 
 def _read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     try:
         return pq.read_table(path, columns=None if columns is None else list(columns))
-    except UNREADABLE as error:
-        raise UserError(f"{path} cannot be read ({error}); {ANEW}") from error
+    except UNREADABLE_PARQUET as error:
+        raise UserError(f"{path} cannot be read ({error}); {DELETE_AND_RERUN}") from error
 
 
 def read_many(paths: Iterable[Path]) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """What an earlier run found out about each item, by key, so that it need not look again.
 
-Rows lie in Parquet files, one a chunk of items, each named by its own checksum: a killed job loses
-the chunk it was at, and a damaged file is not read.
+Rows lie in Parquet files, one per chunk of items, each named by its own checksum: a killed job
+loses the chunk it was at, and a damaged file is not read.
 """
 
 import logging
@@ -25,7 +25,7 @@ Row = Mapping[str, Any]
 def rows_by_key(
     items: Mapping[str, Item], work: Callable[[Item], Row | None], kept: Path, threads: int = 1
 ) -> Iterator[tuple[str, Row | None]]:
-    """Key and row of every item, in order; ``work`` is asked for those that are not known.
+    """Key and row of every item, in order; ``work`` computes those that are not known.
 
     A row that ``work`` refuses, None, is not kept. Rows that no item asks for are forgotten.
     """

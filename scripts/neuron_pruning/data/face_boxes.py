@@ -1,4 +1,4 @@
-"""Where the faces are: one box an image."""
+"""Where the faces are: one box per image."""
 
 from dataclasses import dataclass, fields
 from pathlib import Path

@@ -153,7 +153,7 @@ def _equalised(grey: Pixels) -> Pixels:
 
 @cache
 def _cascade(name: str, thread: int) -> cv2.CascadeClassifier:
-    """One a thread: a cascade holds its image while it searches."""
+    """One per thread: a cascade holds its image while it searches."""
     return cv2.CascadeClassifier(f"{cv2.data.haarcascades}haarcascade_{name}.xml")
 
 
@@ -239,7 +239,7 @@ GIVEN_COLUMNS = ("image", "x", "y", "width", "height")
 
 
 def read_given_boxes(path: Path, sizes: Mapping[str, tuple[int, int]]) -> dict[str, FaceBox]:
-    """Boxes that somebody has drawn, by image, rule ``given``; not every image needs one.
+    """Boxes drawn by hand, by image, rule ``given``; not every image needs one.
 
     Args:
         path: CSV with the columns image (``Class/name.png``), x, y, width, height in pixels.

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from neuron_pruning.core.errors import UserError
 
-RESIDENT_SHARE = 0.5  # of a card's free memory, which images may take
+RESIDENT_SHARE = 0.5  # of a GPU's free memory, which images may take
 
-Rows = NDArray[np.int64]
+Positions = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Patterns:
     """Images of one part: rows of the array, and their class numbers."""
 
     array: NDArray[np.uint8]
-    positions: Rows
+    positions: Positions
     classes: NDArray[np.int64]
 
 
@@ -40,13 +40,13 @@ def normalise(pixels: Tensor) -> Tensor:
     return pixels.float().div_(127.5).sub_(1.0)
 
 
-def batches(positions: Rows, size: int) -> Iterator[Rows]:
+def batches(positions: Positions, size: int) -> Iterator[Positions]:
     """``positions`` in pieces of ``size``; the last may be shorter."""
     for start in range(0, len(positions), size):
         yield positions[start : start + size]
 
 
-def rows_on(device: torch.device, pieces: Iterable[Rows]) -> Sequence[Tensor]:
+def rows_on(device: torch.device, pieces: Iterable[Positions]) -> Sequence[Tensor]:
     """Pieces of rows on a device, moved there at once: an epoch then waits for none of them."""
     pieces = list(pieces)
     if not pieces:
@@ -58,7 +58,7 @@ def rows_on(device: torch.device, pieces: Iterable[Rows]) -> Sequence[Tensor]:
 class ImageReader:
     """Normalised images on a device, B x 3 x height x width, channels last in memory.
 
-    A card holds the bytes of all images where they take no more than half of its free memory,
+    A GPU holds the bytes of all images where they take no more than half of its free memory,
     so that an epoch moves nothing to it. Otherwise, and on a CPU, a thread reads the next piece
     from the map while the network works on this one.
     """
@@ -67,7 +67,7 @@ class ImageReader:
         self,
         array: NDArray[np.uint8],
         device: torch.device,
-        positions: Rows | None = None,
+        positions: Positions | None = None,
         room: float | None = None,
     ) -> None:
         """Read from ``array``; rows are counted within ``positions``, or in it as it is.
@@ -82,7 +82,7 @@ class ImageReader:
             rows = slice(None) if self._positions is None else self._positions
             self._pixels, self._positions = self._pixels[rows].to(device), None
 
-    def read(self, pieces: Iterable[Rows]) -> Iterator[Tensor]:
+    def read(self, pieces: Iterable[Positions]) -> Iterator[Tensor]:
         """Images of every piece in turn."""
         if self.resident:
             yield from (_prepare(self._pixels[rows]) for rows in rows_on(self.device, pieces))
@@ -97,7 +97,7 @@ class ImageReader:
                 yield _prepare(coming.result().to(self.device, non_blocking=True))
 
     def _read(self, rows: Tensor) -> Tensor:
-        """Bytes of ``rows``, in page-locked memory where a card fetches them."""
+        """Bytes of ``rows``, in page-locked memory where a GPU fetches them."""
         if self._positions is not None:
             rows = self._positions[rows]
         pixels = self._pixels.index_select(0, rows)

@@ -129,7 +129,7 @@ def read_upright(data: bytes) -> tuple[Image.Image, str]:
 
     Raises:
         OSError, SyntaxError, ValueError, Image.DecompressionBombError: the file is truncated,
-            damaged, too large or no image (see ``UNREADABLE``).
+            damaged, too large or no image (see ``UNREADABLE_IMAGE``).
     """
     with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as stored:
         mode = stored.mode
@@ -158,7 +158,7 @@ def read_file(path: Path) -> bytes:
 
 
 # Pillow's SyntaxError: a damaged PNG chunk; the others: fields that point nowhere.
-UNREADABLE = (
+UNREADABLE_IMAGE = (
     OSError,
     SyntaxError,
     ValueError,
@@ -182,7 +182,7 @@ def upright_rgb(path: Path, sha256: str | None = None) -> Image.Image:
         if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
             raise UserError(f"{path} has changed since it was indexed; run again")
         return read_upright(data)[0]
-    except UNREADABLE as error:
+    except UNREADABLE_IMAGE as error:
         raise UserError(
             f"{path} is no readable image any more ({error}); mend it, run again"
         ) from (error)
@@ -246,7 +246,7 @@ def _state_of(path: Path) -> str:
 
 
 def _look_at(path: Path) -> ImageRecord | BadImage:
-    """What the index says of a file; its position is not known yet."""
+    """Row of a file in the index; its position is not known yet."""
     label, image = path.parent.name, f"{path.parent.name}/{path.name}"
     try:
         image.encode()
@@ -254,7 +254,7 @@ def _look_at(path: Path) -> ImageRecord | BadImage:
         upright, mode = read_upright(data)
     except UnicodeEncodeError:
         return BadImage(ascii(image), "its name is not valid UTF-8; rename it")
-    except UNREADABLE as error:
+    except UNREADABLE_IMAGE as error:
         return BadImage(image, str(error) or type(error).__name__)
     movie, clip = group_names(f"{label}/{path.stem}")
     digest, looks = hashlib.sha256(data).hexdigest(), perceptual_hash(upright)

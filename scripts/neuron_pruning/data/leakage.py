@@ -1,4 +1,4 @@
-"""What lies on both sides of a split: frames of a movie or clip, groups, the same picture."""
+"""Leakage between the parts of a split: movies, clips, groups or pictures on both sides."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,15 +9,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from neuron_pruning.core.errors import UserError
-from neuron_pruning.core.parquet import column, schema
-from neuron_pruning.data.near_duplicates import DISTANCE, near_identical_sets, unite
-from neuron_pruning.data.split_file import PARTS
+from neuron_pruning.core.parquet import PARTS, column, schema
+from neuron_pruning.data.near_duplicates import DISTANCE, near_duplicate_sets, unite
 
-TWINS = ("group", "byte-identical", "near-identical")
-PROMISED = {"movie": ("movie", *TWINS), "clip": ("clip", *TWINS), "group": TWINS}
+INSEPARABLE = ("group", "byte-identical", "near-identical")
+PROMISED = {"movie": ("movie", *INSEPARABLE), "clip": ("clip", *INSEPARABLE), "group": INSEPARABLE}
 """Checks of which no set may lie in two parts, by protocol."""
 
-CROSSINGS_SCHEMA = schema(
+LEAKAGE_SCHEMA = schema(
     column("split", pa.string(), "name of the split in the config"),
     column("protocol", pa.string(), "random, stratified, clip, movie, group or list"),
     column("seed", pa.int64(), "seed of the split"),
@@ -27,7 +26,7 @@ CROSSINGS_SCHEMA = schema(
     ),
     column("subject", pa.string(), "the class where the check is class, else empty"),
     column("sets", pa.int64(), "sets of two or more images; null for a class"),
-    column("crossing", pa.int64(), "sets with images in two or three parts; null for a class"),
+    column("leaking_sets", pa.int64(), "sets with images in two or three parts; null for a class"),
     column("train_images", pa.int64(), "training images of the class; null for sets", "images"),
     column(
         "validation_images", pa.int64(), "validation images with another of their set in the "
@@ -47,9 +46,9 @@ CROSSINGS_SCHEMA = schema(
 def shared_sets(
     index: Sequence[Mapping[str, Any]], distance: int | None = DISTANCE
 ) -> dict[str, dict[str, int]]:
-    """For every check but group and class the set of every image, a number.
+    """Number of the set of every image, by check; group and class are left out.
 
-    ``distance`` is that of near-identical images; None looks for none.
+    ``distance`` is that of near-duplicates; None: they are not looked for.
     """
     images = [row["image"] for row in index]
     numbers = {
@@ -59,7 +58,7 @@ def shared_sets(
     }
     if distance is not None:
         hashes = [row["perceptual_hash"] for row in index]
-        numbers["near-identical"] = near_identical_sets(hashes, distance)
+        numbers["near-identical"] = near_duplicate_sets(hashes, distance)
     return {
         check: dict(zip(images, found.tolist(), strict=True)) for check, found in numbers.items()
     }
@@ -79,30 +78,30 @@ def audit_split(
 
     Args:
         rows: Rows of the split file.
-        shared: What ``shared_sets`` found.
+        shared: What ``shared_sets`` returns.
     """
     parts = [row["part"] for row in rows]
     keys = {name: rows[0][name] for name in ("split", "protocol", "seed")}
     totals = {f"{part}_total": parts.count(part) for part in PARTS}
     sets = {check: [of[row["image"]] for row in rows] for check, of in shared.items()}
     sets["group"] = _numbers([row["group"] for row in rows]).tolist()
-    found = [{"check": check, "subject": "", **_cross(s, parts)} for check, s in sets.items()]
+    found = [{"check": check, "subject": "", **_count_leaks(s, parts)} for check, s in sets.items()]
     found += _class_counts(rows)
     return [{**keys, **row, **totals} for row in found]
 
 
-def _cross(sets: Sequence[int], parts: Sequence[str]) -> dict[str, int | None]:
-    """How many sets, and images of them, are in more than one part."""
+def _count_leaks(sets: Sequence[int], parts: Sequence[str]) -> dict[str, int | None]:
+    """Numbers of the sets that lie in more than one part, and of their images."""
     members: dict[int, Counter[str]] = defaultdict(Counter)
     for number, part in zip(sets, parts, strict=True):
         members[number][part] += 1
-    crossing = [count for count in members.values() if len(count) > 1]
+    leaking = [count for count in members.values() if len(count) > 1]
     return {
         "sets": sum(count.total() > 1 for count in members.values()),
-        "crossing": len(crossing),
+        "leaking_sets": len(leaking),
         "train_images": None,
-        "validation_images": sum(count["validation"] for count in crossing if "train" in count),
-        "test_images": sum(count["test"] for count in crossing),
+        "validation_images": sum(count["validation"] for count in leaking if "train" in count),
+        "test_images": sum(count["test"] for count in leaking),
     }
 
 
@@ -113,7 +112,7 @@ def _class_counts(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             "check": "class",
             "subject": label,
             "sets": None,
-            "crossing": None,
+            "leaking_sets": None,
             **{f"{part}_images": count[label, part] for part in PARTS},
         }
         for label in sorted({row["label"] for row in rows})
@@ -127,9 +126,9 @@ def check_promises(rows: Iterable[Mapping[str, Any]]) -> None:
         UserError: a set is in two parts.
     """
     for row in rows:
-        if row["check"] in PROMISED.get(row["protocol"], ()) and row["crossing"]:
+        if row["check"] in PROMISED.get(row["protocol"], ()) and row["leaking_sets"]:
             raise UserError(
-                f"split {row['split']}, seed {row['seed']}: {row['crossing']} of {row['sets']} "
+                f"split {row['split']}, seed {row['seed']}: {row['leaking_sets']} of {row['sets']} "
                 f"{row['check']} sets lie in two parts, which the protocol {row['protocol']} "
                 "rules out; the split belongs to another index, delete it and run again"
             )

@@ -11,14 +11,14 @@ from scipy.sparse.csgraph import connected_components
 
 HASH_BITS = 64
 DISTANCE = 8
-"""Bits of 64 in which the hashes of near-identical images differ at most.
+"""Bits of 64 in which the hashes of near-duplicates differ at most.
 
 ASSUME: 8, from the 675 frames of SFEW. Of the 159 pairs up to 8, 140 lie within a clip, 19 between
 clips of one movie and none between movies; those looked at (the 19, and some of the 140 at 8) show
 the same people in one camera shot. From 10 on come pairs of different movies that share no more
 than a layout (3 at 10, 7 more at 12, 54 more at 14).
 """
-BLOCK = 2**22  # pairs compared at once: 32 MiB of 64-bit words
+BLOCK_PAIRS = 2**22  # pairs compared at once: 32 MiB of 64-bit words
 
 
 def perceptual_hash(image: Image.Image) -> str:
@@ -30,7 +30,7 @@ def perceptual_hash(image: Image.Image) -> str:
     return str(imagehash.phash(image))
 
 
-def near_identical(hashes: Sequence[str], distance: int = DISTANCE) -> list[tuple[int, int]]:
+def near_duplicate_pairs(hashes: Sequence[str], distance: int = DISTANCE) -> list[tuple[int, int]]:
     """Pairs (i, j), i < j, of hashes that differ in at most ``distance`` bits, sorted.
 
     Exact: of ``distance`` + 1 bands of the bits at least one is the same in both (pigeonhole;
@@ -62,7 +62,7 @@ def _close_pairs(
     words: NDArray[np.uint64], members: NDArray[np.int64], distance: int
 ) -> Iterator[tuple[int, int]]:
     """Pairs among ``members`` (ascending), compared a block of rows at a time."""
-    rows = max(1, BLOCK // len(members))
+    rows = max(1, BLOCK_PAIRS // len(members))
     for start in range(0, len(members), rows):
         here, others = members[start : start + rows], members[start:]
         apart = np.bitwise_count(words[here, None] ^ words[None, others])
@@ -78,7 +78,7 @@ def unite(
     Args:
         count: How many items there are.
         pairs: Positions of two items that belong together.
-        groupings: Names, one an item; items of one name belong together.
+        groupings: Names, one per item; items of one name belong together.
     """
     edges = [np.array(pairs, dtype=np.int64).reshape(-1, 2)]
     for names in groupings:
@@ -91,11 +91,12 @@ def unite(
     return first[number]
 
 
-def near_identical_sets(hashes: Sequence[str], distance: int = DISTANCE) -> NDArray[np.int64]:
-    """Near-identical images and their like in one set: N positions of the first member.
+def near_duplicate_sets(hashes: Sequence[str], distance: int = DISTANCE) -> NDArray[np.int64]:
+    """Near-duplicates and their near-duplicates in one set: N positions of the first member.
 
     Sets are transitive: two images may differ by more where others lie between them.
     """
     names, first = np.unique(np.asarray(hashes), return_index=True)
-    pairs = [(int(first[i]), int(first[j])) for i, j in near_identical(names.tolist(), distance)]
+    close = near_duplicate_pairs(names.tolist(), distance)
+    pairs = [(int(first[i]), int(first[j])) for i, j in close]
     return unite(len(hashes), pairs, hashes)

@@ -8,9 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from neuron_pruning.core.parquet import column, read_rows, schema
-
-PARTS = ("train", "validation", "test")
+from neuron_pruning.core.parquet import PARTS, column, read_rows, schema
 
 SPLIT_SCHEMA = schema(
     column("seed", pa.int64(), "seed of the split"),
@@ -32,7 +30,7 @@ class Split:
     Attributes:
         classes: Names in alphabetical order.
         images: N files, relative to the folder of class folders.
-        truth: N class numbers.
+        labels: N class numbers.
         parts: N parts, ``train``, ``validation`` or ``test``; N booleans are taken as which
             images are for testing.
         groups: N groups; every image its own where none are given.
@@ -40,7 +38,7 @@ class Split:
 
     classes: tuple[str, ...]
     images: tuple[str, ...]
-    truth: NDArray[np.int64]
+    labels: NDArray[np.int64]
     parts: NDArray[Any]
     groups: NDArray[Any] | None = None
 

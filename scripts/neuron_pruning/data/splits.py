@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuron_pruning.core.errors import UserError
+from neuron_pruning.core.parquet import PARTS
 from neuron_pruning.core.seeds import derive_seed
-from neuron_pruning.data.near_duplicates import DISTANCE, near_identical_sets, unite
-from neuron_pruning.data.split_file import PARTS
+from neuron_pruning.data.near_duplicates import DISTANCE, near_duplicate_sets, unite
 
 Protocol = Literal["random", "stratified", "clip", "movie", "group", "list"]
 GROUPED = ("clip", "movie", "group")  # protocols under which a group lies in one part
@@ -32,8 +32,8 @@ class SplitSettings:
             are one complete cross-validation.
         file: CSV with the columns image and, for ``list``, part; for ``group``, ``column``.
         column: Column of ``file`` that names the group.
-        near_identical: Bits of 64 in which the hashes of images that count as the same picture
-            differ at most; None: only byte-identical files do.
+        near_duplicate_distance: Bits of 64 in which the hashes of near-duplicates differ at most;
+            they count as the same picture. None: only byte-identical files do.
     """
 
     protocol: Protocol = "random"
@@ -42,7 +42,7 @@ class SplitSettings:
     folds: int | None = None
     file: str | None = None
     column: str | None = None
-    near_identical: int | None = DISTANCE
+    near_duplicate_distance: int | None = DISTANCE
 
 
 def check_settings(settings: SplitSettings) -> None:
@@ -75,7 +75,7 @@ def check_settings(settings: SplitSettings) -> None:
 def split_index(
     index: Sequence[Mapping[str, Any]], settings: SplitSettings, seed: int
 ) -> list[dict[str, Any]]:
-    """Rows of a split file without its keys, one an image of the index.
+    """Rows of a split file without its keys, one per image of the index.
 
     Args:
         index: Rows with position, image, label, movie, clip, sha256 and perceptual_hash.
@@ -113,9 +113,10 @@ def name_groups(index: Sequence[Mapping[str, Any]], settings: SplitSettings) -> 
     else:
         names = [row[settings.protocol] for row in index]
     same = [[row["sha256"] for row in index]]
-    if settings.near_identical is not None:
+    distance = settings.near_duplicate_distance
+    if distance is not None:
         hashes = [row["perceptual_hash"] for row in index]
-        same.append(near_identical_sets(hashes, settings.near_identical).astype(str).tolist())
+        same.append(near_duplicate_sets(hashes, distance).astype(str).tolist())
     first = unite(len(index), [], names, *same)
     return [names[position] for position in first]
 
@@ -387,7 +388,7 @@ def _group_folds(
 ) -> NDArray[np.int64]:
     """Groups, the largest first, each into the fold that has the fewest images so far.
 
-    ASSUME: chance decides the order of groups of one size, and which of equal folds takes one.
+    ASSUME: the seed decides the order of groups of one size, and which of equal folds takes one.
     """
     names, number, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     order = rng.permutation(len(names))

@@ -19,7 +19,7 @@ from neuron_pruning.training.fine_tuning import fine_tune_downstream
 from neuron_pruning.training.settings import TrainingSettings
 
 _test_images, _before, _after, *_others = EFFECT_COLUMNS
-POINTS_SCHEMA = schema(
+COMPENSATION_SCHEMA = schema(
     column("state", pa.string(), "trained or untrained"),
     column("layer", pa.string(), "pruned fully connected layer"),
     column("compensation", pa.string(), "what the remaining units got in return"),
@@ -37,7 +37,7 @@ POINTS_SCHEMA = schema(
 
 @dataclass(frozen=True)
 class CompensationComparison:
-    """A layer of a stored network, a compensation, and the training behind fine-tuning.
+    """A layer of a stored network, a compensation, and the training settings of fine-tuning.
 
     Attributes:
         stored: the layer with its training and test patterns.
@@ -63,7 +63,7 @@ class CompensationComparison:
     def _figures(self, selection: Selection, settings: TrainingSettings) -> dict[str, Any]:
         """Figures of one pruned network, and of random removal of as many units.
 
-        Where random removal cannot have the compensation it goes without.
+        Where random removal cannot have the compensation, it has none.
         """
         test, random = self.stored.test, find_technique("random")
         before = self.stored.layer.logits(test.activations)
@@ -71,11 +71,11 @@ class CompensationComparison:
         fitting = self.compensation if random.refusal(self.compensation) is None else "none"
         removed = len(selection.removals)
         draws = self.draws if removed else 1  # nothing is the same nothing in every draw
-        by_chance = [
+        random_logits = [
             self._logits(random.select(self.stored.layer, removed, draw=draw), fitting, settings)
             for draw in range(draws)
         ]
-        accuracies = [(logits.argmax(axis=1) == test.labels).mean() for logits in by_chance]
+        accuracies = [(logits.argmax(axis=1) == test.labels).mean() for logits in random_logits]
         return {
             "removed": removed,
             "random_accuracy": float(np.mean(accuracies)),

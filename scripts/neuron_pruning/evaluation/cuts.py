@@ -21,7 +21,7 @@ from neuron_pruning.pruning.techniques import find_technique
 from neuron_pruning.pruning.torch_pruning_scores import unit_importances
 from neuron_pruning.pruning.units import UnitLayer
 
-IMPORTANCE_IMAGES = 64  # ASSUME: training images behind torch-pruning's gradients of convolutions
+IMPORTANCE_IMAGES = 64  # ASSUME: training images for torch-pruning's gradients of convolutions
 Outputs = Mapping[str, NDArray[np.float32]]
 
 
@@ -44,7 +44,7 @@ class CalibrationImages:
         positions = self.split.positions("train")
         draws = np.random.default_rng(derive_seed(seed, "importance images"))
         chosen = np.sort(draws.permutation(positions)[:most])
-        return torch.cat(list(self.read(chosen))), torch.from_numpy(self.split.truth[chosen])
+        return torch.cat(list(self.read(chosen))), torch.from_numpy(self.split.labels[chosen])
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def cut_units(
         precomputed_scores: scores that other stages computed.
     """
     rows = split.positions("train")
-    labels = split.truth[rows]
+    labels = split.labels[rows]
     scores: dict[str, dict[str, Any]] = {n: dict(by) for n, by in precomputed_scores.items()}
     for layer in layers if cut.needs_importances else ():
         inputs = outputs[network.architecture.input_name(layer)][rows]

@@ -1,4 +1,4 @@
-"""What a network answers, and what its layers say."""
+"""Outputs of every layer of a network, from the images to the logits."""
 
 import numpy as np
 import torch

@@ -31,7 +31,7 @@ class Latency:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class LatencyComparison:
     """Two networks measured in turns; ``speed_up`` above 1: the second is faster."""
 
     before: Latency
@@ -54,7 +54,7 @@ def measure_latency(
     """Time of a forward pass of random images, float32, in inference mode, by batch size.
 
     Images are on the device already, and the network channels last as in evaluation; work that a
-    card has been given is waited for.
+    GPU has been given is waited for.
 
     Args:
         network: is left as it is, where it is; a copy runs.
@@ -79,7 +79,7 @@ def compare_latency(
     warmup: int = 3,
     device: torch.device | None = None,
     threads: int | None = None,
-) -> list[Comparison]:
+) -> list[LatencyComparison]:
     """Two networks by batch size, a pass of one and a pass of the other in turns.
 
     What slows the machine down for a while hits both; which goes first changes from turn to turn.
@@ -89,7 +89,7 @@ def compare_latency(
         UserError: nothing to measure, or networks of different image sizes.
     """
     measured = _measure([before, after], batch_sizes, repeats, warmup, device, threads)
-    return [Comparison(*pair) for pair in measured]
+    return [LatencyComparison(*pair) for pair in measured]
 
 
 def _measure(
@@ -156,7 +156,7 @@ def _time(network: Network, images: Tensor) -> float:
 
 
 def _wait_for(device: torch.device) -> None:
-    """Until a card has done what it was given; a CPU has."""
+    """Until a GPU has done what it was given; a CPU has."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 

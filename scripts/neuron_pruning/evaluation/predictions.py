@@ -11,7 +11,7 @@ from neuron_pruning.core.parquet import column, schema
 from neuron_pruning.data.split_file import Split
 from neuron_pruning.statistics.metrics import class_metrics, confusion_rows, cross_entropy
 
-Rows = list[dict[str, Any]]
+Records = list[dict[str, Any]]
 Labels = NDArray[np.int64]
 PART = column("part", pa.string(), "train, validation or test")
 METRIC_COLUMNS = (
@@ -52,63 +52,63 @@ def predictions_schema(
 
 
 def prediction_rows(
-    parts: Split, predicted: Labels, values: NDArray[np.floating], value: str
-) -> Rows:
+    split: Split, predicted: Labels, values: NDArray[np.floating], value: str
+) -> Records:
     """One row per image.
 
     Args:
-        parts: images, their labels and parts.
+        split: images, their labels and parts.
         predicted: classes, N.
         values: N images x classes.
         value: what they are, as in :func:`predictions_schema`.
     """
-    columns = [f"{value[0]}_{name}" for name in parts.classes]
+    columns = [f"{value[0]}_{name}" for name in split.classes]
     return [
         {
-            "part": str(parts.parts[row]),
+            "part": str(split.parts[row]),
             "position": row,
             "image": image,
-            "label": parts.classes[parts.truth[row]],
-            "predicted": parts.classes[predicted[row]],
+            "label": split.classes[split.labels[row]],
+            "predicted": split.classes[predicted[row]],
             **dict(zip(columns, values[row].tolist(), strict=True)),
         }
-        for row, image in enumerate(parts.images)
+        for row, image in enumerate(split.images)
     ]
 
 
 def metric_rows(
-    parts: Split, predicted: Labels, logits: NDArray[np.floating] | None = None
-) -> Rows:
+    split: Split, predicted: Labels, logits: NDArray[np.floating] | None = None
+) -> Records:
     """Accuracy and the figures of each class for every part, and the loss if there are logits.
 
     ASSUME: the paper's train accuracy is that of the final network over all training images.
     """
 
-    def figures(where: Labels) -> Rows:
-        labels, loss = parts.truth[where], []
+    def figures(where: Labels) -> Records:
+        labels, loss = split.labels[where], []
         if logits is not None:
             value = cross_entropy(logits[where], labels)
             loss = [{"class": "all", "metric": "loss", "value": value}]
-        rows = [*loss, *class_metrics(labels, predicted[where], parts.classes)]
+        rows = [*loss, *class_metrics(labels, predicted[where], split.classes)]
         return [{**row, "images": len(where)} for row in rows]
 
-    return _by_part(parts, figures)
+    return _by_part(split, figures)
 
 
-def confusion_matrices(parts: Split, predicted: Labels) -> Rows:
+def confusion_matrices(split: Split, predicted: Labels) -> Records:
     """Confusion matrices of all parts, one row per cell."""
     return _by_part(
-        parts,
-        lambda where: confusion_rows(parts.truth[where], predicted[where], parts.classes),
+        split,
+        lambda where: confusion_rows(split.labels[where], predicted[where], split.classes),
     )
 
 
-def overall(metrics: Rows) -> dict[str, float]:
+def overall(metrics: Records) -> dict[str, float]:
     """Figures over all classes by part and metric, such as ``test_accuracy``."""
     return {f"{r['part']}_{r['metric']}": r["value"] for r in metrics if r["class"] == "all"}
 
 
-def _by_part(parts: Split, rows: Callable[[Labels], Rows]) -> Rows:
+def _by_part(split: Split, rows: Callable[[Labels], Records]) -> Records:
     return [
-        {**row, "part": part} for part in parts.parts_present for row in rows(parts.positions(part))
+        {**row, "part": part} for part in split.parts_present for row in rows(split.positions(part))
     ]

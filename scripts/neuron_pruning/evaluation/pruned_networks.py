@@ -43,7 +43,7 @@ PRUNING_COLUMNS = (
     column("count", pa.int64(), "units counted out; none where there was a threshold"),
     column("fine_tuning", pa.int64(), "epochs of fine-tuning"),
 )
-METRICS_SCHEMA = schema(
+PRUNED_METRICS_SCHEMA = schema(
     *PRUNING_COLUMNS,
     column("units_before", pa.int64(), "units of the layers before pruning"),
     column("units_after", pa.int64(), "units of the layers after pruning"),
@@ -68,7 +68,7 @@ UNITS_SCHEMA = schema(
 def pruning_keys(
     state: str, label: str, compensation: str, selections: Selections, angle: float | None
 ) -> Row:
-    """What every row of a pruned network says of it; without an angle, how many units went."""
+    """Keys of every row of a pruned network; without an angle, how many units are removed."""
     removed = sum(len(selection.removals) for selection in selections.values())
     return {
         "state": state,
@@ -109,7 +109,7 @@ def model_size_change(before: Architecture, after: Architecture, selections: Sel
 def accuracy_change(before: Logits, after: Logits, split: Split) -> Row:
     """Figures of the test images before and after; logits are of all images, N x classes."""
     where = split.positions("test")
-    return before_and_after(before[where], after[where], split.truth[where])
+    return before_and_after(before[where], after[where], split.labels[where])
 
 
 def unit_rows(selections: Selections) -> list[Row]:

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from neuron_pruning.core.parquet import column, schema
-from neuron_pruning.evaluation.latency import Comparison
+from neuron_pruning.evaluation.latency import LatencyComparison
 from neuron_pruning.models.architectures import (
     Architecture,
     count_multiply_adds,
@@ -62,7 +62,7 @@ def size_change(
     }
 
 
-def latency_rows(pairs: Iterable[Comparison]) -> list[dict[str, Any]]:
+def latency_rows(pairs: Iterable[LatencyComparison]) -> list[dict[str, Any]]:
     """One row per batch size."""
     return [
         {

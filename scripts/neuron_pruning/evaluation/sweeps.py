@@ -18,12 +18,12 @@ from neuron_pruning.pruning.techniques.technique import SelectAtAmount, Techniqu
 from neuron_pruning.pruning.units import Layer, LayerActivations
 from neuron_pruning.statistics.metrics import cross_entropy, divergence, share_right
 
-WIDEST = 90.0  # degrees: units further apart are never similar
-POINTS_SCHEMA = schema(
+MAX_ANGLE = 90.0  # degrees: units further apart are never similar
+SWEEP_SCHEMA = schema(
     column("state", pa.string(), "trained or untrained"),
     column("layer", pa.string(), "pruned fully connected layer"),
     column("technique", pa.string(), "label of the technique"),
-    column("own", pa.string(), "compensation that the technique's label names"),
+    column("default_compensation", pa.string(), "compensation that the technique's label names"),
     column("units", pa.int64(), "units of the layer before pruning"),
     column("test_images", pa.int64(), "images of the test part", "images"),
     column("compensation", pa.string(), "what the remaining units got in return"),
@@ -121,7 +121,7 @@ def selections(
             yield None, prepared(count)
         return
     assert settings.step is not None
-    angles = np.arange(0.0, WIDEST + settings.step / 2, settings.step)
+    angles = np.arange(0.0, MAX_ANGLE + settings.step / 2, settings.step)
     # The widest first: narrower thresholds select among the pairs that it found.
     by_angle = {angle: prepared(angle) for angle in angles[:0:-1].tolist()}
     by_angle[0.0] = Selection(units, ())

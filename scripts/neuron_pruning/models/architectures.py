@@ -18,13 +18,13 @@ Normalisation = Literal["none", "batch", "contrast"]
 FEATURES = "features"  # name of what the convolutions give to the first fully connected layer
 TORCHVISION = "torchvision/"  # in front of a name of torchvision's
 
-PAPER = ("alexnet", "vgg")
+PAPER_MODELS = ("alexnet", "vgg")
 DEFAULT_CHANNELS = {
     "alexnet": (96, 96, 256, 384, 384, 256),
     "vgg": (8, 16, 32, 64, 128, 256, 512),
     "vgg8": (32, 32, 64, 64, 128, 128, 128, 128),
 }
-# ASSUME: the paper's 3072 and 10240 neurons are fully connected layers behind a flatten of the
+# ASSUME: the paper's 3072 and 10240 neurons are fully connected layers after a flatten of the
 # same size. The compact reading, flatten only, is widths (1526, 100, 7) and (5120, 1000, 100, 7).
 DEFAULT_WIDTHS = {
     "alexnet": (3072, 1526, 100, 7),
@@ -52,7 +52,7 @@ class Window:
 
 @dataclass(frozen=True)
 class ConvolutionPlan:
-    """One convolution and the max-pooling behind it, if any."""
+    """One convolution and the max-pooling after it, if any."""
 
     convolution: Window
     pooling: Window | None = None
@@ -213,7 +213,7 @@ def check_architecture(architecture: Architecture) -> None:
 
 
 def smallest_input(name: str) -> int:
-    """Smallest height and width in pixels that leave one output a channel."""
+    """Smallest height and width in pixels that leave one output per channel."""
     size = 1
     for plan in reversed(PLANS[name]):
         if plan.pooling is not None:
@@ -259,7 +259,7 @@ def count_multiply_adds(architecture: Architecture) -> int:
 
 
 def count_parameters(architecture: Architecture) -> int:
-    """Trainable parameters: weights, biases, and two a kernel where batches are normalised."""
+    """Trainable parameters: weights, biases, and two per kernel where batches are normalised."""
     weights = sum((layer.inputs + 1) * layer.outputs for layer in layer_sizes(architecture))
     weights += 2 * sum(architecture.channels) * (architecture.normalisation != "none")
     return weights + _backbone_size(architecture).parameters

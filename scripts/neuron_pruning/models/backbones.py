@@ -63,7 +63,7 @@ def build_backbone(name: str, input_size: tuple[int, int], contrast: bool = Fals
 def check_input_size(name: str, input_size: tuple[int, int]) -> None:
     """Pass a batch of one image through the shapes of a network in training, not its numbers.
 
-    Batch normalisation refuses there what leaves one value a channel.
+    Batch normalisation refuses there what leaves one value per channel.
 
     Raises:
         UserError: the network does not take images of that size; with torchvision's reason.

@@ -113,7 +113,7 @@ def _check_shapes(checkpoint: Checkpoint, names: Iterable[str]) -> None:
 
 
 def unreadable(path: Path | str, error: Exception) -> UserError:
-    """What to tell of weights that cannot be read or do not fit their description."""
+    """Error for weights that cannot be read or do not fit their description."""
     return UserError(
         f"{path} does not hold what belongs there ({str(error).splitlines()[0]}); "
         "delete it, and the JSON beside it if there is one, and run again"

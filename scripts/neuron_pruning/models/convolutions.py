@@ -39,7 +39,7 @@ class Block:
 
 
 def blocks(features: nn.Module) -> Iterator[Block]:
-    """The layers of ``features``, a block a convolution; each ends in a ReLU.
+    """The layers of ``features``, one block per convolution; each ends in a ReLU.
 
     Raises:
         UserError: it is no chain of convolutions, as torchvision's networks are not.

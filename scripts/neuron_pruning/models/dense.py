@@ -1,6 +1,6 @@
 """Fully connected layers on arrays: the one forward pass in NumPy, in float32 and in float64.
 
-Networks of the package have a sigmoid behind every hidden layer and none behind the last.
+Networks of the package have a sigmoid after every hidden layer and none after the last.
 """
 
 from collections.abc import Sequence

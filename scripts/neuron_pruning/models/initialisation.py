@@ -29,7 +29,7 @@ class InitialisationSettings:
     pretrained ``weights``: the name of an entry of torchvision's enum of weights, or the path of
     a file (:func:`neuron_pruning.models.pretrained.load_weights`). The scheme is for the fully
     connected layers. ``centred`` gives every unit that reads features weights of mean 0, since
-    features behind a ReLU are of one sign.
+    features after a ReLU are of one sign.
     """
 
     scheme: Scheme = "default"

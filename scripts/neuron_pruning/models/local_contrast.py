@@ -1,4 +1,4 @@
-"""Local contrast normalisation: what light does to an image goes before the first convolution."""
+"""Local contrast normalisation: it removes lighting before the first convolution."""
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +8,7 @@ from neuron_pruning.core.numerics import LUMA
 # ASSUME: settings of local contrast, found on SFEW's faces.
 NEIGHBOURHOOD = 0.13  # of the shorter side: deviation of the Gaussian
 LEAST_DEVIATION = 0.03  # of grey in [-1, 1]: what varies less is noise
-WIDEST = 3.2  # local deviations that become 1; more is cut off
+MAX_CONTRAST = 3.2  # local deviations that become 1; more is cut off
 
 
 class LocalContrast(nn.Module):
@@ -35,7 +35,7 @@ class LocalContrast(nn.Module):
             grey = (images.float() * self.luma).sum(dim=1, keepdim=True)
             centred = grey - self.mean(grey)
             deviation = self.mean(centred.square()).sqrt()
-            even = centred / (deviation + LEAST_DEVIATION) / WIDEST
+            even = centred / (deviation + LEAST_DEVIATION) / MAX_CONTRAST
             return even.clamp(-1.0, 1.0).expand(-1, 3, -1, -1)
 
     def mean(self, values: Tensor) -> Tensor:

@@ -21,11 +21,11 @@ from neuron_pruning.models.sequential import evaluating, plain_module
 
 OPSET = 18  # version of the ONNX operators: what PyTorch's exporter writes itself
 INPUT, OUTPUT = "images", "logits"
-LARGEST = 2**31 - 2**20  # bytes of weights that one file may hold: protobuf ends at 2 GiB
+MAX_BYTES = 2**31 - 2**20  # bytes of weights that one file may hold: protobuf ends at 2 GiB
 
 
 def export_onnx(network: Network, path: Path) -> None:
-    """Write ``network`` as it answers in evaluation mode; the batch may have any size.
+    """Write ``network`` as it computes in evaluation mode; the batch may have any size.
 
     The input ``images`` is N x 3 x height x width, float32, normalised to [-1, 1]; the output
     ``logits`` N x classes. Weights lie in the file itself or, from 2 GiB on, in ``PATH.data``
@@ -37,7 +37,7 @@ def export_onnx(network: Network, path: Path) -> None:
     path = Path(path)
     with atomic_path(path) as temporary, _quiet():
         program = _translate(network)
-        apart = _weight_bytes(network) > LARGEST
+        apart = _weight_bytes(network) > MAX_BYTES
         onnx_ir.save(program, temporary, external_data=f"{path.name}.data" if apart else None)
 
 
@@ -67,7 +67,7 @@ def _weight_bytes(network: Network) -> int:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Nothing of what the exporter says on its way reaches the terminal; errors are raised."""
+    """No output of the exporter reaches the terminal; errors are raised."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -82,7 +82,7 @@ def compare_onnx(network: Network, path: Path, images: Tensor) -> float:
     """Largest absolute difference of logits between PyTorch and onnxruntime, on its CPU provider.
 
     Args:
-        network: as it answers in evaluation mode, where its parameters are.
+        network: as it computes in evaluation mode, where its parameters are.
         path: what :func:`export_onnx` wrote of it.
         images: normalised, N x 3 x height x width, N of one or more.
 
@@ -93,7 +93,7 @@ def compare_onnx(network: Network, path: Path, images: Tensor) -> float:
         expected = network(images.to(next(network.parameters()).device)).cpu().numpy()
     found = onnx_logits(path, images)
     if found.shape != expected.shape:
-        raise UserError(f"{path} answers {found.shape}, not {expected.shape}; export it again")
+        raise UserError(f"{path} returns {found.shape}, not {expected.shape}; export it again")
     return float(np.abs(found.astype(np.float64) - expected).max())
 
 

@@ -15,8 +15,8 @@ from neuron_pruning.core.errors import UserError
 from neuron_pruning.models.backbones import AUXILIARY, HEADS, Backbone
 from neuron_pruning.models.networks import Network
 
-KEY = "initialisation.weights"
-FILES = (".pth", ".pt", ".safetensors")
+CONFIG_KEY = "initialisation.weights"
+WEIGHT_SUFFIXES = (".pth", ".pt", ".safetensors")
 UNUSED = (*HEADS, "aux1", "aux2", "AuxLogits")  # parts that score ImageNet's classes
 # ASSUME: weights in a file were trained with ImageNet's normalisation, as torchvision's are.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -42,12 +42,12 @@ def load_weights(network: Network, weights: str) -> None:
     name, backbone = network.architecture.backbone, network.features
     if name is None or not isinstance(backbone, Backbone):
         raise UserError(
-            f"{KEY}: there are none for {network.architecture.name}; write null, or choose a "
-            "model torchvision/<name>"
+            f"{CONFIG_KEY}: there are none for {network.architecture.name}; write null, or choose "
+            "a model torchvision/<name>"
         )
     mean: Channels
     std: Channels
-    if weights.endswith(FILES):
+    if weights.endswith(WEIGHT_SUFFIXES):
         tensors, mean, std = read_tensors(Path(weights)), IMAGENET_MEAN, IMAGENET_STD
     else:
         tensors, mean, std = _from_torchvision(name, weights)
@@ -68,16 +68,16 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise UserError(f"{KEY}: {path} does not exist; correct the path") from error
+        raise UserError(f"{CONFIG_KEY}: {path} does not exist; correct the path") from error
     except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, SafetensorError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
-            f"{KEY}: {path} cannot be read as weights ({reason}); write it with "
+            f"{CONFIG_KEY}: {path} cannot be read as weights ({reason}); write it with "
             "torch.save(model.state_dict(), path)"
         ) from error
     content = content.get("model", content) if isinstance(content, dict) else content
     if not isinstance(content, dict) or not all(isinstance(t, Tensor) for t in content.values()):
-        raise UserError(f"{KEY}: {path} holds no tensors by name; save model.state_dict()")
+        raise UserError(f"{CONFIG_KEY}: {path} holds no tensors by name; save model.state_dict()")
     return content
 
 
@@ -86,15 +86,15 @@ def _from_torchvision(name: str, entry: str) -> tuple[dict[str, Tensor], Channel
     known: Mapping[str, Any] = torchvision.models.get_model_weights(name).__members__
     if entry not in known:
         raise UserError(
-            f"{KEY}: torchvision/{name} has no weights {entry!r}; known: {', '.join(known)}, or "
-            f"a file that ends in {', '.join(FILES)}"
+            f"{CONFIG_KEY}: torchvision/{name} has no weights {entry!r}; known: "
+            f"{', '.join(known)}, or a file that ends in {', '.join(WEIGHT_SUFFIXES)}"
         )
     try:
         whole = torchvision.models.get_model(name, weights=known[entry], progress=False)
     except (OSError, RuntimeError) as error:
         place = Path(torch.hub.get_dir()) / "checkpoints" / Path(known[entry].url).name
         raise UserError(
-            f"{KEY}: {entry} of torchvision/{name} could not be loaded ({error}); download "
+            f"{CONFIG_KEY}: {entry} of torchvision/{name} could not be loaded ({error}); download "
             f"{known[entry].url} elsewhere and put it at {place}"
         ) from error
     transforms = known[entry].transforms()
@@ -118,7 +118,7 @@ def _check_fit(name: str, weights: str, tensors: Mapping[str, Tensor], body: nn.
             list(shapes[key]) if key in shapes else "absent" for shapes in (wanted, found)
         )
         raise UserError(
-            f"{KEY}: {weights} does not fit torchvision/{name}: {key} is {given}, should be "
+            f"{CONFIG_KEY}: {weights} does not fit torchvision/{name}: {key} is {given}, should be "
             f"{expected}; choose the weights of that network"
         )
 

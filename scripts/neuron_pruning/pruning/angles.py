@@ -17,7 +17,7 @@ NO_MIDDLE = (
     "centring mean, about each unit's own mean, or none"
 )
 SLACK = 1e-6  # how far rounding may carry a sigmoid beyond its range
-BLOCK = 512  # rows of the angle matrix computed at once: bounds the temporary memory
+BLOCK_ROWS = 512  # rows of the angle matrix computed at once: bounds the temporary memory
 
 
 def check_activations(activations: ArrayLike) -> NDArray[np.float64]:
@@ -58,7 +58,7 @@ def centre(activations: NDArray[np.float64], centring: Centring = "half") -> NDA
 
 
 def check_sigmoid(activations: NDArray[np.float64], reason: str) -> None:
-    """Refuse activations of no sigmoid; ``reason`` names who asks and what to do.
+    """Refuse activations of no sigmoid; ``reason`` names the technique and the remedy.
 
     Raises:
         UserError: values outside 0 to 1, as ReLU units have them.
@@ -99,8 +99,8 @@ def angles_between(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     directions = _directions(vectors)
     units = vectors.shape[1]
     angles = np.empty((units, units))
-    for start in range(0, units, BLOCK):
-        stop = min(start + BLOCK, units)
+    for start in range(0, units, BLOCK_ROWS):
+        stop = min(start + BLOCK_ROWS, units)
         cosines = directions[:, start:stop].T @ directions[:, start:]
         angles[start:stop, start:] = _degrees(cosines)
         angles[start:, start:stop] = angles[start:stop, start:].T
@@ -128,8 +128,8 @@ def pairs_within(vectors: NDArray[np.float64], limit: float) -> tuple[Pairs, Pai
     directions, units = _directions(vectors), vectors.shape[1]
     nearest = np.cos(np.radians(limit)) - SLACK
     near, far = [], []
-    for start in range(0, units, BLOCK):
-        stop = min(start + BLOCK, units)
+    for start in range(0, units, BLOCK_ROWS):
+        stop = min(start + BLOCK_ROWS, units)
         cosines = directions[:, start:stop].T @ directions[:, start:]
         near.append(_pick(cosines, cosines > nearest, start))
         far.append(_pick(cosines, cosines < -nearest, start))

@@ -1,8 +1,8 @@
 """Pruning of whole channels of a convolution, ``conv1`` ... ``convK``.
 
 A channel is a unit: its activation vector runs over patterns and positions of what the next layer
-reads, after normalisation, pooling and ReLU. Which weights are coupled, and so cut together, says
-torch-pruning's dependency graph.
+reads, after normalisation, pooling and ReLU. Torch-pruning's dependency graph
+finds which weights are coupled, and so cut together.
 """
 
 import copy
@@ -45,7 +45,7 @@ SAMPLE_ROWS = 20_000
 
 _BIAS = "it gives the next layer a bias, which does not pass through that layer's padded border"
 _INCOMING = "it changes the channels' own kernels, whose normalisation would no longer fit"
-REFUSED = {
+REFUSED_COMPENSATIONS = {
     "bias": _BIAS,
     "affine": _BIAS,
     "lstsq": _BIAS,
@@ -216,7 +216,7 @@ def _check(
         raise UserError(f"{name} has {channels} channels, not {selection.units}")
     find_compensation(compensation)
     if compensation not in ("none", "add"):
-        reason = REFUSED.get(compensation, "it is made for fully connected layers")
+        reason = REFUSED_COMPENSATIONS.get(compensation, "it is made for fully connected layers")
         raise UserError(
             f"channels of {name} cannot be pruned with {compensation}: {reason}; take none or add"
         )

@@ -34,7 +34,7 @@ class RunDescription:
 
     Attributes:
         keys: names of the run, as every Parquet row carries them.
-        belongs: what the provenance of the network file must say.
+        belongs: what the provenance of the network file must be.
         architecture: arguments of ``build_network`` without the output layer.
         state: ``trained`` or ``untrained``.
     """
@@ -94,7 +94,7 @@ class NetworkSource:
     @property
     def training_labels(self) -> NDArray[np.int64]:
         """Class numbers of the training images."""
-        return self.split.truth[self.training_rows]
+        return self.split.labels[self.training_rows]
 
     def checkpoint(self, since: str | None = None) -> Checkpoint:
         """The network as arrays; nothing before the layer ``since`` is read."""
@@ -123,7 +123,7 @@ class NetworkSource:
         """
         outputs = self.outputs(self.architecture.input_name(name), name)
         training, test = (
-            record(outputs, self.architecture, name, self.split.positions(part), self.split.truth)
+            record(outputs, self.architecture, name, self.split.positions(part), self.split.labels)
             for part in ("train", "test")
         )
         checkpoint = self.checkpoint(since=name)

@@ -90,7 +90,7 @@ class Redundancy:
 
     Ask for the widest threshold first.
 
-    ``vectors``, one column a unit, take the place of centred activations in the angles.
+    ``vectors``, one column per unit, take the place of centred activations in the angles.
     """
 
     activations: Matrix

@@ -34,7 +34,7 @@ CONVOLUTIONS_OFFER: Need = "activations"  # a row is a position of a pattern and
 
 
 def unmet_need(asking: str, needed: Need, offered: Need, layer: str) -> str | None:
-    """Why a layer cannot serve what asks it, and what to do; None where it can.
+    """Why a layer lacks what a technique needs, and what to do; None where it can.
 
     Args:
         asking: name of a technique.

@@ -67,7 +67,7 @@ STYLE: dict[Any, Any] = {
     "legend.handlelength": 2.4,
     "savefig.transparent": True,
 }
-PARTS: dict[str, Look] = {
+PART_LOOKS: dict[str, Look] = {
     "train": {"color": FIRST, "linestyle": "-"},
     "test": {"color": SECOND, "linestyle": "--"},
 }
@@ -103,7 +103,7 @@ def learning_curves(
 
     def draw(axes: Axes) -> None:
         for cell, runs in history.groupby(["learning_rate", "batch_size"]):
-            for part, look in PARTS.items():
+            for part, look in PART_LOOKS.items():
                 curves = scale * runs.pivot(
                     index="epoch", columns="seed", values=f"{part}_{quantity}"
                 )
@@ -131,15 +131,15 @@ def _draw_curves(axes: Axes, curves: pd.DataFrame, look: Look, *, pale: bool) ->
 
 
 def _learning_handles(others: bool) -> Iterable[Line2D]:
-    for part, look in PARTS.items():
+    for part, look in PART_LOOKS.items():
         yield Line2D([], [], **look, linewidth=1.9, label={"train": "training"}.get(part, part))
     yield Line2D([], [], color=MUTED, linestyle=":", linewidth=1, label="guessing")
     if others:
         yield Line2D([], [], color=PALE, linewidth=0.9, label="other settings")
 
 
-def confusion_matrix(counts: ArrayLike, classes: Sequence[str]) -> str:
-    """Counts of K x K: true classes in rows, answers in columns, shaded by share of the row."""
+def confusion_chart(counts: ArrayLike, classes: Sequence[str]) -> str:
+    """Counts of K x K: true classes in rows, predictions in columns, shaded by share of the row."""
     table = np.asarray(counts)
     shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
     size = len(classes)
@@ -167,7 +167,7 @@ SLANTED: Look = {"ha": "right", "va": "top", "rotation_mode": "anchor"}
 
 
 def _draw_lattice(axes: Axes, size: int) -> None:
-    """Lines between the cells; heavy ones around the diagonal, where the answers are right."""
+    """Lines between the cells; heavy ones around the diagonal, where the predictions are right."""
     axes.grid(False)
     axes.set(xlim=(0, size), ylim=(size, 0), aspect="equal")
     for spine in axes.spines.values():
@@ -228,10 +228,10 @@ def against_angle(
     published: pd.DataFrame | None = None,
     guess: float | None = None,
 ) -> str:
-    """A figure in percent against the threshold angle: a point a seed, a line through the means.
+    """A figure in percent by threshold angle: one point per seed, a line through the means.
 
     Args:
-        rows: state, angle in degrees (0: before pruning), value in percent; a row a seed.
+        rows: state, angle in degrees (0: before pruning), value in percent; one row per seed.
         label: title of the value axis.
         published: angle and value of the paper, if it has any.
         guess: value of guessing in percent.
@@ -244,7 +244,7 @@ def against_angle(
             mean = found.groupby("angle")["value"].mean()
             axes.plot(mean.index, mean, **look, linewidth=1.6, markersize=4.5, zorder=3)
         if published is not None and len(published):
-            axes.plot(published["angle"], published["value"], **PAPER, zorder=4)
+            axes.plot(published["angle"], published["value"], **PAPER_LOOK, zorder=4)
         if guess is not None:
             axes.axhline(guess, color=MUTED, linestyle=":", linewidth=1)
         _angle_axis(axes, sorted(rows["angle"].unique()))
@@ -256,7 +256,7 @@ def against_angle(
 
 @dataclass(frozen=True)
 class Curve:
-    """A line and how it looks; ``values``: x in the index, a column a seed."""
+    """A line and how it looks; ``values``: x in the index, one column per seed."""
 
     label: str
     values: pd.DataFrame
@@ -349,7 +349,7 @@ NAME_LINE, DOT_LINE = 0.46, 0.3  # cm
 
 
 def dot_plot(dots: Sequence[Dot], label: str, level: Level) -> str:
-    """Figures with intervals: a block a row, its name above them, a line a dot.
+    """Figures with intervals: one block per row, its name above, one line per dot.
 
     Args:
         dots: in the order of the rows; the first six groups have looks of their own.
@@ -358,7 +358,7 @@ def dot_plot(dots: Sequence[Dot], label: str, level: Level) -> str:
     """
     groups = list(dict.fromkeys(dot.group for dot in dots if dot.group))
     looks: dict[str, Look] = {g: LINES[n % len(LINES)] for n, g in enumerate(groups)}
-    looks[""] = PAPER
+    looks[""] = PAPER_LOOK
     places, names, depth = _block_places(dots)
 
     def draw(axes: Axes) -> None:
@@ -407,11 +407,11 @@ def _dot_handles(looks: Mapping[str, Look], dots: Sequence[Dot], level: Level) -
         if group:
             yield Line2D([], [], **_dot_style(look, hollow=False), label=group)
     if any(dot.hollow for dot in dots):
-        yield Line2D([], [], **_dot_style(PAPER, hollow=True), label="hollow: published")
+        yield Line2D([], [], **_dot_style(PAPER_LOOK, hollow=True), label="hollow: published")
     yield Line2D([], [], **DOTTED, label=level.label)
 
 
-PAPER: Look = {
+PAPER_LOOK: Look = {
     "linestyle": "",
     "marker": "D",
     "markersize": 6,
@@ -453,7 +453,7 @@ def _angle_handles(
         if state in set(rows["state"]):
             yield Line2D([], [], **look, linewidth=1.6, markersize=4.5, label=state)
     if published is not None and len(published):
-        yield Line2D([], [], **PAPER, label="paper")
+        yield Line2D([], [], **PAPER_LOOK, label="paper")
     if guess is not None:
         yield Line2D([], [], color=MUTED, linestyle=":", linewidth=1, label="guessing")
 

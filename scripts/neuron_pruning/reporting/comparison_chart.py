@@ -9,20 +9,20 @@ from neuron_pruning.core.parquet import as_dicts
 from neuron_pruning.reporting.charts import Dot, Level, dot_plot
 from neuron_pruning.reporting.panels import Panel
 from neuron_pruning.reporting.results import Results
-from neuron_pruning.statistics.model_comparison import ANY_SPLIT, CONSTANT, PUBLISHED
+from neuron_pruning.statistics.model_comparison import ANY_SPLIT, CONSTANT_KIND, PUBLISHED_KIND
 
 
-def contender_panels(results: Results) -> list[Panel]:
-    """One chart of all contenders and splits; none without Table 7."""
+def classifier_panels(results: Results) -> list[Panel]:
+    """One chart of all classifiers and splits; none without Table 7."""
     rows = results.tables.get(7)
     if rows is None:
         return []
     chance = rows["contender"] == "chance"
-    shown = rows[~(chance & (rows["kind"] == CONSTANT))]
+    shown = rows[~(chance & (rows["kind"] == CONSTANT_KIND))]
     level = Level("chance", 100 * results.constant("chance"))
     return [
         Panel(
-            "contenders",
+            "classifiers",
             "Test accuracy under every split",
             f"test accuracy in percent with 95 % intervals; chance {level.value:.1f}; "
             f"{in_words(shown)}",
@@ -33,7 +33,7 @@ def contender_panels(results: Results) -> list[Panel]:
 
 
 def dots(rows: pd.DataFrame) -> list[Dot]:
-    """Points of the chart, contender by contender."""
+    """Points of the chart, classifier by classifier."""
     order = {name: place for place, name in enumerate(dict.fromkeys(rows["name"]))}
     rows = rows.sort_values("name", key=lambda names: names.map(order), kind="stable")
     return [
@@ -43,7 +43,7 @@ def dots(rows: pd.DataFrame) -> list[Dot]:
             100 * row["accuracy_mean"],
             100 * row["low"],
             100 * row["high"],
-            row["kind"] == PUBLISHED,
+            row["kind"] == PUBLISHED_KIND,
         )
         for row in as_dicts(rows)
     ]

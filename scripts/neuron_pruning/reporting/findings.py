@@ -14,7 +14,12 @@ from scipy.stats import fisher_exact
 
 from neuron_pruning.core.parquet import as_dicts
 from neuron_pruning.reporting.results import Results
-from neuron_pruning.statistics.model_comparison import CONSTANT, CONTENDER, NETWORK, PUBLISHED
+from neuron_pruning.statistics.model_comparison import (
+    CLASSIFIER_KEYS,
+    CONSTANT_KIND,
+    NETWORK_KIND,
+    PUBLISHED_KIND,
+)
 from neuron_pruning.statistics.significance import (
     SIGNIFICANT,
     PairedSeeds,
@@ -60,7 +65,9 @@ def direction_of(difference: float, better: int, worse: int) -> int | None:
     return direction
 
 
-def over_seeds(name: str, difference: float, row: Mapping[str, Any], **more: Any) -> Comparison:
+def paired_difference(
+    name: str, difference: float, row: Mapping[str, Any], **more: Any
+) -> Comparison:
     """A comparison from the columns that Tables 4 and 7 share."""
     better, worse, seeds = (int(row[key]) for key in ("seeds_better", "seeds_worse", "seeds"))
     direction = direction_of(difference, better, worse)
@@ -135,13 +142,15 @@ def after_pruning(results: Results) -> Iterator[PruningEffect]:
 def _pruned(row: Mapping[str, Any]) -> Comparison:
     difference = row["test_accuracy_after_mean"] - row["test_accuracy_before_mean"]
     angle = None if pd.isna(row["angle"]) else row["angle"]
-    return over_seeds(row["model"], difference, row, angle=angle, removed=row["removed_mean"])
+    return paired_difference(
+        row["model"], difference, row, angle=angle, removed=row["removed_mean"]
+    )
 
 
 def between_networks(results: Results) -> Iterator[Comparison]:
     """The experiment's networks against each other, on the same test images of each seed."""
     for names in combinations(results.models, 2):
-        first, second = map(results.right_answers, names)
+        first, second = map(results.correct_predictions, names)
         seeds = sorted(first.keys() & second.keys())
         pairs = [[right[seed] for seed in seeds] for right in (first, second)]
         yield of_paired(*names, paired_over_seeds(pairs[0], pairs[1], results.test_to_train))
@@ -164,11 +173,11 @@ def of_paired(name: str, reference: str, paired: PairedSeeds) -> Comparison:
 
 @dataclass(frozen=True)
 class Comparisons:
-    """Several contenders against one reference: an SVM, or another split."""
+    """Several classifiers against one reference: an SVM, or another split."""
 
     split: str
     reference: str
-    contenders: list[Comparison]
+    comparisons: list[Comparison]
 
 
 def against_svm(results: Results) -> Iterator[Comparisons]:
@@ -176,10 +185,10 @@ def against_svm(results: Results) -> Iterator[Comparisons]:
     if 7 not in results.tables:
         return
     rows = results.tables[7]
-    rows = rows[(rows["kind"] == NETWORK) & rows["reference"].notna()]
+    rows = rows[(rows["kind"] == NETWORK_KIND) & rows["reference"].notna()]
     for (split, reference), found in rows.groupby(["split", "reference"], sort=False):
-        networks = [over_seeds(r["name"], r["difference"], r) for r in as_dicts(found)]
-        yield Comparisons(str(split), results.contender_name(str(reference)), networks)
+        networks = [paired_difference(r["name"], r["difference"], r) for r in as_dicts(found)]
+        yield Comparisons(str(split), results.classifier_name(str(reference)), networks)
 
 
 def on_unseen_movies(results: Results) -> Comparisons | None:
@@ -193,9 +202,9 @@ def on_unseen_movies(results: Results) -> Comparisons | None:
     if not {"random", "movie"} <= names.keys():
         return None
     rows = results.tables[7]
-    rows = rows[~rows["kind"].isin([CONSTANT, PUBLISHED])]
+    rows = rows[~rows["kind"].isin([CONSTANT_KIND, PUBLISHED_KIND])]
     movie, random = (rows[rows["split"] == names[key]] for key in ("movie", "random"))
-    pairs = as_dicts(movie.merge(random, on=["name", *CONTENDER]))
+    pairs = as_dicts(movie.merge(random, on=["name", *CLASSIFIER_KEYS]))
     adjusted = holm([_fisher(pair) for pair in pairs])
     found = [_unpaired(pair, float(p)) for pair, p in zip(pairs, adjusted, strict=True)]
     return Comparisons(names["movie"], names["random"], found) if found else None
@@ -260,7 +269,7 @@ def evidence(results: Results) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Leakage:
-    """Test images of a split with a relative among the images learned from; means over seeds.
+    """Test images of a split with a relative in the training or validation part; means over seeds.
 
     Attributes:
         sizes: images of each part.
@@ -276,9 +285,9 @@ class Leakage:
     shared: Sequence[str]
 
 
-def leakage(crossings: pd.DataFrame) -> list[Leakage]:
-    """One record per split, from the rows of crossings.parquet."""
-    return [_leakage(str(split), rows) for split, rows in crossings.groupby("split", sort=False)]
+def leakage_by_split(audit: pd.DataFrame) -> list[Leakage]:
+    """One record per split, from the rows of leakage.parquet."""
+    return [_leakage(str(split), rows) for split, rows in audit.groupby("split", sort=False)]
 
 
 def _leakage(split: str, rows: pd.DataFrame) -> Leakage:

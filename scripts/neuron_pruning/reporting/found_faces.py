@@ -19,7 +19,7 @@ from neuron_pruning.reporting.contact_sheet import (
 )
 
 GIVEN = "given"  # the rule of boxes that a CSV states
-COLUMNS = 3  # of the contact sheet: its text is legible at the width of the page
+SHEET_COLUMNS = 3  # of the contact sheet: its text is legible at the width of the page
 
 
 def faces_found(
@@ -73,7 +73,7 @@ def sheet(boxes: pd.DataFrame, folder: Path, size: Sequence[int], margin: float)
         (upright_rgb(folder / row["image"]), box_of(row), str(row["image"])) for row in picked
     )
     return {
-        "data": contact_sheet(examples, COLUMNS, size, margin),
+        "data": contact_sheet(examples, SHEET_COLUMNS, size, margin),
         "images": len(picked),
         "rules": {rule: MARKS.get(rule, OTHER).letter for rule in rules},
     }

@@ -16,7 +16,7 @@ from neuron_pruning.reporting.charts import (
     against_angle,
     angle_histogram,
     banded_curves,
-    confusion_matrix,
+    confusion_chart,
     learning_curves,
     own_names,
 )
@@ -24,12 +24,13 @@ from neuron_pruning.reporting.results import Results
 from neuron_pruning.reporting.sweep_findings import (
     Line,
     PlacedLines,
-    by_angle,
     by_removed,
     compensation_lines,
+    removed_by_angle,
     shown_lines,
 )
-from neuron_pruning.reporting.templating import counted, display_name
+from neuron_pruning.reporting.templating import counted
+from neuron_pruning.tables.rendering import display_name
 
 ANGLES = range(0, 91, 15)  # degrees
 
@@ -96,7 +97,7 @@ def confusion_panel(results: Results, model: str) -> Panel:
         display_name(model),
         f"confusion matrix of {display_name(model)}: {right} of {total} test predictions "
         "are correct",
-        confusion_matrix(counts, classes),
+        confusion_chart(counts, classes),
         wide=len(classes) > 8,
     )
 
@@ -166,7 +167,7 @@ def sweep_figures(results: Results) -> dict[str, list[Panel]]:
         ],
         "agreement": [agreement_panel(results, *n, lines) for n, lines in shown.items()],
         "at_angles": [
-            removed_panel(results, *n) for n in results.networks if by_angle(results, *n)
+            removed_panel(results, *n) for n in results.networks if removed_by_angle(results, *n)
         ],
     }
 
@@ -213,7 +214,7 @@ def removal_panel(
 
 def removed_panel(results: Results, model: str, layer: str) -> Panel:
     """Removed units against the threshold, trained and untrained."""
-    found = by_angle(results, model, layer)
+    found = removed_by_angle(results, model, layer)
     curves = [Curve(state, values, STATES[state]) for state, values in found.items()]
     axes = "threshold angle (degrees)", f"removed of {results.units(model, layer)} units"
     return Panel(

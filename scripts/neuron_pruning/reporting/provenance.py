@@ -25,7 +25,7 @@ PACKAGES = (
     "matplotlib",
     "jinja2",
 )
-RUN = ["model", "learning_rate", "batch_size", "seed"]
+TRAINING_KEYS = ["model", "learning_rate", "batch_size", "seed"]
 
 
 def provenance(speed: pd.DataFrame, benchmarks: Path, commit: str) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def provenance(speed: pd.DataFrame, benchmarks: Path, commit: str) -> dict[str, 
         "python": platform.python_version(),
         "packages": list(installed_packages()),
         "devices": sorted(set(speed["device"])),
-        "runs": len(speed.drop_duplicates(RUN)),
+        "runs": len(speed.drop_duplicates(TRAINING_KEYS)),
         "seconds": speed["seconds"].sum(),
         "stages": job_seconds(benchmarks),
     }

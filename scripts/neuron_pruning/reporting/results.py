@@ -18,10 +18,10 @@ from neuron_pruning.core.parquet import read_rows
 from neuron_pruning.pruning.angles import pairwise_angles
 from neuron_pruning.reporting.charts import pair_angles
 from neuron_pruning.statistics.model_comparison import (
-    CONSTANT,
-    NETWORK,
-    compare_contenders,
-    right_answers,
+    CONSTANT_KIND,
+    NETWORK_KIND,
+    compare_classifiers,
+    correct_predictions,
 )
 from neuron_pruning.statistics.technique_comparison import part_ratio, per_seed
 
@@ -35,7 +35,7 @@ class Results:
     Attributes:
         pruned: metrics of the written networks, of all techniques.
         tables: rows of the tables by number; those of Table 7 with a ``name`` for the reader.
-        crossings: what lies on both sides of the splits.
+        leakage: what lies on both sides of the splits.
         sweeps: every technique of Table 5 at every amount.
         angles: of all pairs of units by model, layer and state, degrees.
     """
@@ -48,7 +48,7 @@ class Results:
     confusion: pd.DataFrame
     pruned: pd.DataFrame
     tables: Mapping[int, pd.DataFrame]
-    crossings: pd.DataFrame
+    leakage: pd.DataFrame
     sweeps: pd.DataFrame
     angles: Mapping[tuple[str, str, str], NDArray[np.float64]]
     paper: Mapping[str, Any]
@@ -74,7 +74,7 @@ class Results:
 
     @cached_property
     def by_count(self) -> pd.DataFrame:
-        """Sweeps by number of removed units: a row a seed, means over draws."""
+        """Sweeps by number of removed units: one row per seed, means over draws."""
         return per_seed(self.sweeps)
 
     def units(self, model: str, layer: str) -> int:
@@ -98,14 +98,14 @@ class Results:
         split, table = self.config["split"], self.tables.get(7)
         if table is not None and split in set(table["split"]):
             return table[table["split"] == split]
-        answers = self.predictions[self.predictions["state"] == "trained"].assign(baseline=None)
-        parts = answers[answers["model"] == self.models[0]]
-        return compare_contenders(right_answers(answers), parts, NOTHING_PUBLISHED)
+        trained = self.predictions[self.predictions["state"] == "trained"].assign(baseline=None)
+        split_rows = trained[trained["model"] == self.models[0]]
+        return compare_classifiers(correct_predictions(trained), split_rows, NOTHING_PUBLISHED)
 
     def standing(self, model: str) -> pd.Series:
         """The row of one of the experiment's own networks."""
         rows, cell = self.standings, self.selected(model)
-        rows = rows[(rows["kind"] == NETWORK) & (rows["contender"] == model)]
+        rows = rows[(rows["kind"] == NETWORK_KIND) & (rows["contender"] == model)]
         for key in ("recipe", "crop", "learning_rate", "batch_size"):
             rows = rows[rows[key] == cell[key]]
         return rows.iloc[0]
@@ -113,7 +113,7 @@ class Results:
     def constant(self, name: str) -> float:
         """Mean test accuracy of ``chance`` or ``majority class`` under the experiment's split."""
         rows = self.standings
-        rows = rows[(rows["kind"] == CONSTANT) & (rows["contender"] == name)]
+        rows = rows[(rows["kind"] == CONSTANT_KIND) & (rows["contender"] == name)]
         return float(rows["accuracy_mean"].iloc[0])
 
     @property
@@ -134,12 +134,12 @@ class Results:
         names.sort(key=lambda name: splits[name]["folds"] is not None)
         return {name: splits[name]["protocol"] for name in names}
 
-    def contender_name(self, contender: str) -> str:
-        """What Table 7 calls a contender."""
+    def classifier_name(self, classifier: str) -> str:
+        """What Table 7 calls a classifier."""
         rows = self.tables[7]
-        return str(rows.loc[rows["contender"] == contender, "name"].iloc[0])
+        return str(rows.loc[rows["contender"] == classifier, "name"].iloc[0])
 
-    def right_answers(self, model: str) -> dict[int, NDArray[np.bool_]]:
+    def correct_predictions(self, model: str) -> dict[int, NDArray[np.bool_]]:
         """Which test images a trained network has right, by seed, in the order of the data."""
         rows = self.predictions
         rows = rows[(rows["model"] == model) & (rows["state"] == "trained")]
@@ -181,8 +181,8 @@ def layer_angles(
     found: dict[tuple[str, str, str], list[NDArray[np.float64]]] = defaultdict(list)
     techniques = config["pruning"]["techniques"]
     centring = techniques.get("distinctiveness", {}).get("settings", {}).get("centring", "half")
-    for answers, outputs in zip(predictions, activations, strict=True):
-        rows = pd.DataFrame(read_rows(answers, ["model", "state", "part", "position"]))
+    for images, outputs in zip(predictions, activations, strict=True):
+        rows = pd.DataFrame(read_rows(images, ["model", "state", "part", "position"]))
         model, state = str(rows["model"].iloc[0]), str(rows["state"].iloc[0])
         training = rows.loc[rows["part"] == "train", "position"]
         for layer in pruned_layers(config["models"][model]):

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from neuron_pruning.reporting.comparison_chart import contender_panels
-from neuron_pruning.reporting.findings import against_guessing, evidence, leakage
+from neuron_pruning.reporting.comparison_chart import classifier_panels
+from neuron_pruning.reporting.findings import against_guessing, evidence, leakage_by_split
 from neuron_pruning.reporting.panels import figures, sweep_figures
 from neuron_pruning.reporting.provenance import provenance
 from neuron_pruning.reporting.results import Results, mean_and_deviation
@@ -17,15 +17,15 @@ from neuron_pruning.reporting.sample_images import samples
 from neuron_pruning.reporting.sweep_findings import (
     at_angles,
     at_half,
-    by_angle,
     compensation_lines,
     free_by_line,
     most_free,
+    removed_by_angle,
     shown_lines,
 )
-from neuron_pruning.reporting.templating import display_name
+from neuron_pruning.tables.rendering import display_name
 
-PARTS = {"train": "training", "validation": "validation", "test": "test"}
+PART_NAMES = {"train": "training", "validation": "validation", "test": "test"}
 
 
 def page_context(
@@ -46,8 +46,8 @@ def page_context(
         "run": provenance(results.speed, benchmarks, commit),
         "tables": tables,
         "evidence": evidence(results),
-        "leakage": leakage(results.crossings),
-        "figures": {**figures(results), "contenders": contender_panels(results)},
+        "leakage": leakage_by_split(results.leakage),
+        "figures": {**figures(results), "classifiers": classifier_panels(results)},
         "sweeps": sweeps(results),
         "audit": audit,
         "faces": faces,
@@ -61,7 +61,10 @@ def data_summary(results: Results) -> dict[str, Any]:
     first = results.predictions[results.predictions["seed"] == seeds[0]]
     images = first.drop_duplicates("position")
     return {
-        **{f"{name}_images": int((images["part"] == part).sum()) for part, name in PARTS.items()},
+        **{
+            f"{name}_images": int((images["part"] == part).sum())
+            for part, name in PART_NAMES.items()
+        },
         "classes": len(results.classes),
         "seeds": len(seeds),
         "untrained": "untrained" in set(results.predictions["state"]),
@@ -107,7 +110,7 @@ def angle_rows(results: Results, model: str) -> Iterator[dict[str, Any]]:
 
 
 def sweeps(results: Results) -> dict[str, Any]:
-    """What the sweeps answer, one record per question, network and layer, and their charts."""
+    """What the sweeps show, one record per question, network and layer, and their charts."""
     networks = results.networks
     shown = {n: shown_lines(results, *n) for n in networks}
     compensated = {n: compensation_lines(results, *n) for n in networks}
@@ -117,7 +120,7 @@ def sweeps(results: Results) -> dict[str, Any]:
             at_half(results, *n, lines, "test_accuracy") for n, lines in compensated.items()
         ],
         "agreement": [at_half(results, *n, lines, "agreement") for n, lines in shown.items()],
-        "at_angles": [at_angles(results, *n) for n in networks if by_angle(results, *n)],
+        "at_angles": [at_angles(results, *n) for n in networks if removed_by_angle(results, *n)],
         "figures": sweep_figures(results),
     }
 

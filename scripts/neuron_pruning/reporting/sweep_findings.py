@@ -20,7 +20,8 @@ def table_lines(results: Results, model: str, layer: str) -> pd.DataFrame:
     That is every technique with its own compensation and with lstsq.
     """
     rows = _trained(results.comparison, model, layer)
-    shown = (rows["compensation"] == rows["own"]) | (rows["compensation"] == "lstsq")
+    default = rows["compensation"] == rows["default_compensation"]
+    shown = default | (rows["compensation"] == "lstsq")
     rows = rows[shown & (rows["technique"] != "majority class")]
     return rows.drop_duplicates(["technique", "compensation"]).sort_values("rank", kind="stable")
 
@@ -55,7 +56,7 @@ def compensation_lines(results: Results, model: str, layer: str) -> PlacedLines:
 def _own_line(results: Results, model: str, layer: str) -> Line | None:
     """Distinctiveness with its own compensation, if it was compared."""
     rows = on_layer(results.sweeps, model, layer)
-    own = rows.loc[rows["technique"] == "distinctiveness", "own"]
+    own = rows.loc[rows["technique"] == "distinctiveness", "default_compensation"]
     return None if own.empty else ("distinctiveness", own.iloc[0])
 
 
@@ -78,7 +79,7 @@ def _trained(rows: pd.DataFrame, model: str, layer: str) -> pd.DataFrame:
 
 
 def by_removed(results: Results, model: str, layer: str, line: Line, figure: str) -> pd.DataFrame:
-    """A figure of a trained layer in percent: one row per number of removed units, a seed a column.
+    """A figure of a trained layer in percent, by number of removed units (rows) and seed (columns).
 
     Numbers of units that not every seed reaches are left out: the mean would jump there.
     """
@@ -86,14 +87,14 @@ def by_removed(results: Results, model: str, layer: str, line: Line, figure: str
     return 100 * rows.pivot(index="removed", columns="seed", values=figure).dropna()
 
 
-def by_angle(results: Results, model: str, layer: str) -> dict[str, pd.DataFrame]:
-    """Units that distinctiveness removes, by state: one row per threshold angle, a seed a column.
+def removed_by_angle(results: Results, model: str, layer: str) -> dict[str, pd.DataFrame]:
+    """Units that distinctiveness removes, by state: threshold angles in rows, seeds in columns.
 
     One compensation stands for all: none changes which units are removed.
     """
     rows = on_layer(results.sweeps, model, layer)
     rows = rows[(rows["technique"] == "distinctiveness") & rows["angle"].notna()]
-    rows = rows[rows["compensation"] == rows["own"]]
+    rows = rows[rows["compensation"] == rows["default_compensation"]]
     found = {state: rows[rows["state"] == state] for state in STATES}
     return {
         state: of.pivot(index="angle", columns="seed", values="removed").dropna()
@@ -106,7 +107,7 @@ def _on_line(rows: pd.DataFrame, line: Line) -> pd.DataFrame:
     return rows[(rows["technique"] == line[0]) & (rows["compensation"] == line[1])]
 
 
-def free_units(results: Results, model: str, layer: str, line: Line) -> int | None:
+def free_units_of_line(results: Results, model: str, layer: str, line: Line) -> int | None:
     """Units that a line removes for less than one point of accuracy; None without a figure."""
     rows = _on_line(_trained(results.comparison, model, layer), line)
     return next((int(value) for value in rows["free_units"].dropna()), None)
@@ -141,7 +142,7 @@ def most_free(results: Results, model: str) -> Iterator[MostFree]:
             line=(best["technique"], best["compensation"]),
             free=best["free_units"],
             lines=len(rows),
-            random=free_units(results, model, layer, ("random", best["reference"])),
+            random=free_units_of_line(results, model, layer, ("random", best["reference"])),
             reference=best["reference"],
         )
 
@@ -163,7 +164,7 @@ class LineFigures:
 
 def free_by_line(results: Results, model: str, layer: str, lines: PlacedLines) -> LineFigures:
     """Units removed for less than one point, by the lines of the chart."""
-    free = {line: free_units(results, model, layer, line) for line, _ in lines}
+    free = {line: free_units_of_line(results, model, layer, line) for line, _ in lines}
     return _line_figures(results, model, layer, free, 0)
 
 
@@ -209,7 +210,9 @@ class AngleFigures:
 def at_angles(results: Results, model: str, layer: str) -> AngleFigures:
     """Both figures of one layer, means over the seeds."""
     widest, units = max(results.config["pruning"]["angles"]), results.units(model, layer)
-    means = {s: values.mean(axis=1) for s, values in by_angle(results, model, layer).items()}
+    means = {
+        s: values.mean(axis=1) for s, values in removed_by_angle(results, model, layer).items()
+    }
     removed = {s: float(m[m.index <= widest].iloc[-1]) for s, m in means.items()}
     half = {s: next(iter(m.index[m >= units / 2]), None) for s, m in means.items()}
     return AngleFigures(model, layer, units, widest, removed, half)

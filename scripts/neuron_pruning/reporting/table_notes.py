@@ -10,14 +10,18 @@ from neuron_pruning.tables.table import Table
 
 FIRST_LINES = 12
 UNTRAINED = ", untrained"  # as Tables 5 and 6 mark it
-SHARED = {8: ["Machine", "Split", "Accuracy"]}  # columns that become headings of rows
+SHARED = {8: ["SVM", "Split", "Accuracy"]}  # columns that become headings of rows
 TEXT_COLUMNS = ("Technique", "Compensation", "Split")
 
 
 def page_table(number: int, rows: pd.DataFrame, table: Table) -> dict[str, Any]:
     """One table; ``rest`` has the lines that the page folds."""
     shown = table.display(rows)
-    early = FOLDS[number](shown) if number in FOLDS else pd.Series(True, index=shown.index)
+    early = (
+        LINES_IN_SIGHT[number](shown)
+        if number in LINES_IN_SIGHT
+        else pd.Series(True, index=shown.index)
+    )
     shared = SHARED.get(number, [])
     inner = shown.drop(columns=shared)
     return {
@@ -51,7 +55,7 @@ def trained_lines(shown: pd.DataFrame) -> "pd.Series[bool]":
     return ~shown["Network"].str.endswith(UNTRAINED)
 
 
-FOLDS = {5: first_lines, 6: trained_lines}  # what stays in sight
+LINES_IN_SIGHT = {5: first_lines, 6: trained_lines}  # lines that the page does not fold
 
 
 def texts(rows: pd.DataFrame) -> Iterator[list[str]]:

@@ -10,9 +10,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from neuron_pruning.statistics.significance import p_words
 from neuron_pruning.tables.rendering import (
-    DISPLAY_NAMES,
     count,
     degrees,
+    display_name,
     interval,
     over_seeds,
     percent,
@@ -42,11 +42,6 @@ def environment() -> Environment:
     found.filters |= FILTERS
     found.globals |= {**FILTERS, "next_figure": numbers_from(1).__next__}
     return found
-
-
-def display_name(model: str) -> str:
-    """Name of a network as the paper writes it."""
-    return DISPLAY_NAMES.get(model, model)
 
 
 def percentage(share: float, digits: int = 1) -> str:

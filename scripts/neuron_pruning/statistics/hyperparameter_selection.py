@@ -6,9 +6,8 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from neuron_pruning.core.parquet import CELL, CELL_COLUMNS, column, schema
+from neuron_pruning.core.parquet import CELL, CELL_COLUMNS, PARTS, column, schema
 
-PARTS = ("train", "validation", "test")
 SELECTION_SCHEMA = schema(
     *CELL_COLUMNS,
     column("seeds", pa.int64(), "runs in the mean"),
@@ -27,21 +26,21 @@ SELECTION_SCHEMA = schema(
 
 
 def select_cells(
-    metrics: pd.DataFrame, on: str, fixed: Mapping[str, Mapping[str, Any]]
+    metrics: pd.DataFrame, subset: str, fixed: Mapping[str, Mapping[str, Any]]
 ) -> pd.DataFrame:
     """The grid of hyper-parameters, one row per cell, of which each model has one ``selected``.
 
     Args:
         metrics: rows of ``metrics.parquet`` of all runs of the grid.
-        on: part of the images that selects, ``test`` or ``validation``.
+        subset: part of the images that selects, ``test`` or ``validation``.
         fixed: learning rate and batch size of the models for which the config fixes them.
     """
     grid = summarise_accuracy(metrics)
     for part in ("test", "validation"):
         grid[f"best_on_{part}"] = mark_best(grid, part)
-    grid["selected_on"] = ["fixed" if model in fixed else on for model in grid["model"]]
+    grid["selected_on"] = ["fixed" if model in fixed else subset for model in grid["model"]]
     grid["selected"] = mark_fixed(grid, fixed) | (
-        grid[f"best_on_{on}"] & ~grid["model"].isin(list(fixed))
+        grid[f"best_on_{subset}"] & ~grid["model"].isin(list(fixed))
     )
     return grid
 

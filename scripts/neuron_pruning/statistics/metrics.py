@@ -1,4 +1,4 @@
-"""How good answers are: figures from logits and classes."""
+"""Figures of predictions from logits and labels."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,22 +21,22 @@ def log_softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def confusion_matrix(
-    truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: int
+    labels: NDArray[np.int64], predicted: NDArray[np.int64], classes: int
 ) -> NDArray[np.int64]:
-    """How many images of each class (rows) got each answer (columns)."""
-    cells = np.bincount(truth * classes + predicted, minlength=classes**2)
+    """How many images of each class (rows) got each prediction (columns)."""
+    cells = np.bincount(labels * classes + predicted, minlength=classes**2)
     return cells.reshape(classes, classes)
 
 
 def class_metrics(
-    truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: Sequence[str]
+    labels: NDArray[np.int64], predicted: NDArray[np.int64], classes: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Rows ``class, metric, value``: accuracy over all, and four figures a class.
+    """Rows ``class, metric, value``: accuracy over all, and four figures per class.
 
     A class that was never predicted has the precision 0, as in scikit-learn; recall and F1 of a
     class without images are not a number, and left out of means.
     """
-    matrix = confusion_matrix(truth, predicted, len(classes))
+    matrix = confusion_matrix(labels, predicted, len(classes))
     hit = np.diag(matrix)
     figures = {
         "precision": _ratio(hit, matrix.sum(axis=0)),
@@ -63,52 +63,52 @@ def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.floa
 
 
 def confusion_rows(
-    truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: Sequence[str]
+    labels: NDArray[np.int64], predicted: NDArray[np.int64], classes: Sequence[str]
 ) -> list[dict[str, Any]]:
     """Rows ``label, predicted, count`` of the confusion matrix, zeros included."""
-    matrix = confusion_matrix(truth, predicted, len(classes))
+    matrix = confusion_matrix(labels, predicted, len(classes))
     return [
-        {"label": label, "predicted": answer, "count": int(matrix[i, j])}
+        {"label": label, "predicted": prediction, "count": int(matrix[i, j])}
         for i, label in enumerate(classes)
-        for j, answer in enumerate(classes)
+        for j, prediction in enumerate(classes)
     ]
 
 
-def cross_entropy(logits: NDArray[np.floating], truth: NDArray[np.int64]) -> float:
+def cross_entropy(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
     """Mean cross-entropy of the softmax in nats."""
-    return float(-log_softmax(logits)[np.arange(len(truth)), truth].mean())
+    return float(-log_softmax(logits)[np.arange(len(labels)), labels].mean())
 
 
 def divergence(before: NDArray[np.floating], after: NDArray[np.floating]) -> float:
-    """Mean Kullback-Leibler divergence of the answers ``after`` from those ``before``, in nats."""
+    """Mean Kullback-Leibler divergence of the probabilities ``after`` from ``before``, in nats."""
     old, new = log_softmax(before), log_softmax(after)
     return float((np.exp(old) * (old - new)).sum(axis=1).mean())
 
 
 def before_and_after(
-    old: NDArray[np.floating], new: NDArray[np.floating], truth: NDArray[np.int64]
+    old: NDArray[np.floating], new: NDArray[np.floating], labels: NDArray[np.int64]
 ) -> dict[str, Any]:
     """Accuracy, loss and agreement of a network on the test images, from its logits."""
     return {
-        "test_images": len(truth),
-        "test_accuracy_before": share_right(old, truth),
-        "test_accuracy_after": share_right(new, truth),
-        "test_loss_before": cross_entropy(old, truth),
-        "test_loss_after": cross_entropy(new, truth),
+        "test_images": len(labels),
+        "test_accuracy_before": share_right(old, labels),
+        "test_accuracy_after": share_right(new, labels),
+        "test_loss_before": cross_entropy(old, labels),
+        "test_loss_after": cross_entropy(new, labels),
         "agreement": share_right(new, old.argmax(axis=1)),
         "divergence": divergence(old, new),
-        **only_one_right(old, new, truth),
+        **only_one_right(old, new, labels),
     }
 
 
 def only_one_right(
-    old: NDArray[np.floating], new: NDArray[np.floating], truth: NDArray[np.int64]
+    old: NDArray[np.floating], new: NDArray[np.floating], labels: NDArray[np.int64]
 ) -> dict[str, int]:
-    """Right answers that were lost and gained: the counts of McNemar's test."""
-    before, after = old.argmax(axis=1) == truth, new.argmax(axis=1) == truth
+    """Correct predictions that were lost and gained: the counts of McNemar's test."""
+    before, after = old.argmax(axis=1) == labels, new.argmax(axis=1) == labels
     return {"lost": int((before & ~after).sum()), "gained": int((after & ~before).sum())}
 
 
-def share_right(logits: NDArray[np.floating], truth: NDArray[np.int64]) -> float:
-    """Share of right answers."""
-    return float((logits.argmax(axis=1) == truth).mean())
+def share_right(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
+    """Share of correct predictions."""
+    return float((logits.argmax(axis=1) == labels).mean())

@@ -1,4 +1,4 @@
-"""Whoever answers the same question on the same images, side by side (Table 7)."""
+"""Classifiers on the same test images, side by side (Table 7)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -17,82 +17,84 @@ from neuron_pruning.statistics.significance import (
     wilson_of_mean,
 )
 
-CONTENDER = ["kind", "contender", "recipe", "crop", "learning_rate", "batch_size"]
-NETWORK, MACHINE, CONSTANT, PUBLISHED = "network", "svm", "constant", "published"
+CLASSIFIER_KEYS = ["kind", "contender", "recipe", "crop", "learning_rate", "batch_size"]
+NETWORK_KIND, SVM_KIND, CONSTANT_KIND, PUBLISHED_KIND = "network", "svm", "constant", "published"
 ANY_SPLIT = "any"  # of figures from elsewhere that no split concerns
 
-Answers = Mapping[int, NDArray[np.bool_]]  # by seed, in the order of the positions
+CorrectBySeed = Mapping[int, NDArray[np.bool_]]  # by seed, in the order of the positions
 
 
-def right_answers(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Test answers of networks and machines: keys, position, and whether the answer is right.
+def correct_predictions(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Test predictions of networks and SVMs: keys, position, and whether they are right.
 
     Args:
-        predictions: rows of ``predictions.parquet``; those of a machine name it under
+        predictions: rows of ``predictions.parquet``; those of an SVM name it under
             ``baseline`` and have no model.
     """
     rows = predictions[predictions["part"] == "test"]
-    machine = rows["model"].isna()
+    is_svm = rows["model"].isna()
     return rows.assign(
-        kind=np.where(machine, MACHINE, NETWORK),
-        contender=rows["model"].where(~machine, rows["baseline"]),
+        kind=np.where(is_svm, SVM_KIND, NETWORK_KIND),
+        contender=rows["model"].where(~is_svm, rows["baseline"]),
         right=rows["label"] == rows["predicted"],
     )
 
 
-def compare_contenders(
-    answers: pd.DataFrame, parts: pd.DataFrame, published: Mapping[str, Any]
+def compare_classifiers(
+    predictions: pd.DataFrame, splits: pd.DataFrame, published: Mapping[str, Any]
 ) -> pd.DataFrame:
     """Rows of Table 7.
 
     Args:
-        answers: what :func:`right_answers` gives.
-        parts: rows of the split files: split, seed, label, part.
+        predictions: what :func:`correct_predictions` gives.
+        splits: rows of the split files: split, seed, label, part.
         published: ``figures`` from elsewhere (name, split, accuracy, images and note), which
             stand beside data of the same ``classes`` alone.
     """
     tables = []
-    for split, divided in parts.groupby("split", sort=False):
-        contenders = _contenders(answers[answers["split"] == split])
-        tables.append(_compare(str(split), contenders, divided))
-    if sorted(published["classes"]) == sorted(parts["label"].unique()):
-        known = {ANY_SPLIT, *parts["split"]}
+    for split, divided in splits.groupby("split", sort=False):
+        classifiers = _classifiers(predictions[predictions["split"] == split])
+        tables.append(_compare(str(split), classifiers, divided))
+    if sorted(published["classes"]) == sorted(splits["label"].unique()):
+        known = {ANY_SPLIT, *splits["split"]}
         figures = [figure for figure in published["figures"] if figure["split"] in known]
         tables.append(pd.DataFrame(map(_published_row, figures)))
     return pd.concat(tables, ignore_index=True)
 
 
-def _contenders(answers: pd.DataFrame) -> list[tuple[dict[str, Any], pd.DataFrame]]:
-    """Keys and answers of everyone, machines first: they are what networks are compared with."""
-    groups = answers.groupby(CONTENDER, sort=False, dropna=False)
-    found = [(dict(zip(CONTENDER, key, strict=True)), rows) for key, rows in groups]
-    return sorted(found, key=lambda pair: pair[0]["kind"] != MACHINE)
+def _classifiers(predictions: pd.DataFrame) -> list[tuple[dict[str, Any], pd.DataFrame]]:
+    """Keys and predictions by classifier, SVMs first: networks are compared with the first."""
+    groups = predictions.groupby(CLASSIFIER_KEYS, sort=False, dropna=False)
+    classifiers = [(dict(zip(CLASSIFIER_KEYS, key, strict=True)), rows) for key, rows in groups]
+    return sorted(classifiers, key=lambda pair: pair[0]["kind"] != SVM_KIND)
 
 
 def _compare(
     split: str,
-    contenders: Sequence[tuple[dict[str, Any], pd.DataFrame]],
+    classifiers: Sequence[tuple[dict[str, Any], pd.DataFrame]],
     divided: pd.DataFrame,
 ) -> pd.DataFrame:
     """Rows of one split; the p values of a column are corrected for their number."""
     constants = list(_constant_rows(divided))
     chance, majority = (row["accuracy_mean"] for row in constants)
-    rows = [{**keys, **_figures(found, chance, majority)} for keys, found in contenders]
+    rows = [
+        {**keys, **_figures(predictions, chance, majority)} for keys, predictions in classifiers
+    ]
     for name in ("p_chance", "p_majority"):
         for row, p in zip(rows, holm([row[name] for row in rows]), strict=True):
             row[name] = float(p)
-    for row, paired in zip(rows, _against_first(contenders, divided), strict=True):
-        row.update(_comparison(paired, contenders[0][0]["contender"]))
+    for row, paired in zip(rows, _against_first(classifiers, divided), strict=True):
+        row.update(_comparison(paired, classifiers[0][0]["contender"]))
     return pd.DataFrame([*constants, *rows]).assign(split=split)
 
 
-def _figures(found: pd.DataFrame, chance: float, majority: float) -> dict[str, Any]:
-    """Accuracy of one contender, what it is worth, and the recall of a class on average."""
-    shares = found.groupby("seed")["right"].mean()
-    images = int(found.groupby("seed").size().median())
+def _figures(predictions: pd.DataFrame, chance: float, majority: float) -> dict[str, Any]:
+    """Accuracy of one classifier with interval and tests, and the recall of a class on average."""
+    shares = predictions.groupby("seed")["right"].mean()
+    images = int(predictions.groupby("seed").size().median())
     low, high = wilson_of_mean(shares.to_list(), images)
     right = int(shares.mean() * images + 1e-9)  # whole images; what is left over counts for none
-    recalls = found.groupby(["seed", "label"])["right"].mean().groupby("seed").mean()
+    recalls = predictions.groupby(["seed", "label"])["right"].mean().groupby("seed").mean()
     return {
         "seeds": len(shares),
         "test_images": images,
@@ -119,7 +121,7 @@ def _constant_rows(divided: pd.DataFrame) -> Iterator[dict[str, Any]]:
         ("majority class", float(always.mean()), float(always.std())),
     ):
         yield {
-            "kind": CONSTANT,
+            "kind": CONSTANT_KIND,
             "contender": name,
             "seeds": len(seeds),
             "test_images": images,
@@ -133,7 +135,7 @@ def _published_row(figure: Mapping[str, Any]) -> dict[str, Any]:
     images = figure["images"]
     low, high = wilson_of_mean([figure["accuracy"]], images) if images else (np.nan, np.nan)
     return {
-        "kind": PUBLISHED,
+        "kind": PUBLISHED_KIND,
         "contender": figure["name"],
         "split": figure["split"],
         "test_images": images,
@@ -145,24 +147,24 @@ def _published_row(figure: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _against_first(
-    contenders: Sequence[tuple[dict[str, Any], pd.DataFrame]], divided: pd.DataFrame
+    classifiers: Sequence[tuple[dict[str, Any], pd.DataFrame]], divided: pd.DataFrame
 ) -> list[PairedSeeds | None]:
-    """Everyone against the first machine on the same images; None for itself, or without one."""
-    if not contenders or contenders[0][0]["kind"] != MACHINE:
-        return [None] * len(contenders)
+    """Each classifier against the first SVM on the same images; None for itself, or without one."""
+    if not classifiers or classifiers[0][0]["kind"] != SVM_KIND:
+        return [None] * len(classifiers)
     sizes = divided["part"].value_counts()
-    reference = _by_seed(contenders[0][1])
+    reference = _by_seed(classifiers[0][1])
     family = []
-    for _, found in contenders[1:]:
-        theirs = _by_seed(found)
+    for _, predictions in classifiers[1:]:
+        theirs = _by_seed(predictions)
         seeds = sorted(theirs.keys() & reference.keys())
         pairs = [theirs[seed] for seed in seeds], [reference[seed] for seed in seeds]
         family.append(paired_over_seeds(*pairs, sizes["test"] / sizes["train"]))
     return [None, *holm_together(family)]
 
 
-def _by_seed(found: pd.DataFrame) -> Answers:
-    ordered = found.sort_values("position")
+def _by_seed(predictions: pd.DataFrame) -> CorrectBySeed:
+    ordered = predictions.sort_values("position")
     return {int(str(s)): rows["right"].to_numpy() for s, rows in ordered.groupby("seed")}
 
 

@@ -170,7 +170,7 @@ def _complete(
     reachable: Sequence[set[tuple[int, int]]],
     left: tuple[int, int],
 ) -> Iterator[Margins]:
-    """All choices, one option a class, whose images and predictions use up what is ``left``."""
+    """All choices, one option per class, whose images and predictions use up what is ``left``."""
     if left not in reachable[0]:
         return
     if not options:
@@ -266,7 +266,7 @@ class Pruning:
 
 @dataclass(frozen=True)
 class ClassTable:
-    """Table 2 or 3, and the confusion matrices that could stand behind it.
+    """Table 2 or 3, and the confusion matrices that it may come from.
 
     Attributes:
         rounded: matrices if every figure is rounded; ``either``: if each is rounded or truncated.

@@ -19,15 +19,15 @@ SIGNIFICANT = 0.05
 
 
 def wilson(right: float, images: int, level: float = 0.95) -> tuple[float, float]:
-    """Wilson's score interval of a share of right answers (Wilson 1927).
+    """Wilson's score interval of a share of correct predictions (Wilson 1927).
 
     Args:
-        right: right answers; a fraction only where it is a mean over seeds.
+        right: correct predictions; a fraction only where it is a mean over seeds.
         images: test images.
         level: coverage.
 
     Raises:
-        UserError: no images, or more right answers than images.
+        UserError: no images, or more correct predictions than images.
     """
     _check_count(right, images)
     low, high = proportion_confint(right, images, alpha=1 - level, method="wilson")
@@ -54,7 +54,7 @@ def wilson_of_mean(
 
 
 def better_than(right: int, images: int, share: float) -> float:
-    """Exact binomial test, one-sided: p of so many right answers or more if ``share`` were true.
+    """One-sided exact binomial test: p of so many correct predictions or more under ``share``.
 
     Raises:
         UserError: no images, or a count or share out of range.
@@ -71,12 +71,12 @@ def _check_count(right: float, images: int) -> None:
             "there are no test images to judge by; raise the test_fraction of the split"
         )
     if not 0 <= right <= images:
-        raise UserError(f"{right} right answers of {images} images cannot be")
+        raise UserError(f"{right} correct predictions of {images} images cannot be")
 
 
 @dataclass(frozen=True)
 class McNemar:
-    """Two classifiers on the same images: answers that one alone had right, and the test's p."""
+    """Two classifiers on the same images: predictions that only one had right, and p."""
 
     first_only: int
     second_only: int
@@ -102,8 +102,8 @@ def mcnemar(first_right: ArrayLike, second_right: ArrayLike) -> McNemar:
     first, second = np.asarray(first_right, dtype=bool), np.asarray(second_right, dtype=bool)
     if first.shape != second.shape or first.ndim != 1:
         raise UserError(
-            f"{first.shape} and {second.shape} answers cannot be paired; "
-            "compare classifiers on the same test images, one answer an image"
+            f"{first.shape} and {second.shape} predictions cannot be paired; "
+            "compare classifiers on the same test images, one prediction per image"
         )
     _check_count(0, first.size)
     alone = int((first & ~second).sum()), int((second & ~first).sum())
@@ -144,10 +144,10 @@ def corrected_t(
 
     The variance of the mean is that of the differences times ``1 / seeds + test_to_train``: the
     second term stands for the overlap of the training parts. Where all differences are equal their
-    spread says nothing, so p is 1 for a difference of 0 and not a number for any other.
+    spread is unknown, so p is 1 for a difference of 0 and not a number for any other.
 
     Args:
-        differences: paired differences of accuracy, one a seed.
+        differences: paired differences of accuracy, one per seed.
         test_to_train: test images divided by training images, 0.25 for an 80/20 split.
         level: coverage of the interval.
     """
@@ -244,7 +244,7 @@ def of_counts(first_only: int, second_only: int, images: int) -> McNemar:
 
 
 def of_tests(tests: Sequence[McNemar], test_to_train: float) -> PairedSeeds:
-    """What the tests of several seeds say together; see :func:`paired_over_seeds`."""
+    """What the tests of several seeds show together; see :func:`paired_over_seeds`."""
     adjusted = tuple(holm([test.p for test in tests]).tolist())
     differences = corrected_t([test.difference for test in tests], test_to_train)
     return PairedSeeds(tuple(tests), adjusted, differences)

@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from neuron_pruning.core.parquet import column, schema
-from neuron_pruning.statistics.hyperparameter_selection import PARTS, SELECTION_SCHEMA
+from neuron_pruning.core.parquet import PARTS, column, schema
+from neuron_pruning.statistics.hyperparameter_selection import SELECTION_SCHEMA
 from neuron_pruning.tables.figures import INTERVAL_COLUMNS, with_interval
 from neuron_pruning.tables.rendering import (
     display_name,

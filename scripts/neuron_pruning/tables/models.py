@@ -10,11 +10,11 @@ import pyarrow as pa
 from neuron_pruning.core.parquet import column, schema
 from neuron_pruning.statistics.model_comparison import (
     ANY_SPLIT,
-    CONSTANT,
-    MACHINE,
-    NETWORK,
-    compare_contenders,
-    right_answers,
+    CONSTANT_KIND,
+    NETWORK_KIND,
+    SVM_KIND,
+    compare_classifiers,
+    correct_predictions,
 )
 from neuron_pruning.statistics.significance import SIGNIFICANT
 from neuron_pruning.tables.figures import INTERVAL_COLUMNS
@@ -66,19 +66,19 @@ def model_rows(
     published: Mapping[str, Any],
     experiment: str,
 ) -> pd.DataFrame:
-    """One row per contender and split.
+    """One row per classifier and split.
 
     Args:
         networks: rows of the ``predictions.parquet`` of networks.
         svms: the same of SVMs, which have a ``baseline`` and no model.
         splits: rows of the split files.
-        published: figures from elsewhere; see :func:`compare_contenders`.
+        published: figures from elsewhere; see :func:`compare_classifiers`.
         experiment: name of the experiment.
     """
     predictions = pd.concat(
         [found.reindex(columns=PREDICTIONS) for found in (networks, svms)], ignore_index=True
     )
-    rows = compare_contenders(right_answers(predictions), splits, published)
+    rows = compare_classifiers(correct_predictions(predictions), splits, published)
     return rows.assign(experiment=experiment).reindex(columns=SCHEMA.names)
 
 
@@ -101,7 +101,7 @@ def sources(rows: pd.DataFrame) -> str:
 
 
 def display(rows: pd.DataFrame) -> pd.DataFrame:
-    """One row per contender, one column per split; * better than guessing."""
+    """One row per classifier, one column per split; * better than guessing."""
     splits = [split for split in rows["split"].unique() if split != ANY_SPLIT]
     lines: dict[str, dict[str, str]] = {}
     for name, row in zip(names_of(rows), rows.to_dict("records"), strict=True):
@@ -109,7 +109,7 @@ def display(rows: pd.DataFrame) -> pd.DataFrame:
         wanted = splits if row["split"] == ANY_SPLIT else [row["split"]]
         line.update(dict.fromkeys(wanted, cell(row)))
     table = pd.DataFrame.from_dict(lines, orient="index", columns=splits).fillna("–")
-    return table.rename_axis("Contender").reset_index()
+    return table.rename_axis("Classifier").reset_index()
 
 
 def cell(row: Mapping[Any, Any]) -> str:
@@ -121,12 +121,12 @@ def cell(row: Mapping[Any, Any]) -> str:
 
 
 def names_of(rows: pd.DataFrame) -> list[str]:
-    """Names of all contenders; learning rate and batch size where they alone tell two apart."""
+    """Names of all classifiers; learning rate and batch size where they alone tell two apart."""
     found = rows.to_dict("records")
     cells = {
         (name_of(row), row["learning_rate"], row["batch_size"])
         for row in found
-        if row["kind"] == NETWORK
+        if row["kind"] == NETWORK_KIND
     }
     several = {name for name, count in Counter(name for name, *_ in cells).items() if count > 1}
     return [
@@ -136,11 +136,11 @@ def names_of(rows: pd.DataFrame) -> list[str]:
 
 
 def name_of(row: Mapping[Any, Any]) -> str:
-    """What a reader calls a contender."""
-    if row["kind"] == MACHINE:
+    """What a reader calls a classifier."""
+    if row["kind"] == SVM_KIND:
         return SVM_NAMES.get(row["contender"], row["contender"])
     if pd.isna(row["recipe"]):
-        suffix = "" if row["kind"] == CONSTANT else " (published)"
+        suffix = "" if row["kind"] == CONSTANT_KIND else " (published)"
         return f"{row['contender']}{suffix}"
     seen = "face crops" if row["crop"] == "face" else "whole frames"
     return f"{display_name(row['contender'])}, {row['recipe']}, {seen}"

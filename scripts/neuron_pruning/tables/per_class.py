@@ -11,7 +11,7 @@ from neuron_pruning.tables.figures import INTERVAL_COLUMNS, class_figures, publi
 from neuron_pruning.tables.rendering import display_name, figures_are, interval, share
 from neuron_pruning.tables.table import Table
 
-METRICS = ("precision", "recall", "accuracy")
+CLASS_METRICS = ("precision", "recall", "accuracy")
 SCHEMA = schema(
     *CELL_COLUMNS,
     column("metric", pa.string(), "precision, recall or accuracy"),
@@ -28,7 +28,7 @@ SCHEMA = schema(
 
 def class_rows(metrics: pd.DataFrame, paper: Mapping[str, Any]) -> pd.DataFrame:
     """Means over the seeds of one model, beside the paper's values."""
-    rows = class_figures(metrics, [*CELL, "metric", "class"], METRICS, images="max")
+    rows = class_figures(metrics, [*CELL, "metric", "class"], CLASS_METRICS, images="max")
     published = [
         published_value(paper["classes"].get(model, {}), metric, name)
         for model, metric, name in rows[["model", "metric", "class"]].itertuples(index=False)
@@ -52,7 +52,7 @@ def display(rows: pd.DataFrame) -> pd.DataFrame:
     """The paper's layout: one column per class, one row per metric, the paper's row below ours."""
     classes = [name for name in rows["class"].unique() if name != "all"]
     lines = []
-    for metric in METRICS:
+    for metric in CLASS_METRICS:
         cells = rows[rows["metric"] == metric].set_index("class").to_dict("index")
         wanted = classes[:1] if metric == "accuracy" else classes
         ours = {c: cells["all" if metric == "accuracy" else c] for c in wanted}

@@ -26,7 +26,7 @@ from neuron_pruning.tables.rendering import (
 )
 from neuron_pruning.tables.table import Table
 
-KEYS = [
+PRUNING_KEYS = [
     *CELL,
     *("state", "layer", "technique", "compensation", "fine_tuning", "angle", "count"),
 ]
@@ -38,7 +38,7 @@ AVERAGED = {
     "parameters_after": "parameters after pruning",
     "multiply_adds_after": "multiply-adds per image after pruning",
 }
-PAPER = {"removed": "removed units", "before": "accuracy before", "after": "accuracy after"}
+PAPER_COLUMNS = {"removed": "removed units", "before": "accuracy before", "after": "accuracy after"}
 SCHEMA = schema(
     *CELL_COLUMNS,
     column("state", pa.string(), "trained or untrained"),
@@ -57,7 +57,10 @@ SCHEMA = schema(
     column("seeds_worse", pa.int64(), "seeds significantly worse after (McNemar, Holm)"),
     column("p_images", pa.float64(), "McNemar, of the seeds that decide (Holm)"),
     column("p_seeds", pa.float64(), "corrected resampled t-test over seeds, before and after"),
-    *(column(f"paper_{name}", pa.float64(), f"the paper: {t}") for name, t in PAPER.items()),
+    *(
+        column(f"paper_{name}", pa.float64(), f"the paper: {t}")
+        for name, t in PAPER_COLUMNS.items()
+    ),
     run=False,
 )
 
@@ -75,7 +78,7 @@ def pruning_rows(
     prunings = metrics.astype({"angle": float, "count": float})
     rows = with_tests(summarise(prunings), prunings, part_ratio(splits))
     published = pd.DataFrame(paper["table4"]).drop(columns="units")
-    published = published.rename(columns={name: f"paper_{name}" for name in PAPER})
+    published = published.rename(columns={name: f"paper_{name}" for name in PAPER_COLUMNS})
     published = published.assign(state="trained", technique="distinctiveness")
     published = published.astype({"angle": float})
     return rows.merge(published, how="left", on=["model", "technique", "angle", "state"])
@@ -84,7 +87,7 @@ def pruning_rows(
 def summarise(prunings: pd.DataFrame) -> pd.DataFrame:
     """Means and intervals over seeds, one row per model, state and amount, in the paper's order."""
     prunings = prunings.assign(removed=prunings["units_before"] - prunings["units_after"])
-    grouped = prunings.groupby(KEYS, sort=False, dropna=False)
+    grouped = prunings.groupby(PRUNING_KEYS, sort=False, dropna=False)
     rows = grouped.agg(
         units=("units_before", "max"),
         seeds=("seed", "size"),
@@ -107,7 +110,7 @@ def with_tests(rows: pd.DataFrame, prunings: pd.DataFrame, ratio: float) -> pd.D
         prunings: what it summarises, one row per seed.
         ratio: test images divided by training images.
     """
-    merged = prunings.merge(rows[KEYS].reset_index(names="row"), on=KEYS)
+    merged = prunings.merge(rows[PRUNING_KEYS].reset_index(names="row"), on=PRUNING_KEYS)
     pairs = holm_together([paired(merged[merged["row"] == row], ratio) for row in rows.index])
     return rows.assign(
         seeds_better=[pair.better for pair in pairs],

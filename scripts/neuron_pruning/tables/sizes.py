@@ -9,7 +9,7 @@ from neuron_pruning.tables.figures import averaged_columns, averages
 from neuron_pruning.tables.rendering import display_name, figures_are, percent
 from neuron_pruning.tables.table import Table
 
-KEYS = [*CELL, "cut", "layer", "images"]
+SIZE_KEYS = [*CELL, "cut", "layer", "images"]
 AVERAGED = {
     "test_accuracy_before": "test accuracy before the cut",
     "test_accuracy_after": "test accuracy after the cut",
@@ -38,7 +38,7 @@ SCHEMA = schema(
 def size_rows(measured: pd.DataFrame) -> pd.DataFrame:
     """Means over seeds, one row per cut and batch size; ``measured`` has one per seed."""
     counts = {f"{name}_{when}": "mean" for name in SIZES for when in ("before", "after")}
-    rows = measured.groupby(KEYS, sort=False).agg(
+    rows = measured.groupby(SIZE_KEYS, sort=False).agg(
         seeds=("seed", "nunique"),
         onnx_difference=("onnx_difference", "max"),
         **{name: (name, figure) for name, figure in counts.items()},

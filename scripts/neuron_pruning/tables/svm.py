@@ -11,11 +11,11 @@ from neuron_pruning.tables.figures import INTERVAL_COLUMNS, class_figures, publi
 from neuron_pruning.tables.rendering import SVM_NAMES, figures_are, interval, percent, share
 from neuron_pruning.tables.table import Table
 
-METRICS = ("precision", "recall", "specificity", "accuracy")
-KEYS = ["experiment", "baseline", "split", "metric", "class"]
+SVM_METRICS = ("precision", "recall", "specificity", "accuracy")
+SVM_KEYS = ["experiment", "baseline", "split", "metric", "class"]
 SCHEMA = schema(
     column("experiment", pa.string(), "name of the experiment"),
-    column("baseline", pa.string(), "descriptors of images, or a sheet of features"),
+    column("baseline", pa.string(), "descriptors of images, or a table of features"),
     column("split", pa.string(), "how the images were divided"),
     column("metric", pa.string(), "precision, recall, specificity or accuracy"),
     column("class", pa.string(), "class, or all"),
@@ -31,7 +31,7 @@ SCHEMA = schema(
 
 def svm_rows(metrics: pd.DataFrame, published: Mapping[str, Any]) -> pd.DataFrame:
     """Means over seeds of every SVM, beside the published values."""
-    rows = class_figures(metrics, KEYS, METRICS, images="median")
+    rows = class_figures(metrics, SVM_KEYS, SVM_METRICS, images="median")
     values = [
         published_value(published, metric, name)
         for metric, name in rows[["metric", "class"]].itertuples(index=False)
@@ -56,11 +56,11 @@ def display(rows: pd.DataFrame) -> pd.DataFrame:
         overall = found[(found["metric"] == "accuracy") & (found["class"] == "all")].iloc[0]
         accuracy = f"{percent(overall['mean'], overall['std'], 1)} "
         accuracy += interval(overall["low"], overall["high"])
-        for metric in METRICS[:-1]:
+        for metric in SVM_METRICS[:-1]:
             cells = found[found["metric"] == metric].set_index("class").to_dict("index")
             lines.append(
                 {
-                    "Machine": SVM_NAMES.get(str(baseline), str(baseline)),
+                    "SVM": SVM_NAMES.get(str(baseline), str(baseline)),
                     "Split": split,
                     "Accuracy": accuracy,
                     "Metric": metric.title(),
@@ -75,13 +75,13 @@ def published_lines(rows: pd.DataFrame, classes: list[str]) -> list[dict[str, st
     known = rows.drop_duplicates(["metric", "class"]).set_index(["metric", "class"])["published"]
     return [
         {
-            "Machine": "Dhall et al. 2011",
+            "SVM": "Dhall et al. 2011",
             "Split": "person-independent",
             "Accuracy": percent(known["accuracy", "all"], digits=1),
             "Metric": metric.title(),
             **{name: share(known[metric, name]) for name in classes},
         }
-        for metric in METRICS[:-1]
+        for metric in SVM_METRICS[:-1]
         if known[metric].notna().any()
     ]
 

@@ -32,7 +32,7 @@ SCHEMA = schema(
     column("layer", pa.string(), "pruned layer"),
     column("technique", pa.string(), "label of the technique, or majority class"),
     column("compensation", pa.string(), "compensation of the remaining units"),
-    column("own", pa.string(), "compensation that the technique's label names"),
+    column("default_compensation", pa.string(), "compensation that the technique's label names"),
     column("reference", pa.string(), "compensation of the random removal it is compared with"),
     column("removed", pa.int64(), "removed units"),
     column("seeds", pa.int64(), "runs in the mean"),
@@ -67,7 +67,7 @@ def majority_rows(rows: pd.DataFrame, share: tuple[float, float]) -> pd.DataFram
     blank = {f"{name}_{f}": None for name in (*FIGURES, "difference") for f in ("mean", "std")}
     blank["p"] = None
     figures = {"test_accuracy_mean": share[0], "test_accuracy_std": share[1]}
-    names = {"technique": MAJORITY, "compensation": "", "own": "", "reference": ""}
+    names = {"technique": MAJORITY, "compensation": "", "default_compensation": "", "reference": ""}
     ranks = {"free_units": None, "score": share[0], "rank": None}
     return networks.assign(**{**blank, **figures, **names, **ranks})
 
@@ -91,10 +91,11 @@ def caption(rows: pd.DataFrame) -> str:
 def display(rows: pd.DataFrame) -> pd.DataFrame:
     """One line per technique and compensation, by rank; then the controls.
 
-    Every technique with its own compensation and with lstsq; the rest is in the Parquet file.
+    Every technique with its default compensation and with lstsq; the rest is in the Parquet file.
     """
     counts = sorted(rows["removed"].unique())
-    shown = rows[(rows["compensation"] == rows["own"]) | (rows["compensation"] == "lstsq")]
+    default = rows["compensation"] == rows["default_compensation"]
+    shown = rows[default | (rows["compensation"] == "lstsq")]
     controls = shown["technique"].isin(["random", "distinctiveness"])
     shown = shown[(shown["state"] == "trained") | controls]
     lines = []

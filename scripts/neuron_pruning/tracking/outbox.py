@@ -36,7 +36,7 @@ class Store:
 
 @dataclass(frozen=True)
 class JobRecord:
-    """What one job tells the tracking store; ``series`` are metrics by epoch, from 1."""
+    """What one job sends to the tracking store; ``series`` are metrics by epoch, from 1."""
 
     name: str
     tags: Mapping[str, str]
@@ -58,8 +58,8 @@ def milliseconds() -> int:
 def _client(uri: str) -> Any:
     """Client that gives up in seconds: an unreachable server must not hold the workflow's end.
 
-    Who sends tries again, MLflow does not: it would repeat even the creation of a run whose
-    answer was late, and leave a second run that never ends.
+    The sender tries again, MLflow does not: it would repeat even the creation of a run whose
+    response was late, and leave a second run that never ends.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
@@ -181,7 +181,7 @@ def resend_pending(store: Store, folder: Path, deadline: float = math.inf) -> in
     """Send the records that wait, the oldest first; returns how many still do.
 
     One process sends at a time. None is begun after ``deadline``, a time of ``time.monotonic``.
-    What the store refuses for good is set aside, so that the others do not wait behind it.
+    What the store refuses for good is set aside, so that the others do not wait for it.
 
     Raises:
         Exception: whatever the tracking store throws; what was sent by then is sent.
@@ -224,8 +224,8 @@ def _is_refusal(error: Exception) -> bool:
 
     if isinstance(error, MlflowException):
         return error.get_http_status_code() in REFUSALS
-    answer = getattr(error, "response", None)  # artifacts are sent by requests
-    return getattr(answer, "status_code", None) in REFUSALS
+    response = getattr(error, "response", None)  # artifacts are sent by requests
+    return getattr(response, "status_code", None) in REFUSALS
 
 
 def _set_aside(path: Path, error: Exception) -> None:

@@ -103,7 +103,7 @@ def fine_tune_all_layers(
         The history, one row per epoch.
     """
     train, test = (
-        Patterns(images, split.positions(subset), split.truth[split.positions(subset)])
+        Patterns(images, split.positions(subset), split.labels[split.positions(subset)])
         for subset in ("train", "test")
     )
     own_seed = replace(settings, seed=derive_seed(settings.seed, "fine-tuning"))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.numerics import precision_context
 from neuron_pruning.core.seeds import derive_seed
-from neuron_pruning.data.images import ImageReader, Patterns, Rows, batches, rows_on
+from neuron_pruning.data.images import ImageReader, Patterns, Positions, batches, rows_on
 from neuron_pruning.models.networks import Network
 from neuron_pruning.training.augmentation import augment
 from neuron_pruning.training.callbacks import Callback, StepContext
@@ -30,7 +30,7 @@ class Subset:
         self._reader = ImageReader(patterns.array, device, patterns.positions)
         self._labels = torch.from_numpy(patterns.classes).to(device)
 
-    def read(self, row_batches: Iterable[Rows]) -> Iterator[tuple[Tensor, Tensor]]:
+    def read(self, row_batches: Iterable[Positions]) -> Iterator[tuple[Tensor, Tensor]]:
         """Images and labels of every batch in turn; rows are counted within the subset."""
         row_batches = list(row_batches)
         rows = rows_on(self._labels.device, row_batches)
@@ -106,7 +106,7 @@ def _train_epochs(context: StepContext, train: Subset, test: Subset) -> None:
         context.notify("on_epoch_end")
 
 
-def _image_orders(seed: int, images: int, first: int) -> Iterator[Rows]:
+def _image_orders(seed: int, images: int, first: int) -> Iterator[Positions]:
     """Order of the training images in every epoch from ``first`` on."""
     rng = np.random.default_rng(derive_seed(seed, "shuffle"))
     for epoch in itertools.count(1):
@@ -115,7 +115,7 @@ def _image_orders(seed: int, images: int, first: int) -> Iterator[Rows]:
             yield order
 
 
-def _train_epoch(context: StepContext, train: Subset, order: Rows) -> tuple[float, float]:
+def _train_epoch(context: StepContext, train: Subset, order: Positions) -> tuple[float, float]:
     """Mean loss and accuracy over one pass through the training images in ``order``."""
     settings, state, progress = context.settings, context.state, context.progress
     state.network.train()
@@ -145,7 +145,7 @@ def _seeded_dropout(seed: int, device: torch.device) -> Iterator[None]:
 
 
 def _take_step(
-    context: StepContext, patterns: Iterator[tuple[Tensor, Tensor]], micro_batches: list[Rows]
+    context: StepContext, patterns: Iterator[tuple[Tensor, Tensor]], micro_batches: list[Positions]
 ) -> None:
     """Update the weights by the gradients of one batch, which comes in micro-batches."""
     state, images = context.state, sum(map(len, micro_batches))

@@ -1,4 +1,4 @@
-"""Drawn faces in the layout and naming of SFEW, as data that may be shipped.
+"""Drawn faces in the layout and naming of SFEW, as data that may be published.
 
 SFEW (Dhall, Goecke, Lucey & Gedeon, 2011, "Static facial expression analysis in tough conditions")
 is licensed and cannot be given away. This package draws faces in its place: people of imagined

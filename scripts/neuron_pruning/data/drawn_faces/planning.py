@@ -174,7 +174,7 @@ def plan_faces(settings: FacesSettings) -> list[FacePlan]:
         settings: Seed, counts and number of movies; the size plays no part.
 
     Returns:
-        One plan an image; `label` and `file_name` together are unique.
+        One plan per image; `label` and `file_name` together are unique.
     """
     names = generator(settings.seed, "movies").sample(MOVIES, len(MOVIES))[: settings.movies]
     looks = [Look(settings.seed, name, rank) for rank, name in enumerate(names)]

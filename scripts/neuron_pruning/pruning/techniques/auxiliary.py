@@ -13,7 +13,7 @@ from neuron_pruning.statistics.metrics import softmax
 
 STRENGTHS = 80  # of the penalty, in equal ratios
 WEAKEST = 1e-4  # of the strength at which every column vanishes
-LARGEST = 2048  # units: the auxiliary layer holds their square
+MAX_UNITS = 2048  # units: the auxiliary layer holds their square
 
 
 @by_count(needs="loss", compensation="fitted", fits_weights=True)
@@ -23,9 +23,9 @@ def auxiliary(layer: Layer, *, steps: int = 25) -> SelectAtAmount:
     ``M`` starts as the identity; the loss ``+ lambda sum_j |M[:, j]|`` is minimised by
     accelerated proximal gradient steps, ``steps`` at each of 80 strengths. ``W <- W M``.
     """
-    if layer.units > LARGEST:
+    if layer.units > MAX_UNITS:
         raise UserError(
-            f"auxiliary holds the square of {layer.units} units; it takes {LARGEST} at most"
+            f"auxiliary holds the square of {layer.units} units; it takes {MAX_UNITS} at most"
         )
     if not len(layer.labels):
         raise UserError("auxiliary minimises the loss: it needs patterns with labels")

@@ -1,7 +1,7 @@
 """What a technique is: a way to select the units of a layer that are removed.
 
-A technique is one file beside this: a function with one of the decorators below. They say what
-the function returns, and so what a technique can be asked for.
+A technique is one file beside this: a function with one of the decorators below. They state
+what the function returns, and so which amounts a technique takes.
 """
 
 import inspect
@@ -177,7 +177,7 @@ def by_score(*, needs: Need, compensation: str = "none", largest: bool = False) 
 
 
 def by_order(*, needs: Need, compensation: str = "none", merges: bool = False) -> Declare:
-    """Declare a technique that says which unit is removed first, second and so on.
+    """Declare a technique that orders the units: which is removed first, second and so on.
 
     The function takes a layer and keyword settings and returns at most H - 1 removals.
 

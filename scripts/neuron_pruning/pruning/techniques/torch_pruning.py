@@ -17,7 +17,7 @@ def _importance(kind: str) -> Technique:
     name = f"torch_pruning_{kind}"
 
     def score(layer: UnitLayer) -> UnitScores:
-        return precomputed_score(layer, name, "score_peers has to run first")
+        return precomputed_score(layer, name, "score_with_torch_pruning has to run first")
 
     score.__name__ = name
     score.__doc__ = f"Importance {kind} of torch-pruning."

@@ -12,7 +12,7 @@ from neuron_pruning.pruning.torch_pruning_scores import unit_importances
 from runtime.job_adapter import Files, TrackedResult, run_job
 
 
-def score_peers(
+def score_with_torch_pruning(
     input: Files, output: Files, run: dict[str, Any], layers: list[str]
 ) -> TrackedResult:
     """Write the scores of every pruned layer by importance."""
@@ -28,4 +28,4 @@ def score_peers(
 
 
 if "snakemake" in globals():
-    run_job(globals()["snakemake"], score_peers)
+    run_job(globals()["snakemake"], score_with_torch_pruning)
