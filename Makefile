@@ -13,8 +13,9 @@ demo: .venv/installed
 	$(BIN)/snakemake $(DEMO)
 	@echo "tables: results/demo/tables/   report: results/demo/report.html"
 
+# A thread a worker: small networks gain nothing from more, and threads that wait cost time.
 test: .venv/tested
-	$(BIN)/python -m pytest -n $(CORES) --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadfile
 
 # A tracking server on PostgreSQL, results in a bucket: real servers on this machine, minutes.
 test-services: .venv/tested

@@ -5,6 +5,7 @@ from hypothesis import settings
 
 from neuron_pruning import build_network
 
+torch.set_num_threads(1)  # small networks gain nothing from more, and threads that wait cost time
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")
 

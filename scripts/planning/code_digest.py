@@ -61,13 +61,21 @@ def _imports(path: Path) -> frozenset[Path]:
     if path.suffix != ".py":
         return frozenset()
     files = set(_data_files(path))
-    for node in ast.walk(_tree(path)):
+    for node in _statements(_tree(path)):
         if isinstance(node, ast.ImportFrom) and _is_ours(node.module):
             files.add(_module_file(str(node.module)))
             files.update(_submodules(str(node.module), node.names))
         elif isinstance(node, ast.Import):
             files.update(_module_file(name.name) for name in node.names if _is_ours(name.name))
     return frozenset(files)
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """Statements below a node, however deep: imports are among them, and expressions are not."""
+    for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for child in getattr(node, name, ()):
+            yield child
+            yield from _statements(child)
 
 
 def _is_ours(module: str | None) -> bool:
