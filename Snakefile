@@ -9,6 +9,13 @@ configfile: "config.yaml"
 
 
 include: "rules/common.smk"
+
+
+# Before the rules: set later, they would not reach rules whose files lie in a bucket.
+wildcard_constraints:
+    **targets.wildcard_constraints,
+
+
 include: "rules/tracking.smk"
 include: "rules/data.smk"
 include: "rules/train.smk"
@@ -23,10 +30,6 @@ include: "rules/report.smk"
 
 
 report: "report/workflow.rst"
-
-
-wildcard_constraints:
-    **targets.wildcard_constraints,
 
 
 localrules:
