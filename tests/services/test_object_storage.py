@@ -105,10 +105,11 @@ def test_a_fresh_copy_has_nothing_to_do(stored, tmp_path):
 
 
 def test_a_new_checkout_takes_snakemakes_notes_along(stored, tmp_path):
-    """There all code is newer than the results; checksums in the notes say that it is the same."""
+    """There all files are newer than the results; notes know the code and small inputs by content."""
     time.sleep(1)
     copy = again(stored, tmp_path / "copy", shutil.copy)
-    assert "make_faces" in copy.dry_run(OVERLAY)
+    found = copy.dry_run(OVERLAY)  # without notes, times decide: tables read files of resources/
+    assert all(rule.startswith("table_") or rule == "build_report" for rule in found), found
     notes = ".snakemake/metadata"
     shutil.copytree(stored.folder / notes, copy.folder / notes, dirs_exist_ok=True)
     triggers = ("--rerun-triggers", "mtime", "input", "params", "software-env")
