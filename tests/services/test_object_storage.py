@@ -105,7 +105,7 @@ def test_a_fresh_copy_has_nothing_to_do(stored, tmp_path):
 
 
 def test_a_new_checkout_takes_snakemakes_notes_along(stored, tmp_path):
-    """There all files are newer than the results; notes know the code and small inputs by content."""
+    """There all files are newer than the results; notes know code and small inputs by content."""
     time.sleep(1)
     copy = again(stored, tmp_path / "copy", shutil.copy)
     found = copy.dry_run(OVERLAY)  # without notes, times decide: tables read files of resources/
