@@ -290,22 +290,22 @@ def test_an_added_table_format_makes_the_table_again(finished, tmp_path):
 def test_a_changed_module_reruns_its_dependents(finished, tmp_path):
     folder = shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
     project = type(finished)(folder)
-    module = folder / "scripts" / "neuron_pruning" / "surgery.py"
-    module.write_text(module.read_text() + "\n# changed\n")
+    module = folder / "scripts" / "neuron_pruning" / "pruning" / "surgery.py"
+    module.write_text(module.read_text() + "\nCHANGED = True\n")
     found = project.dry_run()
     found.pop("build_report", None)
     tables = dict.fromkeys(["table_pruning", "table_techniques", "table_compensations"], 1)
     pruned = {"prune": 12, "prune_untrained": 12}
     assert found == {**pruned, "sweep_technique": 28, "compare_compensations": 16, **tables}
     module = folder / "scripts" / "neuron_pruning" / "tables" / "rendering.py"
-    module.write_text(module.read_text() + "\n# changed\n")
+    module.write_text(module.read_text() + "\nCHANGED = True\n")
     assert set(project.dry_run()) >= TABLES
 
 
 def test_a_changed_table_reruns_that_table_alone(finished, tmp_path):
     folder = shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
     module = folder / "scripts" / "neuron_pruning" / "tables" / "svm.py"
-    module.write_text(module.read_text() + "\n# changed\n")
+    module.write_text(module.read_text() + "\nCHANGED = True\n")
     assert type(finished)(folder).dry_run() == {"table_svm": 1, "build_report": 1}
 
 
@@ -340,9 +340,9 @@ def test_a_checkpoint_of_another_config(finished, tmp_path):
 
 def test_a_changed_technique_reruns_its_own_sweeps(finished, tmp_path):
     folder = shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
-    methods = folder / "scripts" / "neuron_pruning" / "methods"
-    module = methods / "random_removal.py"
-    module.write_text(module.read_text() + "\n# changed\n")
+    techniques = folder / "scripts" / "neuron_pruning" / "pruning" / "techniques"
+    module = techniques / "random_removal.py"
+    module.write_text(module.read_text() + "\nCHANGED = True\n")
     found = type(finished)(folder).dry_run()
     found.pop("build_report", None)
     assert found == {
