@@ -1,8 +1,22 @@
 """From images to Tables 1-8 and a report: `snakemake --cores 4 --resources gpu=1`."""
 
+import sys
+from pathlib import Path
+
 from snakemake.utils import min_version
 
 min_version("9.20")
+sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
+
+from neuron_pruning.configuration.validation import read_config
+from neuron_pruning.core.errors import UserError
+
+# Snakemake unfolds anchors, and runs Python in a config. It has read what --configfile names.
+try:
+    if workflow.is_main_process and Path("config.yaml").exists():
+        read_config(Path("config.yaml"))
+except UserError as error:
+    raise WorkflowError(str(error)) from None
 
 
 configfile: "config.yaml"

@@ -1,13 +1,8 @@
 # What all stages share: the config, names of files, and settings of jobs.
-import sys
-from pathlib import Path
-
 from snakemake.io import sourcecache_entry
 
-sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
-
 from neuron_pruning.configuration.derived import input_size_of
-from neuron_pruning.configuration.validation import check_config
+from neuron_pruning.configuration.validation import check_config, check_folder
 from neuron_pruning.core.checksums import check_files
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.parquet import read_rows
@@ -19,6 +14,8 @@ from planning.targets import Targets
 
 try:
     check_config(config)
+    if workflow.is_main_process:  # a job may run where the user's files are not
+        check_folder(config)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
@@ -46,15 +43,14 @@ def user_file(path):
     return local(path) if path else []
 
 
-def file_of_split(wildcards):
-    """CSV that a split reads, if it does."""
-    return user_file(config["splits"][wildcards.split]["file"])
-
-
 ENVIRONMENT = "../envs/workflow.yaml"
 paths = names.Paths(config["experiment"])
 settings = JobSettings(config)
 memory = Memory(settings)
 targets = Targets(settings, paths, read_selection)
 IMAGE_FOLDER = {"folder": paths.faces} if config["dataset"]["path"] is None else {}
-NETWORK_INPUTS = {"split": paths.split, "network": targets.network, "about": targets.description}
+NETWORK_INPUTS = {
+    "split": paths.split,
+    "network": targets.network("network"),
+    "about": targets.network("description"),
+}

@@ -1,6 +1,6 @@
 # Target `sizes`: networks cut in one or more layers, their sizes and latencies.
 rule cut_network:
-    input: **NETWORK_INPUTS, array=targets.images, measured=targets.scores_of_cut
+    input: **NETWORK_INPUTS, array=targets.images, measured=targets.precomputed_scores
     output: **paths.cut
     log: paths.log("cut_network", names.CUT)
     benchmark: paths.benchmark("cut_network", names.CUT)
@@ -16,8 +16,8 @@ rule cut_network:
 rule measure_cut:
     input:
         array=targets.images,
-        network=targets.network,
-        about=targets.description,
+        network=targets.network("network"),
+        about=targets.network("description"),
         pruned=paths.cut["pruned"],
         metrics=paths.cut["metrics"],
     output: **paths.measured_cut

@@ -68,7 +68,9 @@ rule crop_faces:
 
 
 rule split_dataset:
-    input: index=paths.index["index"], about=file_of_split
+    input:
+        index=paths.index["index"],
+        about=lambda wildcards: user_file(config["splits"][wildcards.split]["file"]),
     output: split=paths.split
     log: paths.log("split_dataset", names.SPLIT)
     benchmark: paths.benchmark("split_dataset", names.SPLIT)

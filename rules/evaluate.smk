@@ -19,6 +19,6 @@ checkpoint select_hyperparameters:
     benchmark: paths.benchmark("select_hyperparameters")
     conda: ENVIRONMENT
     resources: mem_mb=growing(500)
-    params: settings=settings.selection(), code=code_digest("select_hyperparameters")
+    params: settings=config["selection"], code=code_digest("select_hyperparameters")
     message: "Select learning rate and batch size of each model"
     script: "../scripts/select_hyperparameters.py"

@@ -24,13 +24,13 @@ use rule table_grid as table_classes with:
 
 
 use rule table_grid as table_pruning with:
-    input: metrics=targets.pruned_metrics, splits=targets.splits_of_runs, paper=PAPER
+    input: metrics=targets.pruned_metrics, splits=targets.splits_named(config["split"]), paper=PAPER
     wildcard_constraints: table="table4"
     params: settings=dict(module="pruning"), code=table_digest("pruning")
 
 
 use rule table_grid as table_techniques with:
-    input: points=targets.sweep_points, splits=targets.splits_of_runs
+    input: points=targets.sweep_points, splits=targets.splits_named(config["split"])
     wildcard_constraints: table="table5"
     resources: mem_mb=growing(1500)
     params:
@@ -39,7 +39,7 @@ use rule table_grid as table_techniques with:
 
 
 use rule table_grid as table_compensations with:
-    input: points=targets.compensation_points, splits=targets.splits_of_runs
+    input: points=targets.compensation_points, splits=targets.splits_named(config["split"])
     wildcard_constraints: table="table6"
     resources: mem_mb=growing(1000)
     params: settings=dict(module="compensations"), code=table_digest("compensations")
@@ -49,7 +49,7 @@ use rule table_grid as table_models with:
     input:
         networks=targets.compared_predictions,
         svms=targets.svm_files("predictions"),
-        splits=targets.compared_splits,
+        splits=targets.splits_named(*config["comparison"]["splits"]),
         published=workflow_file("resources/published.yaml"),
     wildcard_constraints: table="table7"
     resources: mem_mb=growing(1000)

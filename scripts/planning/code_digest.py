@@ -15,6 +15,7 @@ from typing import Any
 SCRIPTS = Path(__file__).parents[1]
 PACKAGE = "neuron_pruning"
 DATA = (".j2", ".yaml")  # files of the package that its modules read
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def code_digest(script: str, *modules: str) -> str:
@@ -60,13 +61,16 @@ def _imports(path: Path) -> frozenset[Path]:
     """Files of the package that one file names in its imports, and the data files beside them."""
     if path.suffix != ".py":
         return frozenset()
-    files = set(_data_files(path))
+    files: set[Path] = set()
+    if path.parent != SCRIPTS:
+        files.update(data for suffix in DATA for data in path.parent.rglob(f"*{suffix}"))
     for node in _statements(_tree(path)):
-        if isinstance(node, ast.ImportFrom) and _is_ours(node.module):
-            files.add(_module_file(str(node.module)))
-            files.update(_submodules(str(node.module), node.names))
-        elif isinstance(node, ast.Import):
-            files.update(_module_file(name.name) for name in node.names if _is_ours(name.name))
+        match node:
+            case ast.ImportFrom(module=str(module), names=names) if _is_ours(module):
+                submodules = (_module_file(f"{module}.{name.name}") for name in names)
+                files.update([_module_file(module), *filter(Path.is_file, submodules)])
+            case ast.Import(names=names):
+                files.update(_module_file(name.name) for name in names if _is_ours(name.name))
     return frozenset(files)
 
 
@@ -78,28 +82,13 @@ def _statements(node: ast.AST) -> Iterator[ast.AST]:
             yield from _statements(child)
 
 
-def _is_ours(module: str | None) -> bool:
-    return module is not None and module.split(".")[0] == PACKAGE
+def _is_ours(module: str) -> bool:
+    return module.split(".")[0] == PACKAGE
 
 
 def _module_file(module: str) -> Path:
     place = SCRIPTS.joinpath(*module.split("."))
     return place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
-
-
-def _submodules(module: str, names: list[ast.alias]) -> Iterator[Path]:
-    """Files of the names that are modules themselves: ``from neuron_pruning.core import files``."""
-    for name in names:
-        path = _module_file(f"{module}.{name.name}")
-        if path.is_file():
-            yield path
-
-
-def _data_files(path: Path) -> Iterator[Path]:
-    """Templates and other data in the folder of a module of the package, and below it."""
-    if path.parent != SCRIPTS:
-        for suffix in DATA:
-            yield from path.parent.rglob(f"*{suffix}")
 
 
 @cache
@@ -118,20 +107,12 @@ def _structure(node: Any) -> str:
         return f"[{','.join(map(_structure, node))}]"
     if not isinstance(node, ast.AST):
         return repr(node)
-    fields = (
-        f"{name}={_structure(value)}"
-        for name, value in _fields(node)
-        if value is not None and value != []
+    fields = dict(ast.iter_fields(node))
+    if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+        fields["body"] = node.body[1:]
+    shown = (
+        f"{name}={_structure(field)}"
+        for name, field in fields.items()
+        if field is not None and field != []
     )
-    return f"{type(node).__name__}({','.join(fields)})"
-
-
-def _fields(node: ast.AST) -> Iterator[tuple[str, Any]]:
-    """Fields of a node; the body of a module, class or function without its docstring."""
-    for name, value in ast.iter_fields(node):
-        yield name, value[1:] if name == "body" and _has_docstring(node) else value
-
-
-def _has_docstring(node: ast.AST) -> bool:
-    holders = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-    return isinstance(node, holders) and ast.get_docstring(node, clean=False) is not None
+    return f"{type(node).__name__}({','.join(shown)})"

@@ -17,11 +17,12 @@ from neuron_pruning.configuration.derived import (
 )
 from neuron_pruning.pruning.techniques import find_technique
 from planning.code_digest import code_digest
+from planning.paths import NETWORK_KEYS, RUN_KEYS
 
 Config = Mapping[str, Any]
 Wildcards = Mapping[str, str]
 Settings = dict[str, Any]
-SHARED_KEYS = ("split", "crop", "recipe")
+TYPES: Mapping[str, Callable[[str], Any]] = {"learning_rate": float, "batch_size": int, "seed": int}
 
 
 @dataclass(frozen=True)
@@ -69,25 +70,10 @@ class JobSettings:
 
     # Networks
 
-    def run_keys(self, wildcards: Wildcards) -> Settings:
-        """Keys of a training run, typed, as every Parquet row carries them."""
-        return {
-            "experiment": self.config["experiment"],
-            **{key: wildcards[key] for key in SHARED_KEYS},
-            "model": wildcards["model"],
-            "learning_rate": float(wildcards["learning_rate"]),
-            "batch_size": int(wildcards["batch_size"]),
-            "seed": int(wildcards["seed"]),
-        }
-
-    def initial_keys(self, wildcards: Wildcards) -> Settings:
-        """Provenance of an initial network: all but the hyper-parameters of the optimiser."""
-        return {
-            "experiment": self.config["experiment"],
-            **{key: wildcards[key] for key in SHARED_KEYS},
-            "model": wildcards["model"],
-            "seed": int(wildcards["seed"]),
-        }
+    def keys(self, wildcards: Wildcards, names: tuple[str, ...] = RUN_KEYS) -> Settings:
+        """Keys of a training run, typed, as every Parquet row carries them; or some of them."""
+        typed = {name: TYPES.get(name, str)(wildcards[name]) for name in names}
+        return {"experiment": self.config["experiment"], **typed}
 
     def architecture(self, wildcards: Wildcards) -> Settings:
         """Arguments of ``build_network``; the output layer follows from the classes of the data."""
@@ -97,15 +83,20 @@ class JobSettings:
             "input_size": input_size_of(self.config, wildcards["model"]),
             "channels": model["channels"],
             "widths": model["widths"],
-            "normalisation": self._recipe(wildcards)["normalisation"],
+            "normalisation": self.recipe(wildcards)["normalisation"],
         }
+
+    def recipe(self, wildcards: Wildcards) -> Config:
+        """What the paper leaves open about the training of a run."""
+        recipe: Config = self.config["recipes"][wildcards["recipe"]]
+        return recipe
 
     def initialise(self, wildcards: Wildcards) -> Settings:
         """Settings of an initial network, which all runs of a model and seed share."""
         return {
             "architecture": self.architecture(wildcards),
-            "initialisation": self._recipe(wildcards)["initialisation"],
-            "keys": self.initial_keys(wildcards),
+            "initialisation": self.recipe(wildcards)["initialisation"],
+            "keys": self.keys(wildcards, NETWORK_KEYS),
         }
 
     def train(self, wildcards: Wildcards) -> Settings:
@@ -115,7 +106,7 @@ class JobSettings:
 
     def training(self, wildcards: Wildcards) -> Settings:
         """How a run is trained: the experiment's settings and its recipe's."""
-        recipe = self._recipe(wildcards)
+        recipe = self.recipe(wildcards)
         own = {key: recipe[key] for key in ("optimiser", "augmentation", "label_smoothing")}
         if recipe["epochs"] is not None:
             own["epochs"] = recipe["epochs"]
@@ -123,21 +114,15 @@ class JobSettings:
 
     def evaluate(self, wildcards: Wildcards) -> Settings:
         """Settings of one evaluation."""
-        return {**self.network(wildcards), **self._evaluation_batches()}
-
-    def selection(self) -> Settings:
-        """Settings of the selection of hyper-parameters."""
-        section = self.config["selection"]
-        return {"subset": section["subset"], "fixed": section["fixed"]}
+        return {**self.network(wildcards), **self.config["evaluation"]}
 
     def network(self, wildcards: Wildcards) -> Settings:
         """Which network a job looks at, and the provenance that its description must have."""
         trained = wildcards["state"] == "trained"
-        belongs = self.run_keys if trained else self.initial_keys
         return {
             "run": {
-                "keys": self.run_keys(wildcards),
-                "belongs": belongs(wildcards),
+                "keys": self.keys(wildcards),
+                "belongs": self.keys(wildcards, RUN_KEYS if trained else NETWORK_KEYS),
                 "architecture": self.architecture(wildcards),
                 "state": wildcards["state"],
             }
@@ -145,12 +130,31 @@ class JobSettings:
 
     # Pruning
 
+    @cached_property
+    def techniques(self) -> dict[str, Settings]:
+        """Techniques by label, with their settings."""
+        return technique_choices(self.config["pruning"])
+
+    def label(self, wildcards: Wildcards) -> str:
+        """Label of the technique of a pruning, a sweep or a cut."""
+        cut = wildcards.get("cut")
+        cuts = self.config["pruning"]["cuts"]
+        return str(wildcards["technique"] if cut is None else cuts[cut]["technique"])
+
+    def technique(self, wildcards: Wildcards) -> Settings:
+        """That technique and its settings."""
+        label = self.label(wildcards)
+        return {"label": label, "technique": self.techniques[label]}
+
+    def layers(self, wildcards: Wildcards) -> Settings:
+        """Layers whose units go."""
+        return {"layers": pruned_layers(self.config["models"][wildcards["model"]])}
+
     def prune(self, wildcards: Wildcards) -> Settings:
         """Settings of one pruned network."""
         return {
-            **self.network(wildcards),
-            "layers": self._layers(wildcards),
-            **self._technique(wildcards["technique"]),
+            **self.torch_pruning_scores(wildcards),
+            **self.technique(wildcards),
             "amount": float(wildcards["amount"]),
         }
 
@@ -158,37 +162,31 @@ class JobSettings:
         """Settings of the fine-tuning of one pruned network."""
         section = self.config["pruning"]["fine_tuning"]
         return {
-            "keys": self.run_keys(wildcards),
-            "layers": self._layers(wildcards),
+            "keys": self.keys(wildcards),
+            **self.layers(wildcards),
             "fine_tuning": {key: section[key] for key in ("epochs", "trainable")},
             "training": self.training(wildcards),
-            **self._evaluation_batches(),
+            **self.config["evaluation"],
         }
 
     def torch_pruning_scores(self, wildcards: Wildcards) -> Settings:
         """Settings of the importances of torch-pruning."""
-        return {**self.network(wildcards), "layers": self._layers(wildcards)}
+        return {**self.network(wildcards), **self.layers(wildcards)}
 
     def sweep(self, wildcards: Wildcards) -> Settings:
         """Settings of one technique on one layer, without those that it ignores."""
-        chosen = self._technique(wildcards["technique"])
-        pruning = self.config["pruning"]
+        chosen, pruning = self.technique(wildcards), self.config["pruning"]
         sweep = {**pruning["sweep"], "counts": pruning["counts"]}
         if chosen["technique"]["amount"] != "angle":
             sweep["step"] = None
         if "draw" not in chosen["technique"]["settings"]:
             sweep["draws"] = 1
-        return {
-            **self.network(wildcards),
-            "layer": wildcards["layer"],
-            **chosen,
-            "sweep_settings": sweep,
-        }
+        layer = wildcards["layer"]
+        return {**self.network(wildcards), "layer": layer, **chosen, "sweep_settings": sweep}
 
     def compensation(self, wildcards: Wildcards) -> Settings:
         """Settings of one compensation on one layer."""
-        pruning = self.config["pruning"]
-        technique = self.techniques["distinctiveness"]
+        pruning, technique = self.config["pruning"], self.techniques["distinctiveness"]
         return {
             **self.network(wildcards),
             "layer": wildcards["layer"],
@@ -207,27 +205,23 @@ class JobSettings:
         return {
             **self.network(wildcards),
             "layers": cut_layers(model, cut, convolutions_of(model, wildcards["model"])),
-            **self._technique(cut["technique"]),
+            **self.technique(wildcards),
             "amount": cut["amount"],
-            **self._evaluation_batches(),
+            **self.config["evaluation"],
         }
 
     def measure_cut(self, wildcards: Wildcards) -> Settings:
         """Settings of the timing of one cut."""
         latency = self.config["pruning"]["latency"]
-        return {"keys": self.run_keys(wildcards), "cut": wildcards["cut"], **latency}
+        return {"keys": self.keys(wildcards), "cut": wildcards["cut"], **latency}
 
-    # Baselines, tables, tracking
+    # Baselines, report, tracking, code
 
     def classify(self, wildcards: Wildcards) -> Settings:
         """Settings of one support vector machine."""
-        keys = {
-            "experiment": self.config["experiment"],
-            "baseline": wildcards["baseline"],
-            "split": wildcards["split"],
-            "crop": "face",
-            "seed": int(wildcards["seed"]),
-        }
+        keys = self.keys(
+            {**dict(wildcards.items()), "crop": "face"}, ("baseline", "split", "crop", "seed")
+        )
         return {"keys": keys, "svm": self.config["baseline"]["svm"]}
 
     def report(self, benchmarks: str, shows_faces: bool) -> Settings:
@@ -242,16 +236,7 @@ class JobSettings:
 
     def tracking(self) -> Settings:
         """Where records of jobs are sent."""
-        tracking = self.config["tracking"]
-        store = {key: tracking[key] for key in ("uri", "artifacts")}
-        return {**store, "experiment": self.config["experiment"]}
-
-    # Pieces
-
-    @cached_property
-    def techniques(self) -> dict[str, Settings]:
-        """Techniques by label, with their settings."""
-        return technique_choices(self.config["pruning"])
+        return {**self.config["tracking"], "experiment": self.config["experiment"]}
 
     def code(self, script: str, *labels: str) -> Callable[[Wildcards], str]:
         """Parameter function: digest of a script's code, and of the techniques that a job runs.
@@ -260,29 +245,11 @@ class JobSettings:
         """
 
         def digest(wildcards: Wildcards) -> str:
-            run = labels or (self._label(wildcards),)
+            run = labels or (self.label(wildcards),)
             names = [find_technique(self.techniques[label]["name"]).module for label in run]
             return code_digest(script, *names)
 
         return digest
-
-    def _label(self, wildcards: Wildcards) -> str:
-        """Label of the technique of a pruning, a sweep or a cut."""
-        cut = wildcards.get("cut")
-        cuts = self.config["pruning"]["cuts"]
-        return str(wildcards["technique"] if cut is None else cuts[cut]["technique"])
-
-    def _technique(self, label: str) -> Settings:
-        return {"label": label, "technique": self.techniques[label]}
-
-    def _layers(self, wildcards: Wildcards) -> list[str]:
-        return pruned_layers(self.config["models"][wildcards["model"]])
-
-    def _recipe(self, wildcards: Wildcards) -> Mapping[str, Any]:
-        return dict(self.config["recipes"][wildcards["recipe"]])
-
-    def _evaluation_batches(self) -> Settings:
-        return {"batch_size": self.config["evaluation"]["batch_size"]}
 
 
 def folder_fingerprint(folder: Path) -> str:

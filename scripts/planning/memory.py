@@ -1,17 +1,11 @@
 """Memory of jobs in MB, from what they hold (docs/explanation/performance.md)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from neuron_pruning.models.architectures import (
-    Architecture,
-    layer_sizes,
-    memory_mb,
-    with_classes,
-)
-from planning.job_settings import JobSettings
+from neuron_pruning.models.architectures import Architecture, layer_sizes, memory_mb, with_classes
+from planning.job_settings import JobSettings, Wildcards
 
-Wildcards = Mapping[str, str]
 Resource = Callable[[Wildcards, int], int]  # of a job, at its first, second ... attempt
 CLASSES = 7  # stand for any number: the output layer is small
 
@@ -38,9 +32,8 @@ class Memory:
 
         def megabytes(wildcards: Wildcards) -> int:
             at_once = images(wildcards) if callable(images) else images
-            return memory_mb(
-                self._architecture(wildcards), at_once or self._step_images(wildcards), copies
-            )
+            images_at_once = at_once or self._step_images(wildcards)
+            return memory_mb(self._architecture(wildcards), images_at_once, copies)
 
         return growing(megabytes)
 
@@ -53,15 +46,13 @@ class Memory:
             sizes = {layer.name: layer for layer in layer_sizes(architecture)}
             downstream = [sizes[name] for name in names[names.index(wildcards["layer"]) :]]
             weights = sum(layer.inputs * layer.outputs for layer in downstream)
-            squares = downstream[0].outputs ** 2
-            return round(1500 + 8 * (3 * weights + 6 * squares) / 1e6)
+            return round(1500 + 8 * (3 * weights + 6 * downstream[0].outputs ** 2) / 1e6)
 
         return growing(megabytes)
 
     def calibration_images(self, wildcards: Wildcards) -> int:
         """Images that the initialisation looks at."""
-        recipe = self.settings.config["recipes"][wildcards["recipe"]]
-        return int(recipe["initialisation"]["calibration_images"])
+        return int(self.settings.recipe(wildcards)["initialisation"]["calibration_images"])
 
     def _architecture(self, wildcards: Wildcards) -> Architecture:
         return with_classes(self.settings.architecture(wildcards), CLASSES)

@@ -5,12 +5,12 @@ by the names under which its script takes the files.
 """
 
 from collections.abc import Iterable, Mapping
+from itertools import product
 from typing import Any
-
-Files = dict[str, str]
 
 CELL_KEYS = ("split", "crop", "recipe", "model", "learning_rate", "batch_size")
 RUN_KEYS = (*CELL_KEYS, "seed")
+NETWORK_KEYS = ("split", "crop", "recipe", "model", "seed")  # before its training
 
 
 def wildcards_in_path(*keys: str) -> str:
@@ -19,16 +19,20 @@ def wildcards_in_path(*keys: str) -> str:
 
 
 RUN = wildcards_in_path(*RUN_KEYS)
-NETWORK = wildcards_in_path("split", "crop", "recipe", "model", "seed")
-NETWORK_STATE = f"{RUN}/{wildcards_in_path('state')}"
-PRUNING = f"{NETWORK_STATE}/{wildcards_in_path('technique', 'amount')}"
-LAYER = f"{NETWORK_STATE}/{wildcards_in_path('layer')}"
-SWEEP = f"{LAYER}/{wildcards_in_path('technique')}"
-COMPENSATION = f"{LAYER}/{wildcards_in_path('compensation')}"
-CUT = f"{NETWORK_STATE}/{wildcards_in_path('cut')}"
+NETWORK = wildcards_in_path(*NETWORK_KEYS)
+NETWORK_STATE = wildcards_in_path(*RUN_KEYS, "state")
+PRUNING = wildcards_in_path(*RUN_KEYS, "state", "technique", "amount")
+SWEEP = wildcards_in_path(*RUN_KEYS, "state", "layer", "technique")
+COMPENSATION = wildcards_in_path(*RUN_KEYS, "state", "layer", "compensation")
+CUT = wildcards_in_path(*RUN_KEYS, "state", "cut")
 SPLIT = wildcards_in_path("split", "seed")
 IMAGES = wildcards_in_path("crop", "size")
 SVM = wildcards_in_path("baseline", "split", "seed")
+
+
+def combinations(**values: Iterable[Any]) -> list[dict[str, Any]]:
+    """Every combination of some wildcards, the last varying fastest."""
+    return [dict(zip(values, row, strict=True)) for row in product(*values.values())]
 
 
 def fill(pattern: str, rows: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -61,49 +65,38 @@ class Paths:
         self.report = f"{root}/report.html"
         self.benchmarks = f"{root}/benchmarks"
         self.tracking = f"{root}/tracking"
-        self.index: Files = {
-            "index": f"{root}/dataset/index.parquet",
-            "audit": f"{root}/dataset/audit.parquet",
-        }
-        self.published_features: Files = {
-            "features": self.features.format(baseline="feature_table"),
-            "faults": f"{root}/baselines/baseline~feature_table/faults.parquet",
-        }
-        self.initial = self._network(f"{root}/networks/{NETWORK}/initial")
+        self.index = self._in("dataset", index="parquet", audit="parquet")
+        self.published_features = self._in(
+            "baselines/baseline~feature_table", features="parquet", faults="parquet"
+        )
+        self.initial = self._network(f"networks/{NETWORK}", "network", "initial")
         self.run = {
-            **self._network(f"{root}/runs/{RUN}/network"),
-            "history": f"{root}/runs/{RUN}/history.parquet",
-            "speed": f"{root}/runs/{RUN}/speed.parquet",
-            "sensitivity": f"{root}/runs/{RUN}/sensitivity.safetensors",
+            **self._network(f"runs/{RUN}", "network"),
+            **self._in(f"runs/{RUN}", history="parquet", speed="parquet"),
+            **self._in(f"runs/{RUN}", sensitivity="safetensors"),
         }
         self.evaluation = self._in(
-            f"{root}/evaluations/{NETWORK_STATE}",
-            "predictions.parquet",
-            "metrics.parquet",
-            "confusion.parquet",
-            "activations.safetensors",
+            f"evaluations/{NETWORK_STATE}",
+            predictions="parquet",
+            metrics="parquet",
+            confusion="parquet",
+            activations="safetensors",
         )
-        self.svm = self._in(f"{root}/baselines/{SVM}", "predictions.parquet", "metrics.parquet")
-        pruned = f"{root}/pruned/{PRUNING}"
-        self.pruned = {
-            "pruned": f"{pruned}/network.safetensors",
-            "description": f"{pruned}/network.json",
-            **self._in(pruned, "metrics.parquet", "units.parquet"),
-        }
-        tuned = f"{root}/fine_tuned/{PRUNING}"
+        self.svm = self._in(f"baselines/{SVM}", predictions="parquet", metrics="parquet")
+        self.pruned, self.cut = (
+            {
+                **self._network(folder, "pruned"),
+                **self._in(folder, metrics="parquet", units="parquet"),
+            }
+            for folder in (f"pruned/{PRUNING}", f"cuts/{CUT}")
+        )
         self.fine_tuned = {
-            **self._network(f"{tuned}/network"),
-            "metrics": f"{tuned}/metrics.parquet",
-        }
-        cut = f"{root}/cuts/{CUT}"
-        self.cut = {
-            "pruned": f"{cut}/network.safetensors",
-            "description": f"{cut}/network.json",
-            **self._in(cut, "metrics.parquet", "units.parquet"),
+            **self._network(f"fine_tuned/{PRUNING}", "network"),
+            **self._in(f"fine_tuned/{PRUNING}", metrics="parquet"),
         }
         self.measured_cut = {
-            "exported": f"{cut}/network.onnx",
-            "measured": f"{cut}/measured.parquet",
+            "exported": f"{root}/cuts/{CUT}/network.onnx",
+            "measured": f"{root}/cuts/{CUT}/measured.parquet",
         }
 
     def log(self, rule: str, wildcards: str = "") -> str:
@@ -122,12 +115,11 @@ class Paths:
         """A table in formats for people."""
         return [f"{self.root}/tables/{name}.{suffix}" for suffix in formats]
 
-    @staticmethod
-    def _network(stem: str) -> Files:
-        """Weights and description of a stored network."""
-        return {"network": f"{stem}.safetensors", "description": f"{stem}.json"}
+    def _network(self, folder: str, name: str, stem: str = "network") -> dict[str, str]:
+        """Weights of a stored network, under ``name``, and its description."""
+        place = f"{self.root}/{folder}/{stem}"
+        return {name: f"{place}.safetensors", "description": f"{place}.json"}
 
-    @staticmethod
-    def _in(folder: str, *names: str) -> Files:
+    def _in(self, folder: str, **suffixes: str) -> dict[str, str]:
         """Files of a folder, under their names without suffix."""
-        return {name.split(".")[0]: f"{folder}/{name}" for name in names}
+        return {name: f"{self.root}/{folder}/{name}.{kind}" for name, kind in suffixes.items()}

@@ -1,23 +1,17 @@
 """Which files an experiment asks for: input functions of the rules, as typed methods."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
 from typing import Any
 
-from neuron_pruning.configuration.derived import (
-    compared_labels,
-    hyper_parameters,
-    input_size_of,
-    pruned_layers,
-)
-from planning.job_settings import JobSettings
-from planning.paths import CELL_KEYS, Paths, fill
+from neuron_pruning.configuration.derived import compared_labels, input_size_of, pruned_layers
+from planning.job_settings import Config, JobSettings, Wildcards
+from planning.paths import CELL_KEYS, Paths, combinations, fill
 
-Config = Mapping[str, Any]
-Wildcards = Mapping[str, str]
 Row = Mapping[str, Any]
+InputFunction = Callable[[Wildcards], list[str]]
 TABLES_OF_MODELS = ("table2", "table3")  # per-class results, a model each
 
 
@@ -43,27 +37,23 @@ class Targets:
         return self.settings.config
 
     @property
-    def shared(self) -> dict[str, str]:
-        """Split, crop and recipe of the grid and of all that is pruned; Table 7 varies them."""
-        config = self.config
-        crop = config["dataset"]["crop"]
-        return {"split": config["split"], "crop": crop, "recipe": config["recipe"]}
-
-    @property
     def states(self) -> list[str]:
         """Trained networks, and untrained ones where the config asks for the control."""
         return ["trained", "untrained"] if self.config["controls"]["untrained"] else ["trained"]
 
     @cached_property
-    def runs(self) -> list[Row]:
-        """Wildcards of all trainings of the grid."""
-        config = self.config
-        return [
-            {**self.shared, "model": model, **cell, "seed": seed}
-            for model in config["run_models"]
-            for cell in hyper_parameters(config["models"][model])
-            for seed in config["seeds"]
-        ]
+    def runs(self) -> Sequence[Row]:
+        """Wildcards of all trainings of the grid; Table 7 varies split, crop and recipe too."""
+        config, rows = self.config, []
+        crop = config["dataset"]["crop"]
+        shared = {"split": config["split"], "crop": crop, "recipe": config["recipe"]}
+        for name in config["run_models"]:
+            model = config["models"][name]
+            cells = combinations(
+                model=[name], batch_size=model["batch_sizes"], learning_rate=model["learning_rates"]
+            )
+            rows += [{**shared, **cell, "seed": seed} for cell in cells for seed in config["seeds"]]
+        return rows
 
     @property
     def class_tables(self) -> dict[str, str]:
@@ -76,9 +66,7 @@ class Targets:
         names = {"table1", "table4", "table5", "table6", *self.class_tables}
         comparison = self.config["comparison"]
         if comparison["splits"]:
-            names.add("table7")
-            if comparison["baselines"]:
-                names.add("table8")
+            names |= {"table7", "table8"} if comparison["baselines"] else {"table7"}
         return sorted(names)
 
     @property
@@ -89,28 +77,26 @@ class Targets:
             "images" in comparison["baselines"]
             or any("face" in network["crops"] for network in comparison["networks"])
         )
-        return self.shared["crop"] == "face" or bool(compared)
+        return self.config["dataset"]["crop"] == "face" or bool(compared)
 
     @property
     def wildcard_constraints(self) -> dict[str, str]:
         """Regular expressions of the wildcards in file names."""
-        config = self.config
+        names = {
+            "split": self.config["splits"],
+            "crop": ["none", "face"],
+            "recipe": self.config["recipes"],
+            "model": self.config["models"],
+            "state": ["trained", "untrained"],
+            "technique": self.settings.techniques,
+            "baseline": ["images", "feature_table"],
+            "cut": self.config["pruning"]["cuts"] or ["none"],
+        }
+        number, whole = r"[0-9.e-]+", r"\d+"
         return {
-            "split": "|".join(config["splits"]),
-            "crop": "none|face",
-            "size": r"\d+x\d+",
-            "recipe": "|".join(config["recipes"]),
-            "model": "|".join(config["models"]),
-            "learning_rate": r"[0-9.e-]+",
-            "batch_size": r"\d+",
-            "seed": r"\d+",
-            "state": "trained|untrained",
-            "technique": "|".join(self.settings.techniques),
-            "amount": r"[0-9.e-]+",
-            "layer": r"fc\d+",
-            "compensation": "[a-z_]+",
-            "baseline": "images|feature_table",
-            "cut": "|".join(config["pruning"]["cuts"]) or "none",
+            **{key: "|".join(map(re.escape, known)) for key, known in names.items()},
+            **{"size": r"\d+x\d+", "layer": r"fc\d+", "compensation": "[a-z_]+"},
+            **{"learning_rate": number, "amount": number, "batch_size": whole, "seed": whole},
         }
 
     def rendered(self, name: str) -> list[str]:
@@ -132,34 +118,19 @@ class Targets:
     @property
     def splits(self) -> list[str]:
         """Split files of the experiment and of Table 7."""
-        names = dict.fromkeys([self.config["split"], *self.config["comparison"]["splits"]])
-        return self.splits_named(names)
+        names = [self.config["split"], *self.config["comparison"]["splits"]]
+        return self.splits_named(*dict.fromkeys(names))
 
-    @property
-    def splits_of_runs(self) -> list[str]:
-        """Split files of the grid."""
-        return self.splits_named([self.config["split"]])
-
-    @property
-    def compared_splits(self) -> list[str]:
-        """Split files of Table 7."""
-        return self.splits_named(self.config["comparison"]["splits"])
-
-    def splits_named(self, names: Sequence[str] | Mapping[str, None]) -> list[str]:
+    def splits_named(self, *names: str) -> list[str]:
         """Split files of some splits, all seeds."""
-        return fill(self.paths.split, self._rows(split=list(names), seed=self.config["seeds"]))
+        return fill(self.paths.split, combinations(split=names, seed=self.config["seeds"]))
 
     # Networks
 
-    def network(self, wildcards: Wildcards) -> str:
-        """Network file of a run: trained, or as it was before its first step."""
-        files = self.paths.run if wildcards["state"] == "trained" else self.paths.initial
-        return files["network"]
-
-    def description(self, wildcards: Wildcards) -> str:
-        """Description beside that network file: architecture and provenance."""
-        files = self.paths.run if wildcards["state"] == "trained" else self.paths.initial
-        return files["description"]
+    def network(self, name: str) -> Callable[[Wildcards], str]:
+        """Input function: a file of a run's network, trained or as it was before its first step."""
+        trained, initial = self.paths.run[name], self.paths.initial[name]
+        return lambda wildcards: trained if wildcards["state"] == "trained" else initial
 
     def of_runs(self, pattern: str, cell: Row | None = None) -> list[str]:
         """``pattern`` for every run of the grid, or of one cell of it."""
@@ -167,31 +138,29 @@ class Targets:
         rows = [run for run in self.runs if all(run[key] == value for key, value in wanted)]
         return fill(pattern, rows)
 
-    def of_selected(self, pattern: str, model: str | None = None) -> list[str]:
-        """``pattern`` for the runs with the selected hyper-parameters, all seeds."""
+    def of_selected(self, *patterns: str, model: str | None = None) -> list[str]:
+        """Each pattern for the runs with the selected hyper-parameters, all seeds."""
         cells = [
             {key: row[key] for key in CELL_KEYS}
             for row in self.selection()
             if row["selected"] and model in (None, row["model"])
         ]
-        return [path for cell in cells for path in self.of_runs(pattern, cell)]
+        return [path for one in patterns for cell in cells for path in self.of_runs(one, cell)]
 
-    def selected_evaluations(self, name: str) -> Callable[[Wildcards], list[str]]:
-        """Input function: a file of the evaluations of the selected networks, every state."""
-        pattern = self.paths.evaluation[name]
-        return lambda wildcards: self._of_all(fill(pattern, self._rows(state=self.states)))
+    def evaluations(self, name: str, *states: str) -> InputFunction:
+        """Input function: a file of the evaluations of the selected networks, of all states."""
+        rows = combinations(state=states or self.states)
+        patterns = fill(self.paths.evaluation[name], rows)
+        return lambda wildcards: self.of_selected(*patterns)
 
     def trained(self, name: str) -> str:
         """Pattern of a file of the evaluations of trained networks."""
         return fill(self.paths.evaluation[name], [{"state": "trained"}])[0]
 
-    def trained_evaluations(self, name: str) -> Callable[[Wildcards], list[str]]:
-        """Input function: the same of trained networks alone."""
-        return lambda wildcards: self.of_selected(self.trained(name))
-
     def class_metrics(self, wildcards: Wildcards) -> list[str]:
         """Evaluations of the selected networks of the model that a table shows."""
-        return self.of_selected(self.trained("metrics"), self.class_tables[wildcards["table"]])
+        model = self.class_tables[wildcards["table"]]
+        return self.of_selected(self.trained("metrics"), model=model)
 
     def compared_predictions(self, wildcards: Wildcards) -> list[str]:
         """Predictions of the networks of Table 7: its own and, under their split, the selected."""
@@ -199,11 +168,24 @@ class Targets:
         own = self.of_selected(pattern) if self.config["split"] in comparison["splits"] else []
         return list(dict.fromkeys([*own, *fill(pattern, self._compared_runs())]))
 
+    def _compared_runs(self) -> Iterator[Row]:
+        """Wildcards of every network of Table 7, all splits and seeds."""
+        comparison = self.config["comparison"]
+        for network in comparison["networks"]:
+            splits = network["splits"] or comparison["splits"]
+            rows = combinations(
+                recipe=network["recipes"],
+                crop=network["crops"],
+                split=[split for split in comparison["splits"] if split in splits],
+                seed=self.config["seeds"],
+            )
+            yield from ({**network, **row} for row in rows)
+
     def svm_files(self, name: str) -> list[str]:
         """A file of every support vector machine of Tables 7 and 8."""
-        comparison = self.config["comparison"]
-        rows = self._rows(
-            baseline=comparison["baselines"], split=comparison["splits"], seed=self.config["seeds"]
+        comparison, seeds = self.config["comparison"], self.config["seeds"]
+        rows = combinations(
+            baseline=comparison["baselines"], split=comparison["splits"], seed=seeds
         )
         return fill(self.paths.svm[name], rows)
 
@@ -213,98 +195,56 @@ class Targets:
         """Metrics of the saved pruned networks, fine-tuned if the config asks for it."""
         pruning = self.config["pruning"]
         files = self.paths.fine_tuned if pruning["fine_tuning"]["epochs"] else self.paths.pruned
-        rows = [
-            {"state": state, "technique": label, "amount": amount}
-            for label in pruning["saved_techniques"]
-            for state in self._states_of(label)
-            for amount in self._amounts_of(label)
-        ]
-        return self._of_all(fill(files["metrics"], rows))
+        rows = []
+        for label in pruning["saved_techniques"]:
+            by_angle = self.settings.techniques[label]["amount"] == "angle"
+            rows += combinations(
+                state=[state for state in self.states if self._offers(state, label)],
+                technique=[label],
+                amount=pruning["angles"] if by_angle else pruning["counts"],
+            )
+        return self.of_selected(*fill(files["metrics"], rows))
+
+    def _offers(self, state: str, label: str) -> bool:
+        """Whether a technique has what it needs: sensitivity comes from training."""
+        return state == "trained" or self.settings.techniques[label]["name"] != "karnin"
 
     def precomputed_scores(self, wildcards: Wildcards) -> list[str]:
-        """Files of the scores that a technique looks up, if it does."""
-        name = self.settings.techniques[wildcards["technique"]]["name"]
-        if name.startswith("torch_pruning_"):
+        """Files of the scores that a technique looks up; a cut computes torch-pruning's itself."""
+        name = self.settings.techniques[self.settings.label(wildcards)]["name"]
+        if name.startswith("torch_pruning_") and wildcards.get("cut") is None:
             return [self.paths.torch_pruning_scores]
         return [self.paths.run["sensitivity"]] if name == "karnin" else []
 
-    def scores_of_cut(self, wildcards: Wildcards) -> list[str]:
-        """Scores that training left, for techniques that look them up."""
-        technique = self.config["pruning"]["cuts"][wildcards["cut"]]["technique"]
-        found = self.precomputed_scores({"technique": technique})
-        return [path for path in found if path == self.paths.run["sensitivity"]]
-
     def measured_cuts(self, wildcards: Wildcards) -> list[str]:
         """Sizes and latencies of all cuts of the selected networks."""
-        rows = self._rows(state=["trained"], cut=self.config["pruning"]["cuts"])
-        return self._of_all(fill(self.paths.measured_cut["measured"], rows))
+        rows = combinations(state=["trained"], cut=self.config["pruning"]["cuts"])
+        return self.of_selected(*fill(self.paths.measured_cut["measured"], rows))
 
     def sweep_points(self, wildcards: Wildcards) -> list[str]:
         """Sweeps of all techniques that Table 5 compares."""
-        labels = compared_labels(self.config["pruning"])
-        return [
-            path
-            for state in self.states
-            for path in self._of_layers(
-                self.paths.sweep,
-                self._rows(
-                    technique=[label for label in labels if state in self._states_of(label)],
-                    state=[state],
-                ),
-            )
-        ]
+        labels, found = compared_labels(self.config["pruning"]), []
+        for state in self.states:
+            offered = [label for label in labels if self._offers(state, label)]
+            found += self._of_layers(self.paths.sweep, technique=offered, state=[state])
+        return found
 
     def compensation_points(self, wildcards: Wildcards) -> list[str]:
         """Compensations of Table 6."""
         names = self.config["pruning"]["compensations"]
-        rows = self._rows(state=self.states, compensation=names)
-        return self._of_layers(self.paths.compensation, rows)
+        return self._of_layers(self.paths.compensation, state=self.states, compensation=names)
+
+    def _of_layers(self, pattern: str, **values: Iterable[str]) -> list[str]:
+        """``pattern`` for every combination, selected network and pruned layer of it."""
+        return [
+            path
+            for model in self.config["run_models"]
+            for layer in pruned_layers(self.config["models"][model])
+            for one in fill(pattern, combinations(**values, layer=[layer]))
+            for path in self.of_selected(one, model=model)
+        ]
 
     def images_to_tune(self, wildcards: Wildcards) -> list[str]:
         """The images, where whole networks are fine-tuned."""
         whole = self.config["pruning"]["fine_tuning"]["trainable"] == "all"
         return [self.images(wildcards)] if whole else []
-
-    # Pieces
-
-    def _of_all(self, patterns: Sequence[str]) -> list[str]:
-        return [path for pattern in patterns for path in self.of_selected(pattern)]
-
-    def _of_layers(self, pattern: str, rows: Sequence[Row]) -> list[str]:
-        """``pattern`` for every row, selected network and pruned layer of it."""
-        return [
-            path
-            for model in self.config["run_models"]
-            for layer in pruned_layers(self.config["models"][model])
-            for one in fill(pattern, [{**row, "layer": layer} for row in rows])
-            for path in self.of_selected(one, model)
-        ]
-
-    def _compared_runs(self) -> Iterator[Row]:
-        """Wildcards of every network of Table 7, all splits and seeds."""
-        comparison = self.config["comparison"]
-        for network in comparison["networks"]:
-            splits = network["splits"] or comparison["splits"]
-            rows = self._rows(
-                recipe=network["recipes"],
-                crop=network["crops"],
-                split=[split for split in comparison["splits"] if split in splits],
-                seed=self.config["seeds"],
-            )
-            yield from ({**network, **row} for row in rows)
-
-    def _amounts_of(self, label: str) -> Sequence[float]:
-        """Angles or numbers of units at which pruned networks are saved."""
-        pruning = self.config["pruning"]
-        by_angle = self.settings.techniques[label]["amount"] == "angle"
-        return list(pruning["angles"] if by_angle else pruning["counts"])
-
-    def _states_of(self, label: str) -> list[str]:
-        """States for which a technique has what it needs: sensitivity comes from training."""
-        untrained = self.settings.techniques[label]["name"] != "karnin"
-        return [state for state in self.states if state == "trained" or untrained]
-
-    @staticmethod
-    def _rows(**values: Any) -> list[Row]:
-        """Every combination of some wildcards, the last varying fastest."""
-        return [dict(zip(values, row, strict=True)) for row in product(*values.values())]

@@ -7,7 +7,7 @@ import pytest
 
 from neuron_pruning.baselines.descriptors import DescriptorSettings
 from neuron_pruning.baselines.svm import ClassifierSettings
-from neuron_pruning.configuration import models_comparison, models_data, models_training
+from neuron_pruning.configuration import models, models_training
 from neuron_pruning.configuration.models_pruning import TECHNIQUES
 from neuron_pruning.core.numerics import Precision
 from neuron_pruning.data.drawn_faces import EXPRESSIONS
@@ -30,15 +30,15 @@ from neuron_pruning.training.settings import (
 @pytest.mark.parametrize(
     ("section", "settings", "shared"),
     [
-        (models_data.Faces, FacesSettings, 5),
-        (models_data.Split, SplitSettings, 5),
+        (models.Faces, FacesSettings, 5),
+        (models.Split, SplitSettings, 5),
         (models_training.Initialisation, InitialisationSettings, 5),
         (models_training.Augmentation, AugmentationSettings, 6),
         (models_training.Optimiser, OptimiserSettings, 8),
         (models_training.Training, TrainingSettings, 4),
         (models_training.Recipe, TrainingSettings, 1),
-        (models_comparison.Descriptors, DescriptorSettings, 4),
-        (models_comparison.SupportVectorMachine, ClassifierSettings, 4),
+        (models.Descriptors, DescriptorSettings, 4),
+        (models.SupportVectorMachine, ClassifierSettings, 4),
     ],
 )
 def test_defaults_are_those_of_the_settings(section, settings, shared):
@@ -60,7 +60,7 @@ def test_defaults_are_those_of_the_settings(section, settings, shared):
 
 
 def test_other_values_that_stand_in_the_package_too():
-    dataset = models_data.Dataset()
+    dataset = models.Dataset()
     assert dataset.near_duplicate_distance == DISTANCE == SplitSettings().near_duplicate_distance
     paper = TECHNIQUES["distinctiveness"]
     assert paper.settings == dataclasses.asdict(RedundancyCriteria())
@@ -69,9 +69,9 @@ def test_other_values_that_stand_in_the_package_too():
 @pytest.mark.parametrize(
     ("named", "known"),
     [
-        (models_data.Resize, Resize),
-        (models_data.OnBadImage, OnBadImage),
-        (models_data.Protocol, Protocol),
+        (models.Resize, Resize),
+        (models.OnBadImage, OnBadImage),
+        (models.Protocol, Protocol),
         (models_training.Precision, Precision),
         (models_training.Scheme, Scheme),
         (models_training.OptimiserName, OptimiserName),
@@ -83,4 +83,4 @@ def test_names_are_those_of_the_package(named, known):
 
 
 def test_expressions_are_those_that_are_drawn():
-    assert get_args(models_data.Expression) == EXPRESSIONS
+    assert get_args(models.Expression) == EXPRESSIONS

@@ -183,7 +183,7 @@ def changed(path, value):
         ),
         ("pruning/techniques_compared", "al", "techniques_compared: must be 'all'; not 'al'"),
         ("pruning/cuts/paper/layers", "conv1", "cuts.paper.layers: must be 'pruned', 'hidden', "),
-        ("models/my-net", {}, "models.my-net: must match pattern"),
+        ("models/my net", {}, "models.my net: must match pattern"),
         ("recipes/faces/optimizer", {}, "recipes.faces.optimizer: unknown key; did you mean opt"),
         (
             "selection/fixed/vgg",
@@ -198,7 +198,7 @@ def changed(path, value):
             "models.vgg.channels: vgg takes 7 numbers of kernels, not 2",
         ),
         ("models/mine", {"channels": [8]}, "models.mine.widths: is required and has no default"),
-        ("training", {7: 1}, "training.7: unknown key"),
+        ("training", {7: 1}, "training.7: every key must be text; quote it"),
         ("seeds", [1, 1], "seeds: must hold every item once; not [1, 1]"),
         ("experiment", "a/b", "experiment: must match pattern"),
         ("dataset/on_bad_image", "ignore", "on_bad_image: must be 'fail' or 'skip'; not 'ignore'"),

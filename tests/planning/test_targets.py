@@ -59,7 +59,8 @@ def test_runs_are_the_grid_times_the_seeds(config):
     targets = targets_of(config)
     assert len(targets.runs) == len(set(targets.of_runs(RUN))) == 3 * 2
     assert len(targets.of_selected(RUN)) == 2 * 2
-    assert targets.of_selected(RUN, "vgg") == [p for p in targets.of_runs(RUN) if "~vgg/" in p]
+    of_vgg = [path for path in targets.of_runs(RUN) if "~vgg/" in path]
+    assert targets.of_selected(RUN, model="vgg") == of_vgg
 
 
 def test_only_trained_networks_have_a_sensitivity(config):
@@ -93,7 +94,7 @@ def test_every_pattern_asked_for_is_one_that_a_job_writes(config):
         *targets.splits, *targets.sweep_points({}), *targets.compensation_points({}),
         *targets.pruned_metrics({}), *targets.compared_predictions({}), *targets.measured_cuts({}),
         *targets.svm_files("metrics"), *targets.class_metrics({"table": "table2"}),
-        *targets.selected_evaluations("activations")({}),
+        *targets.evaluations("activations")({}),
     ]  # fmt: skip
     for path in asked:
         assert "{" not in path and any(re.fullmatch(pattern, path) for pattern in patterns), path
@@ -101,8 +102,8 @@ def test_every_pattern_asked_for_is_one_that_a_job_writes(config):
 
 def test_a_network_is_that_of_its_state(config):
     targets = targets_of(config)
-    assert "runs/" in targets.network({"state": "trained"})
-    assert "networks/" in targets.description({"state": "untrained"})
+    assert "runs/" in targets.network("network")({"state": "trained"})
+    assert "networks/" in targets.network("description")({"state": "untrained"})
 
 
 def test_settings_hold_what_a_job_heeds_and_nothing_else(config):

@@ -43,10 +43,22 @@ def test_config_faults_stop_before_any_job(fresh, overlay, message):
     assert not (fresh.folder / "results").exists()
 
 
-def test_a_missing_folder(fresh):
-    ran = prepare(fresh, {"dataset": {"path": "data/nowhere"}})
+def test_a_missing_folder_stops_the_dry_run(fresh):
+    ran = fresh.run("-n", overlay={"dataset": {"path": "data/nowhere"}})
     assert ran.returncode != 0
-    assert "index_images: dataset.path: data/nowhere is no folder" in ran.stderr
+    assert "dataset.path: data/nowhere is no folder" in ran.stderr + ran.stdout
+    assert "Traceback" not in ran.stderr
+
+
+def test_a_config_whose_anchors_explode_is_not_walked_through(fresh):
+    """Ten to the power of 30 values in config.yaml."""
+    levels = [
+        f"a{n}: &a{n} {{{', '.join(f'k{m}: *a{n - 1}' for m in range(10))}}}" for n in range(1, 30)
+    ]
+    (fresh.folder / "config.yaml").write_text("\n".join(["a0: &a0 {x: 1}", *levels]))
+    ran = fresh.run("-n")
+    assert ran.returncode != 0
+    assert "config.yaml: holds itself or over 100,000 values" in ran.stderr + ran.stdout
     assert "Traceback" not in ran.stderr
 
 

@@ -1,6 +1,7 @@
 """What one key of the config demands of another."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from pydantic_core import PydanticCustomError
@@ -8,6 +9,7 @@ from pydantic_core import PydanticCustomError
 from neuron_pruning.configuration.derived import (
     convolutions_of,
     cut_layers,
+    hidden_layers,
     input_size_of,
     pruned_layers,
     technique_choices,
@@ -18,6 +20,7 @@ from neuron_pruning.pruning.techniques import find_technique
 from neuron_pruning.pruning.units import CONVOLUTIONS_OFFER
 
 FAULTS = "faults"  # kind of the error that carries several, each with its key
+Checked = Mapping[str, Any]
 
 
 def refuse(faults: Iterable[str]) -> None:
@@ -31,21 +34,14 @@ def refuse(faults: Iterable[str]) -> None:
         raise PydanticCustomError(FAULTS, "{faults}", {"faults": found})
 
 
-def cross_checks(config: Mapping[str, Any]) -> Iterator[str]:
-    """Faults between sections; ``check_pruning`` has those within the section pruning."""
-    unknown = list(_unknown_names(config))
-    if unknown:
-        yield from unknown
-        return
-    yield from _check_splits(config)
-    yield from _check_selection(config)
-    yield from _check_baselines(config)
-    yield from _check_cuts(config)
-    for name in config["models"]:
-        yield from _check_model(config, name)
+def check_sections(config: Checked) -> None:
+    """Refuse faults between sections; ``check_pruning`` has those within the section pruning."""
+    refuse(_unknown_names(config))
+    checks = (_check_splits, _check_selection, _check_baselines, _check_cuts, _check_models)
+    refuse(chain.from_iterable(check(config) for check in checks))
 
 
-def _unknown_names(config: Mapping[str, Any]) -> Iterator[str]:
+def _unknown_names(config: Checked) -> Iterator[str]:
     """Names of sections that are not there."""
     comparison = config["comparison"]
     places = [
@@ -59,26 +55,27 @@ def _unknown_names(config: Mapping[str, Any]) -> Iterator[str]:
         place = f"comparison.networks.{number}"
         places.append((f"{place}.model", "models", [network["model"]]))
         places.append((f"{place}.recipes", "recipes", network["recipes"]))
-        for split in network["splits"] or []:
-            if split not in comparison["splits"]:
-                known = ", ".join(comparison["splits"])
-                yield f"{place}.splits: {split!r} is none of comparison.splits: {known}"
+        known = comparison["splits"]
+        yield from _missing(f"{place}.splits", "comparison.splits", network["splits"] or [], known)
     for place, section, names in places:
-        for name in names:
-            if name not in config[section]:
-                yield f"{place}: {name!r} is none of {section}: {', '.join(config[section])}"
+        yield from _missing(place, section, names, config[section])
 
 
-def _check_splits(config: Mapping[str, Any]) -> Iterator[str]:
+def _missing(place: str, section: str, names: Iterable[str], known: Iterable[str]) -> Iterator[str]:
+    for name in names:
+        if name not in known:
+            yield f"{place}: {name!r} is none of {section}: {', '.join(known)}"
+
+
+def _check_splits(config: Checked) -> Iterator[str]:
     for name in dict.fromkeys([config["split"], *config["comparison"]["splits"]]):
         split = config["splits"][name]
-        needed = {"group": ("file", "column"), "list": ("file",)}.get(split["protocol"], ())
-        for key in needed:
+        for key in {"group": ("file", "column"), "list": ("file",)}.get(split["protocol"], ()):
             if split[key] is None:
                 yield f"splits.{name}.{key}: the protocol {split['protocol']} needs one"
 
 
-def _check_selection(config: Mapping[str, Any]) -> Iterator[str]:
+def _check_selection(config: Checked) -> Iterator[str]:
     selection, split = config["selection"], config["splits"][config["split"]]
     has_validation = split["protocol"] == "list" or split["validation_fraction"] > 0
     if selection["subset"] == "validation" and not has_validation:
@@ -94,7 +91,7 @@ def _check_selection(config: Mapping[str, Any]) -> Iterator[str]:
             yield f"selection.fixed.{name}: {cell} is not in the grid of models.{name}"
 
 
-def _check_baselines(config: Mapping[str, Any]) -> Iterator[str]:
+def _check_baselines(config: Checked) -> Iterator[str]:
     asked = "feature_table" in config["comparison"]["baselines"]
     if asked and config["baseline"]["feature_table"] is None:
         yield (
@@ -103,22 +100,20 @@ def _check_baselines(config: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _check_cuts(config: Mapping[str, Any]) -> Iterator[str]:
+def _check_cuts(config: Checked) -> Iterator[str]:
     for name in config["run_models"]:
+        model = config["models"][name]
         for cut, given in config["pruning"]["cuts"].items():
             try:
-                model = config["models"][name]
                 layers = cut_layers(model, given, convolutions_of(model, name))
-                _check_convolutions(config["pruning"], given, layers)
+                _check_convolutions(config["pruning"], given["technique"], layers)
             except UserError as error:
                 yield f"pruning.cuts.{cut} on {name}: {error}"
 
 
-def _check_convolutions(
-    pruning: Mapping[str, Any], cut: Mapping[str, Any], layers: Sequence[str]
-) -> None:
+def _check_convolutions(pruning: Checked, label: str, layers: Sequence[str]) -> None:
     """Refuse what convolutions cannot have."""
-    choice = technique_choices(pruning).get(cut["technique"])
+    choice = technique_choices(pruning).get(label)
     convolutions = [layer for layer in layers if layer.startswith("conv")]
     if choice is None or not convolutions:
         return
@@ -126,68 +121,64 @@ def _check_convolutions(
     reason = technique.refusal_of_layer(convolutions[0], CONVOLUTIONS_OFFER, settings)
     if reason is not None:
         raise UserError(reason)
-    if choice["settings"].get("centring") == "half":
+    if settings.get("centring") == "half":
         raise UserError(
-            f"{cut['technique']} centres by half, the middle of a sigmoid, and a ReLU has no "
-            "middle; give it a label with centring mean"
+            f"{label} centres by half, the middle of a sigmoid, and a ReLU has no middle; give it "
+            "a label with centring mean"
         )
     if choice["compensation"] not in ("none", "add"):
         raise UserError(
             f"{choice['compensation']} changes a bias or fits to one, which does not pass through "
-            f"the padded border of a convolution; give {cut['technique']} a label with the "
-            "compensation none or add"
+            f"the padded border of a convolution; give {label} a label with the compensation none "
+            "or add"
         )
 
 
-def _check_model(config: Mapping[str, Any], name: str) -> Iterator[str]:
-    model = config["models"][name]
-    yield from _check_convolutional_part(config, name)
-    hidden = [f"fc{number}" for number in range(1, len(model["widths"]) + 1)]
-    for layer in pruned_layers(model):
-        if layer not in hidden:
-            yield (
-                f"models.{name}.pruned_layer: no hidden layer {layer!r}; "
-                f"there are {', '.join(hidden)}"
-            )
+def _check_models(config: Checked) -> Iterator[str]:
+    for name, model in config["models"].items():
+        yield from _check_architecture(config, name)
+        hidden = hidden_layers(model)
+        for layer in pruned_layers(model):
+            if layer not in hidden:
+                there = ", ".join(hidden)
+                yield f"models.{name}.pruned_layer: no hidden layer {layer!r}; there are {there}"
 
 
-def _check_convolutional_part(config: Mapping[str, Any], name: str) -> Iterator[str]:
-    model = config["models"][name]
-    architecture, layers = model["architecture"] or name, convolutions_of(model, name)
+def _check_architecture(config: Checked, name: str) -> Iterator[str]:
+    model, place = config["models"][name], f"models.{name}"
+    architecture, channels = model["architecture"] or name, model["channels"]
+    layers = convolutions_of(model, name)
     used = {*config["run_models"], *(n["model"] for n in config["comparison"]["networks"])}
     try:
         check_name(architecture)
     except UserError as error:
-        yield f"models.{name}.architecture: {error}"
+        yield f"{place}.architecture: {error}"
         return
-    if model["channels"] and not layers:
-        yield f"models.{name}.channels: {architecture} has its own convolutions; write channels: []"
-    elif model["channels"] and len(model["channels"]) != layers:
-        yield (
-            f"models.{name}.channels: {architecture} takes {layers} numbers of kernels, not "
-            f"{len(model['channels'])}"
-        )
+    if channels and not layers:
+        yield f"{place}.channels: {architecture} has its own convolutions; write channels: []"
+    elif channels and len(channels) != layers:
+        given = f"{layers} numbers of kernels, not {len(channels)}"
+        yield f"{place}.channels: {architecture} takes {given}"
     elif name in used:
         try:
-            size = input_size_of(config, name)
-            describe(architecture, size, [*model["widths"], 2], model["channels"])
+            describe(architecture, input_size_of(config, name), [*model["widths"], 2], channels)
         except UserError as error:
-            yield f"models.{name}: {error}"
+            yield f"{place}: {error}"
 
 
-def check_pruning(pruning: Mapping[str, Any]) -> Iterator[str]:
+def check_pruning(pruning: Checked) -> Iterator[str]:
     """Faults within the section pruning: techniques and labels that do not exist."""
     try:
         known = technique_choices(pruning)
     except UserError as error:
         yield str(error)
         return
+    compared = pruning["techniques_compared"]
     named = {
         "saved_techniques": pruning["saved_techniques"],
         "cuts": [cut["technique"] for cut in pruning["cuts"].values()],
+        "techniques_compared": [] if compared == "all" else compared,
     }
-    if pruning["techniques_compared"] != "all":
-        named["techniques_compared"] = pruning["techniques_compared"]
     for key, labels in named.items():
         for label in labels:
             if label not in known:

@@ -19,13 +19,9 @@ def convolutions_of(model: Mapping[str, Any], name: str) -> int:
     return len(PLANS.get(model["architecture"] or name, ()))
 
 
-def hyper_parameters(model: Mapping[str, Any]) -> list[dict[str, float]]:
-    """Cells of a model's grid."""
-    return [
-        {"learning_rate": learning_rate, "batch_size": batch_size}
-        for batch_size in model["batch_sizes"]
-        for learning_rate in model["learning_rates"]
-    ]
+def hidden_layers(model: Mapping[str, Any]) -> list[str]:
+    """Hidden fully connected layers of a model's section, input side first."""
+    return [f"fc{number}" for number in range(1, len(model["widths"]) + 1)]
 
 
 def pruned_layers(model: Mapping[str, Any]) -> list[str]:
@@ -41,19 +37,19 @@ def cut_layers(model: Mapping[str, Any], cut: Mapping[str, Any], convolutions: i
         UserError: a layer that the model does not have.
     """
     channels = [f"conv{number}" for number in range(1, convolutions + 1)]
-    hidden = [f"fc{number}" for number in range(1, len(model["widths"]) + 1)]
+    hidden = hidden_layers(model)
+    known = [*channels, *hidden]
     named = {
         "pruned": pruned_layers(model),
         "hidden": hidden,
         "convolutions": channels,
-        "all": [*channels, *hidden],
+        "all": known,
     }
     wanted = named[cut["layers"]] if isinstance(cut["layers"], str) else cut["layers"]
-    odd = sorted(set(wanted) - {*channels, *hidden})
+    odd = ", ".join(sorted(set(wanted) - set(known)))
     if odd:
-        known = ", ".join([*channels, *hidden])
-        raise UserError(f"layers: no hidden layer {', '.join(odd)}; there are {known}")
-    return [layer for layer in [*channels, *hidden] if layer in wanted]
+        raise UserError(f"layers: no hidden layer {odd}; there are {', '.join(known)}")
+    return [layer for layer in known if layer in wanted]
 
 
 def technique_choices(pruning: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

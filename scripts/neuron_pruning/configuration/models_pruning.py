@@ -2,37 +2,31 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, Tag, WithJsonSchema, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from neuron_pruning.configuration.cross_checks import check_pruning, refuse
 from neuron_pruning.configuration.fields import (
     Angle,
-    Counts,
-    Key,
-    Names,
-    OneOf,
+    Count,
+    Distinct,
+    Name,
     Positive,
     Section,
-    SomeNames,
-    Unique,
+    Several,
+    Some,
+    Whole,
+    WordOrList,
     built_in,
+    one_of,
 )
-from neuron_pruning.configuration.models_training import LIST, WORD, WORD_OR_LIST
 from neuron_pruning.pruning.compensations import COMPENSATIONS
 from neuron_pruning.pruning.techniques import find_technique
 
 # fitted: the weights that one technique has fitted itself, so no choice for the others.
 COMMON = [name for name in COMPENSATIONS if name != "fitted"]
 
-Angles = Annotated[list[Angle], Field(min_length=1), Unique()]
-Compensations = Annotated[list[Annotated[str, OneOf(COMMON)]], Field(min_length=1), Unique()]
-SweptCompensations = Annotated[
-    list[Annotated[str, OneOf(["own", *COMMON])]], Field(min_length=1), Unique()
-]
-LayerNames = Annotated[
-    list[Annotated[str, Field(pattern="^(fc|conv)[0-9]+$")]], Field(min_length=1), Unique()
-]
+LayerName = Annotated[str, Field(pattern="^(fc|conv)[0-9]+$")]
 LayerGroup = Literal["pruned", "hidden", "convolutions", "all"]
 
 
@@ -50,20 +44,15 @@ Setting = Annotated[
 class TechniqueLabel(Section):
     """A technique with a compensation and settings, under a label of its own."""
 
-    technique: str | None = Field(
-        None, description="Name of the technique; null means the label itself."
-    )
-    compensation: Annotated[str, OneOf(COMPENSATIONS)] | None = Field(
-        None,
-        description="What compensates for the removed units; null means its authors' choice. "
-        "ASSUME: of the paper's technique, add: the merge target gets the outgoing weights.",
-    )
-    settings: dict[str, Setting] = Field(
-        {},
-        description="Settings of the technique; those not named keep their defaults. ASSUME: of "
-        "the paper's technique, centring half (activations minus 0.5), complementary both (both "
-        "units of a complementary pair go) and groups none (the paper names no groups).",
-    )
+    technique: str | None = None
+    """Name of the technique; null means the label itself."""
+    compensation: Annotated[str, one_of(COMPENSATIONS)] | None = None
+    """What compensates for the removed units; null means its authors' choice. ASSUME: of the
+    paper's technique, add: the merge target gets the outgoing weights."""
+    settings: dict[str, Setting] = {}
+    """Settings of the technique; those not named keep their defaults. ASSUME: of the paper's
+    technique, centring half (activations minus 0.5), complementary both (both units of a
+    complementary pair go) and groups none (the paper names no groups)."""
 
 
 TECHNIQUES = {
@@ -91,33 +80,27 @@ TECHNIQUES = {
 class Sweep(Section):
     """Accuracy against the number of removed units, for Table 5 and the curves."""
 
-    compensations: SweptCompensations = Field(
-        ["own", "none", "bias", "lstsq"],
-        description="Compensations that every technique is swept with, where they make sense; "
-        "own is the technique's.",
-    )
-    step: Angle = Field(0.5, description="Distance between thresholds in degrees.")
-    draws: int = Field(20, ge=1, description="Draws of random removal.")
-    max_points: int = Field(
-        200,
-        ge=2,
-        description="Numbers of removed units: every one, or at most so many, evenly spaced.",
-    )
+    compensations: Some[Annotated[str, one_of(["own", *COMMON])]] = ["own", "none", "bias", "lstsq"]
+    """Compensations that every technique is swept with, where they make sense; own is the
+    technique's."""
+    step: Angle = 0.5
+    """Distance between thresholds in degrees."""
+    draws: Count = 20
+    """Draws of random removal."""
+    max_points: Several = 200
+    """Numbers of removed units: every one, or at most so many, evenly spaced."""
 
 
 class Cut(Section):
     """A cut of one or more layers of a network."""
 
-    technique: str = Field(description="Label of the technique.")
-    amount: Positive = Field(
-        description="Degrees, or a number of units in each layer, or below 1 a share of each layer."
-    )
-    layers: Annotated[
-        Annotated[LayerGroup, Tag(WORD)] | Annotated[LayerNames, Tag(LIST)], WORD_OR_LIST
-    ] = Field(
-        description="The pruned layer of the model, all hidden fully connected ones, all "
-        "convolutions, both, or a list of names."
-    )
+    technique: Name
+    """Label of the technique."""
+    amount: Positive
+    """Degrees, or a number of units in each layer, or below 1 a share of each layer."""
+    layers: WordOrList[LayerGroup, Some[LayerName]]
+    """The pruned layer of the model, all hidden fully connected ones, all convolutions, both, or a
+    list of names."""
 
 
 # What the target sizes measures by default.
@@ -131,70 +114,48 @@ CUTS = {
 class Latency(Section):
     """How forward passes are timed."""
 
-    batch_sizes: Counts = Field([1, 64], description="Images of a forward pass.")
-    repeats: int = Field(20, ge=1, description="Passes that are timed.")
+    batch_sizes: Some[Count] = [1, 64]
+    """Images of a forward pass."""
+    repeats: Count = 20
+    """Passes that are timed."""
 
 
 class FineTuning(Section):
     """Fine-tuning of pruned networks with the run's own recipe."""
 
-    epochs: int = Field(
-        0, ge=0, description="Epochs of the saved pruned networks; the paper does none."
-    )
-    compared_epochs: int = Field(
-        10,
-        ge=0,
-        description="Epochs in Table 6, which shows pruned networks without and with them.",
-    )
-    trainable: Literal["downstream", "all"] = Field(
-        "downstream",
-        description="The layers downstream of the pruned one, from recorded activations, or all "
-        "layers. ASSUME: downstream, and so without augmentation.",
-    )
+    epochs: Whole = 0
+    """Epochs of the saved pruned networks; the paper does none."""
+    compared_epochs: Whole = 10
+    """Epochs in Table 6, which shows pruned networks without and with them."""
+    trainable: Literal["downstream", "all"] = "downstream"
+    """The layers downstream of the pruned one, from recorded activations, or all layers. ASSUME:
+    downstream, and so without augmentation."""
 
 
 class Pruning(Section):
     """How units are selected and removed."""
 
-    angles: Angles = Field(
-        [15, 10, 5], description="Thresholds in degrees of techniques that have one, in Table 4."
-    )
-    counts: Counts = Field(
-        [10, 25, 50, 65, 82, 95],
-        description="Numbers of removed units in Table 5, and in Table 4 of techniques without an "
-        "angle.",
-    )
-    saved_techniques: SomeNames = Field(
-        ["distinctiveness"],
-        description="Labels of the techniques whose pruned networks are saved and fill Table 4.",
-    )
-    techniques_compared: Annotated[
-        Annotated[Literal["all"], Tag(WORD)] | Annotated[Names, Tag(LIST)], WORD_OR_LIST
-    ] = Field(
-        "all",
-        description="Labels of the techniques that Table 5 compares, or all; random is always "
-        "among them.",
-    )
-    compared_angles: Angles = Field(
-        [75, 60, 45, 30, 15, 10, 5],
-        description="Thresholds of distinctiveness in Table 6, in degrees: wide enough for "
-        "networks that have learned.",
-    )
-    compensations: Compensations = Field(
-        [name for name in COMMON if name != "fold"],
-        description="Compensations of distinctiveness that Table 6 compares.",
-    )
-    techniques: Annotated[dict[Key, TechniqueLabel], built_in(TECHNIQUES)] = Field(
-        TECHNIQUES,
-        description="Compensation and settings by label. Every technique is also there under its "
-        "own name, as its authors have it.",
-    )
+    angles: Some[Angle] = [15, 10, 5]
+    """Thresholds in degrees of techniques that have one, in Table 4."""
+    counts: Some[Count] = [10, 25, 50, 65, 82, 95]
+    """Numbers of removed units in Table 5, and in Table 4 of techniques without an angle."""
+    saved_techniques: Some[Name] = ["distinctiveness"]
+    """Labels of the techniques whose pruned networks are saved and fill Table 4."""
+    techniques_compared: WordOrList[Literal["all"], Distinct[Name]] = "all"
+    """Labels of the techniques that Table 5 compares, or all; random is always among them."""
+    compared_angles: Some[Angle] = [75, 60, 45, 30, 15, 10, 5]
+    """Thresholds of distinctiveness in Table 6, in degrees: wide enough for networks that have
+    learned."""
+    compensations: Some[Annotated[str, one_of(COMMON)]] = [
+        name for name in COMMON if name != "fold"
+    ]
+    """Compensations of distinctiveness that Table 6 compares."""
+    techniques: Annotated[dict[Name, TechniqueLabel], built_in(TECHNIQUES)] = TECHNIQUES
+    """Compensation and settings by label. Every technique is also there under its own name, as its
+    authors have it."""
     sweep: Sweep = Sweep()
-    cuts: dict[Key, Cut] = Field(
-        CUTS,
-        description="Networks cut in one or more layers, convolutions too; the target sizes "
-        "measures them.",
-    )
+    cuts: dict[Name, Cut] = CUTS
+    """Networks cut in one or more layers, convolutions too; the target sizes measures them."""
     latency: Latency = Latency()
     fine_tuning: FineTuning = FineTuning()
 

@@ -2,21 +2,23 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Field
 
 from neuron_pruning.configuration.fields import (
     AS_WRITTEN,
     Count,
-    Counts,
     LearningRate,
+    Name,
     NotNegative,
     Positive,
     Section,
+    Several,
     Share,
     ShareBelowOne,
     Size,
-    SomeNames,
-    Unique,
+    Some,
+    Whole,
+    WordOrList,
 )
 from neuron_pruning.core.numerics import Precision
 from neuron_pruning.models.architectures import DEFAULT_CHANNELS, DEFAULT_WIDTHS, Normalisation
@@ -32,44 +34,29 @@ from neuron_pruning.training.settings import (
 # imports PyTorch; a test compares them.
 Scheme = Literal["default", "centred", "standardised"]
 
-WORD, LIST = "<word>", "<list>"  # in the place of an error, which of two types was meant
-WORD_OR_LIST = Discriminator(lambda value: LIST if isinstance(value, list) else WORD)
-
 
 class Model(Section):
     """One network: its architecture, pruned layer and hyper-parameter grid."""
 
-    architecture: str | None = Field(
-        None,
-        description="alexnet, vgg, vgg8 (for small faces) or torchvision/<name of a classifier>; "
-        "null means the model's own name.",
-    )
-    input_size: Size | None = Field(
-        None,
-        description="Height and width in pixels that this model sees; null means "
-        "dataset.input_size.",
-    )
-    channels: list[Count] = Field(
-        [],
-        description="Kernels of the convolutions, input side first; an empty list means the "
-        "architecture's own. Torchvision's classifiers take none.",
-    )
-    widths: Annotated[list[Annotated[int, Field(ge=2)]], Field(min_length=1)] = Field(
-        description="Units of the hidden fully connected layers; the output layer has one unit per "
-        "class. ASSUME: of the paper's networks, fully connected layers after a flatten of the "
-        "size of the first; the compact reading is [1526, 100] and [5120, 1000, 100].",
-    )
-    pruned_layer: Annotated[
-        Annotated[str, Tag(WORD)] | Annotated[SomeNames, Tag(LIST)], WORD_OR_LIST
-    ] = Field(
-        description="Hidden fully connected layer whose units are pruned, fc1 being the first, or "
-        "a list of several.",
-    )
-    learning_rates: Annotated[list[LearningRate], Field(min_length=1), Unique()] = Field(
-        [0.0005, 0.001],
-        description="Learning rates of the grid. Write 0.0005, not 5e-4, which YAML reads as text.",
-    )
-    batch_sizes: Counts = Field([64, 128], description="Batch sizes of the grid.")
+    architecture: str | None = None
+    """alexnet, vgg, vgg8 (for small faces) or torchvision/<name of a classifier>; null means the
+    model's own name."""
+    input_size: Size | None = None
+    """Height and width in pixels that this model sees; null means dataset.input_size."""
+    channels: list[Count] = []
+    """Kernels of the convolutions, input side first; an empty list means the architecture's own.
+    Torchvision's classifiers take none."""
+    widths: Annotated[list[Several], Field(min_length=1)]
+    """Units of the hidden fully connected layers; the output layer has one unit per class. ASSUME:
+    of the paper's networks, fully connected layers after a flatten of the size of the first; the
+    compact reading is [1526, 100] and [5120, 1000, 100]."""
+    pruned_layer: WordOrList[str, Some[str]]
+    """Hidden fully connected layer whose units are pruned, fc1 being the first, or a list of
+    several."""
+    learning_rates: Some[LearningRate] = [0.0005, 0.001]
+    """Learning rates of the grid. Write 0.0005, not 5e-4, which YAML reads as text."""
+    batch_sizes: Some[Count] = [64, 128]
+    """Batch sizes of the grid."""
 
 
 def _paper(name: str, pruned_layer: str) -> Model:
@@ -93,93 +80,71 @@ MODELS = {
 class Initialisation(Section):
     """How the weights start. ASSUME: the paper states no initialisation."""
 
-    scheme: Scheme = Field(
-        "default",
-        description="PyTorch's own; sigmoid layers that start centred; or every unit standardised "
-        "over the training images.",
-    )
-    gain: Positive = Field(4.0, description="Gain of centred sigmoid layers.")
-    weights: str | None = Field(
-        None,
-        description="Pretrained weights of a torchvision model, by torchvision's name for them "
-        "(DEFAULT) or a file.",
-    )
-    output_deviation: Positive = Field(
-        1.0, description="Standard deviation of the logits after the scheme standardised."
-    )
-    calibration_images: int = Field(
-        64, ge=2, description="Training images that the scheme standardised looks at."
-    )
+    scheme: Scheme = "default"
+    """PyTorch's own; sigmoid layers that start centred; or every unit standardised over the
+    training images."""
+    gain: Positive = 4.0
+    """Gain of centred sigmoid layers."""
+    weights: str | None = None
+    """Pretrained weights of a torchvision model, by torchvision's name for them (DEFAULT) or a
+    file."""
+    output_deviation: Positive = 1.0
+    """Standard deviation of the logits after the scheme standardised."""
+    calibration_images: Several = 64
+    """Training images that the scheme standardised looks at."""
 
 
 class Augmentation(Section):
     """How training images are varied from epoch to epoch. ASSUME: not at all by default."""
 
-    flip: bool = Field(AugmentationSettings.flip, description="Half of the images are mirrored.")
-    crop: ShareBelowOne = Field(
-        AugmentationSettings.crop, description="Largest share of a side that is cut off."
-    )
-    rotation: Annotated[float, Field(ge=0, le=180), AS_WRITTEN] = Field(
-        AugmentationSettings.rotation, description="Largest turn to either side in degrees."
-    )
-    colour: Share = Field(
-        AugmentationSettings.colour,
-        description="Largest change of brightness, contrast and saturation, as a share.",
-    )
-    grey: Share = Field(
-        AugmentationSettings.grey, description="Share of the images that lose their colours."
-    )
-    erase: Share = Field(
-        AugmentationSettings.erase, description="Share of the images that lose a rectangle."
-    )
+    flip: bool = AugmentationSettings.flip
+    """Half of the images are mirrored."""
+    crop: ShareBelowOne = AugmentationSettings.crop
+    """Largest share of a side that is cut off."""
+    rotation: Annotated[float, Field(ge=0, le=180), AS_WRITTEN] = AugmentationSettings.rotation
+    """Largest turn to either side in degrees."""
+    colour: Share = AugmentationSettings.colour
+    """Largest change of brightness, contrast and saturation, as a share."""
+    grey: Share = AugmentationSettings.grey
+    """Share of the images that lose their colours."""
+    erase: Share = AugmentationSettings.erase
+    """Share of the images that lose a rectangle."""
 
 
 class Optimiser(Section):
     """How the weights move. ASSUME: the paper names no optimiser."""
 
-    name: OptimiserName = Field(OptimiserSettings.name, description="Optimiser.")
-    weight_decay: NotNegative = Field(
-        OptimiserSettings.weight_decay, description="Weight decay of the optimiser."
-    )
-    momentum: ShareBelowOne = Field(OptimiserSettings.momentum, description="Momentum of sgd.")
-    linear_fan_in: Positive | None = Field(
-        OptimiserSettings.linear_fan_in,
-        description="Fully connected weights with more inputs learn at this number over their "
-        "inputs times the learning rate; null means all learn at the learning rate.",
-    )
-    convolution_fan_in: Positive | None = Field(
-        OptimiserSettings.convolution_fan_in,
-        description="The same for convolutions, inputs being channels times kernel area.",
-    )
-    centred_gradients: bool = Field(
-        OptimiserSettings.centred_gradients,
-        description="Whether the mean of each unit's weight gradient is subtracted.",
-    )
-    warmup_steps: int = Field(
-        OptimiserSettings.warmup_steps, ge=0, description="Steps of linear warm-up."
-    )
-    schedule: Schedule = Field(
-        OptimiserSettings.schedule, description="Learning rate after the warm-up."
-    )
+    name: OptimiserName = OptimiserSettings.name
+    """Optimiser."""
+    weight_decay: NotNegative = OptimiserSettings.weight_decay
+    """Weight decay of the optimiser."""
+    momentum: ShareBelowOne = OptimiserSettings.momentum
+    """Momentum of sgd."""
+    linear_fan_in: Positive | None = OptimiserSettings.linear_fan_in
+    """Fully connected weights with more inputs learn at this number over their inputs times the
+    learning rate; null means all learn at the learning rate."""
+    convolution_fan_in: Positive | None = OptimiserSettings.convolution_fan_in
+    """The same for convolutions, inputs being channels times kernel area."""
+    centred_gradients: bool = OptimiserSettings.centred_gradients
+    """Whether the mean of each unit's weight gradient is subtracted."""
+    warmup_steps: Whole = OptimiserSettings.warmup_steps
+    """Steps of linear warm-up."""
+    schedule: Schedule = OptimiserSettings.schedule
+    """Learning rate after the warm-up."""
 
 
 class Recipe(Section):
     """What the paper leaves open about training: initialisation, normalisation, optimiser."""
 
-    normalisation: Normalisation = Field(
-        "none",
-        description="Batch normalisation before every ReLU of the convolutions; contrast also "
-        "evens out the local contrast of the images. ASSUME: none, as the paper has none.",
-    )
+    normalisation: Normalisation = "none"
+    """Batch normalisation before every ReLU of the convolutions; contrast also evens out the local
+    contrast of the images. ASSUME: none, as the paper has none."""
     initialisation: Initialisation = Initialisation()
     augmentation: Augmentation = Augmentation()
-    label_smoothing: ShareBelowOne = Field(
-        TrainingSettings.label_smoothing,
-        description="Share of the target that is spread evenly over all classes.",
-    )
-    epochs: Count | None = Field(
-        None, description="Passes through the training images; null means training.epochs."
-    )
+    label_smoothing: ShareBelowOne = TrainingSettings.label_smoothing
+    """Share of the target that is spread evenly over all classes."""
+    epochs: Count | None = None
+    """Passes through the training images; null means training.epochs."""
     optimiser: Optimiser = Optimiser()
 
 
@@ -212,61 +177,47 @@ RECIPES = {
 class Training(Section):
     """What all trainings share."""
 
-    epochs: int = Field(
-        TrainingSettings.epochs, ge=1, description="Passes through the training images."
-    )
-    precision: Precision = Field(
-        TrainingSettings.precision,
-        description="Arithmetic of matrix products and convolutions in training; weights stay "
-        "float32.",
-    )
-    micro_batch: Count | None = Field(
-        TrainingSettings.micro_batch,
-        description="Images at once where a batch does not fit memory; gradients add up to those "
-        "of the batch. ASSUME: null; with batch normalisation it would change the statistics.",
-    )
-    autotune: bool = Field(
-        TrainingSettings.autotune,
-        description="On a GPU, cuDNN times its deterministic algorithms and takes the fastest. "
-        "For long trainings; two runs may then differ in the last bits.",
-    )
+    epochs: Count = TrainingSettings.epochs
+    """Passes through the training images."""
+    precision: Precision = TrainingSettings.precision
+    """Arithmetic of matrix products and convolutions in training; weights stay float32."""
+    micro_batch: Count | None = TrainingSettings.micro_batch
+    """Images at once where a batch does not fit memory; gradients add up to those of the batch.
+    ASSUME: null; with batch normalisation it would change the statistics."""
+    autotune: bool = TrainingSettings.autotune
+    """On a GPU, cuDNN times its deterministic algorithms and takes the fastest. For long trainings;
+    two runs may then differ in the last bits."""
 
 
 class Resume(Section):
     """The training checkpoint from which a killed training continues."""
 
-    minutes: NotNegative | None = Field(
-        5,
-        description="Minutes between two training checkpoints; 0 means after every step, null "
-        "never.",
-    )
+    minutes: NotNegative | None = 5
+    """Minutes between two training checkpoints; 0 means after every step, null never."""
 
 
 class Evaluation(Section):
     """Forward passes after training."""
 
-    batch_size: int = Field(
-        64, ge=1, description="Images of a forward pass; without influence on results."
-    )
+    batch_size: Count = 64
+    """Images of a forward pass; without influence on results."""
 
 
 class Cell(Section):
     """One cell of a hyper-parameter grid."""
 
-    learning_rate: LearningRate = Field(description="Learning rate.")
-    batch_size: Count = Field(description="Batch size.")
+    learning_rate: LearningRate
+    """Learning rate."""
+    batch_size: Count
+    """Batch size."""
 
 
 class Selection(Section):
     """How the hyper-parameters of the pruned networks are chosen."""
 
-    subset: Literal["test", "validation"] = Field(
-        "test",
-        description="Part of the images whose mean accuracy decides; validation needs a split "
-        "with a validation_fraction. ASSUME: the mean over seeds, on test as in the paper.",
-    )
-    fixed: dict[str, Cell] = Field(
-        {},
-        description="Learning rate and batch size by model; a model that is not named gets its "
-        "best by mean accuracy.",
-    )
+    subset: Literal["test", "validation"] = "test"
+    """Part of the images whose mean accuracy decides; validation needs a split with a
+    validation_fraction. ASSUME: the mean over seeds, on test as in the paper."""
+    fixed: dict[Name, Cell] = {}
+    """Learning rate and batch size by model; a model that is not named gets its best by mean
+    accuracy."""

@@ -1,11 +1,13 @@
 """What is generated from the config's models: JSON schema, default YAML, reference page."""
 
+import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import yaml
 
+from neuron_pruning.configuration.fields import NAME_LENGTH, NAME_PATTERN
 from neuron_pruning.configuration.models import Config
 
 COMMAND = "PYTHONPATH=scripts python -m neuron_pruning.configuration"
@@ -15,7 +17,7 @@ SECTION, MAPPING, LIST, VALUE = "section", "mapping", "list", "value"
 SUFFIX = {SECTION: "", MAPPING: ".<name>", LIST: "[]"}  # of the place of what is in one
 WORDS = {"string": "text", "integer": "whole number", "boolean": "true or false"}
 BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-INTRODUCTION = """\
+INTRODUCTION = f"""\
 # Configuration
 
 Every key that `config.yaml` or a file given with `--configfile` may set. A key that is left out has
@@ -24,6 +26,9 @@ its default; an unknown key is refused. All defaults as YAML:
 
 `splits`, `models`, `recipes` and `pruning.techniques` have built-in entries. A config may add
 entries, or override single keys of the built-in ones. `ASSUME` marks what the paper leaves open.
+
+A *name* becomes part of paths: at most {NAME_LENGTH} letters, digits, `_`, `.` and `-`, the first a
+letter or digit.
 """
 
 Schema = Mapping[str, Any]
@@ -43,82 +48,71 @@ def json_schema() -> str:
 
 
 def _without_noise(schema: Any) -> Any:
-    """A schema without titles, which repeat the keys, and without defaults of whole sections."""
+    """A schema without titles, which repeat the keys, defaults of sections, and line breaks."""
     if isinstance(schema, list):
         return [_without_noise(item) for item in schema]
     if not isinstance(schema, dict):
-        return schema
-    noise = {
-        "title": isinstance(schema.get("title"), str),
-        "required": isinstance(schema.get("required"), list),
-        "default": isinstance(schema.get("default"), dict),
+        return _one_line(schema) if isinstance(schema, str) else schema
+    noise = {"title": str, "required": list, "default": dict}
+    return {
+        key: _without_noise(value)
+        for key, value in schema.items()
+        if not (key in noise and isinstance(value, noise[key]))
     }
-    return {key: _without_noise(value) for key, value in schema.items() if not noise.get(key)}
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def default_yaml() -> str:
     """Every key of the config with its default, and what it means in a comment above."""
-    defaults, schema = Config().model_dump(), _Tree(Config.model_json_schema())
-    lines = _entries(defaults, schema, schema.root, comments=True)
+    root = Config.model_json_schema()
+    lines = _entries(Config().model_dump(), root, root, comments=True)
     return "\n".join([f"# {GENERATED}", *lines]) + "\n"
 
 
 def reference_page() -> str:
     """The reference page in Markdown: a table for each section."""
-    tree = _Tree(Config.model_json_schema())
-    lines = [f"<!-- {GENERATED} -->", INTRODUCTION, *_tables(tree, tree.root, "")]
+    root = Config.model_json_schema()
+    lines = [f"<!-- {GENERATED} -->", INTRODUCTION, *_tables(root, root, "")]
     return "\n".join(lines).rstrip() + "\n"
 
 
-class _Tree:
-    """The schema of the config, and what its keys are."""
-
-    def __init__(self, root: Schema) -> None:
-        self.root = root
-
-    def resolved(self, schema: Schema) -> Schema:
-        """The definition that a schema refers to, or itself."""
-        name = schema.get("$ref")
-        return schema if name is None else self.root["$defs"][name.rsplit("/", 1)[1]]
-
-    def kind(self, schema: Schema) -> tuple[str, Schema]:
-        """Whether a key is a section, a mapping or list of sections, or a value; and its schema."""
-        if "$ref" in schema:
-            return SECTION, self.resolved(schema)
-        inner = [*schema.get("patternProperties", {}).values(), schema.get("additionalProperties")]
-        if isinstance(inner[0], dict) and "$ref" in inner[0]:
-            return MAPPING, self.resolved(inner[0])
-        if "$ref" in schema.get("items", {}):
-            return LIST, self.resolved(schema["items"])
-        return VALUE, schema
+def _kind(schema: Schema, root: Schema) -> tuple[str, Schema]:
+    """Whether a key is a section, a mapping or list of sections, or a value; and its schema."""
+    inner = [*schema.get("patternProperties", {}).values(), schema.get("additionalProperties")]
+    for kind, found in ((SECTION, schema), (MAPPING, inner[0]), (LIST, schema.get("items"))):
+        if isinstance(found, dict) and "$ref" in found:
+            return kind, root["$defs"][found["$ref"].rsplit("/", 1)[1]]
+    return VALUE, schema
 
 
 def _entries(
-    values: Mapping[str, Any], tree: _Tree, schema: Schema, comments: bool
+    values: Mapping[str, Any], root: Schema, schema: Schema, comments: bool
 ) -> Iterator[str]:
     """Lines of YAML of one section."""
     for key, value in values.items():
         below = schema["properties"][key]
-        kind, inner = tree.kind(below)
+        kind, inner = _kind(below, root)
         if comments:
             yield ""
             text = below.get("description") or inner["description"]
             yield from textwrap.wrap(text, WIDTH - 8, initial_indent="# ", subsequent_indent="# ")
+        if kind == VALUE or not value:
+            yield f"{key}: {_flow(value)}"
+            continue
+        yield f"{key}:"
         if kind == SECTION:
-            yield f"{key}:"
-            yield from _indented(_entries(value, tree, inner, comments))
-        elif kind == MAPPING and value:
-            yield f"{key}:"
-            for number, (name, entry) in enumerate(value.items()):
-                yield f"  {name}:"
-                first = comments and number == 0
-                yield from _indented(_entries(entry, tree, inner, first), "    ")
-        elif kind == LIST and value:
-            yield f"{key}:"
+            yield from _indented(_entries(value, root, inner, comments))
+        elif kind == LIST:
             block = yaml.safe_dump(value, sort_keys=False, default_flow_style=None)
             yield from _indented(block.splitlines())
         else:
-            yield f"{key}: {_flow(value)}"
+            for number, (name, entry) in enumerate(value.items()):
+                yield f"  {name}:"
+                first = comments and number == 0
+                yield from _indented(_entries(entry, root, inner, first), "    ")
 
 
 def _indented(lines: Iterable[str], by: str = "  ") -> Iterator[str]:
@@ -134,22 +128,22 @@ def _flow(value: Any) -> str:
     return text.removesuffix("...\n").strip()
 
 
-def _tables(tree: _Tree, schema: Schema, place: str) -> Iterator[str]:
+def _tables(root: Schema, schema: Schema, place: str) -> Iterator[str]:
     """Heading and table of a section, then those of the sections in it."""
     if place:
         yield from (f"## `{place}`", "", schema["description"], "")
-    kinds = {key: tree.kind(below) for key, below in schema["properties"].items()}
+    keys = {key: (below, *_kind(below, root)) for key, below in schema["properties"].items()}
     rows = [
-        _row(key, below, kinds[key][0], key in schema.get("required", ()))
-        for key, below in schema["properties"].items()
-        if kinds[key][0] != SECTION
+        _row(key, below, kind, key in schema.get("required", ()))
+        for key, (below, kind, _) in keys.items()
+        if kind != SECTION
     ]
     if rows:
         yield from ("| key | type | default | range | meaning |", "|---|---|---|---|---|", *rows)
         yield ""
-    for key, (kind, inner) in kinds.items():
+    for key, (_, kind, inner) in keys.items():
         if kind != VALUE:
-            yield from _tables(tree, inner, f"{place}.{key}{SUFFIX[kind]}".lstrip("."))
+            yield from _tables(root, inner, f"{place}.{key}{SUFFIX[kind]}".lstrip("."))
 
 
 def _row(key: str, schema: Schema, kind: str, required: bool) -> str:
@@ -160,32 +154,31 @@ def _row(key: str, schema: Schema, kind: str, required: bool) -> str:
         shown = ", ".join(f"`{name}`" for name in default)
     else:
         shown = f"`{_flow(default)}`"
-    type_, range_ = _type(schema), ", ".join(dict.fromkeys(_range(schema)))
-    meaning = schema["description"].replace("<", "&lt;")
-    cells = [f"`{key}`", type_, shown, range_, meaning]
+    meaning = _one_line(schema["description"]).replace("<", "&lt;")
+    cells = [f"`{key}`", _type(schema), shown, ", ".join(dict.fromkeys(_range(schema))), meaning]
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def _type(schema: Schema) -> str:
     """The type of a key in words."""
-    choices = schema.get("anyOf") or schema.get("oneOf")
-    if choices:
-        return " or ".join(map(_type, choices))
-    if "enum" in schema or "const" in schema:
-        return ", ".join(f"`{value}`" for value in schema.get("enum", [schema.get("const")]))
-    if "$ref" in schema:
-        return "sections"
-    if schema["type"] == "array":
-        return f"list of {_type(schema['items']).replace('number', 'numbers')}"
-    if schema["type"] == "object":
-        return "mapping"
-    if isinstance(schema["type"], list):
-        return " or ".join(map(_word, schema["type"]))
-    return _word(schema["type"])
-
-
-def _word(name: str) -> str:
-    return WORDS.get(name, name)
+    match schema:
+        case {"anyOf": choices} | {"oneOf": choices}:
+            return " or ".join(map(_type, choices))
+        case {"enum": values}:
+            return ", ".join(f"`{value}`" for value in values)
+        case {"const": value}:
+            return f"`{value}`"
+        case {"$ref": _}:
+            return "sections"
+        case {"type": "array"}:
+            return re.sub("(number|name)$", r"\1s", f"list of {_type(schema['items'])}")
+        case {"type": "object"}:
+            return "mapping"
+        case {"pattern": pattern} if pattern == NAME_PATTERN:
+            return "name"
+    kinds = schema["type"]
+    names: list[str] = kinds if isinstance(kinds, list) else [kinds]
+    return " or ".join(WORDS.get(name, name) for name in names)
 
 
 def _range(schema: Schema) -> Iterator[str]:
@@ -193,7 +186,7 @@ def _range(schema: Schema) -> Iterator[str]:
     for part in (*schema.get("anyOf", ()), *schema.get("oneOf", ())):
         yield from _range(part)
     yield from (f"{sign} {schema[name]}" for name, sign in BOUNDS.items() if name in schema)
-    if "pattern" in schema:
+    if schema.get("pattern") not in (None, NAME_PATTERN):
         yield f"`{schema['pattern']}`"
     fewest, most = schema.get("minItems"), schema.get("maxItems")
     if fewest is not None:

@@ -1,18 +1,21 @@
 """The check of a config: defaults are filled in, and every fault is explained."""
 
 import difflib
+import math
 import re
 import reprlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, get_args
 
+import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from neuron_pruning.configuration.cross_checks import FAULTS
-from neuron_pruning.configuration.fields import Section
+from neuron_pruning.configuration.fields import LIST, WORD, Section
 from neuron_pruning.configuration.models import Config
-from neuron_pruning.configuration.models_training import LIST, WORD
 from neuron_pruning.core.errors import UserError
 
 # Keys and values of earlier versions, refused with their new names.
@@ -33,6 +36,9 @@ RENAMED_VALUES = {
 }
 UNKNOWN_KEY = ("extra_forbidden", "invalid_key")
 NO_STEPS = (WORD, LIST, "[key]")  # what pydantic adds to the place of an error
+QUOTE = "YAML reads on, off, yes and no as true and false: quote them"
+MOST_VALUES = 100_000
+UNFOLDS = f"holds itself or over {MOST_VALUES:,} values; write out what its anchors repeat"
 
 
 def check_config(config: dict[str, Any]) -> None:
@@ -45,24 +51,101 @@ def check_config(config: dict[str, Any]) -> None:
     Raises:
         UserError: every fault with its key and remedy.
     """
-    _spell_out_on(config)
+    _refuse(f"{key}: {UNFOLDS}" for key, value in config.items() if _is_endless(value))
+    if isinstance(config.get("selection"), dict) and True in config["selection"]:
+        # selection.on, a key of earlier versions: YAML reads a bare on as true.
+        config["selection"]["on"] = config["selection"].pop(True)
+    _refuse(_odd_keys(config, ""))
     try:
-        checked = Config.model_validate(config)
+        checked = Config.model_validate(config).model_dump()
     except ValidationError as error:
         # Misspelt keys first: they often cause the others.
         found = sorted(error.errors(), key=lambda fault: fault["type"] not in UNKNOWN_KEY)
-        faults = [line for fault in found for line in _explain(fault)]
-        listed = "\n".join(f"  {fault}" for fault in faults)
-        raise UserError(f"the config has {len(faults)} fault(s):\n{listed}") from None
+        _refuse(line for fault in found for line in _explain(fault))
+        raise
     config.clear()
-    config.update(checked.model_dump())
+    config.update(checked)
 
 
-def _spell_out_on(config: dict[str, Any]) -> None:
-    """``selection: {on: ...}``, a key of earlier versions: YAML reads a bare ``on`` as true."""
-    selection = config.get("selection")
-    if isinstance(selection, dict) and True in selection:
-        selection["on"] = selection.pop(True)
+def check_folder(config: Mapping[str, Any]) -> None:
+    """Refuse a checked config whose folder of images is not on this machine.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    path = config["dataset"]["path"]
+    with suppress(OSError):  # a name that is too long, a folder above that is closed
+        if path is None or Path(path).is_dir():
+            return
+    raise UserError(
+        f"dataset.path: {path} is no folder; name one that holds a folder of images per class, or "
+        "null for the built-in faces"
+    )
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """A config file as nested dictionaries, without running what stands in it.
+
+    Raises:
+        UserError: it is no YAML of keys and values, its anchors unfold endlessly, or it holds
+            Python, which Snakemake runs in a file with ``__use_yte__``.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        if _is_endless(yaml.compose(text, Loader=yaml.SafeLoader)):
+            raise UserError(f"{path}: {UNFOLDS}")
+        config = yaml.safe_load(text)
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise UserError(f"{path} cannot be read as YAML: {error}") from error
+    if not isinstance(config, dict):
+        raise UserError(f"{path}: a config has keys and values")
+    if "__use_yte__" in config:
+        raise UserError(f"{path}: Snakemake would run the Python in it; remove __use_yte__")
+    return config
+
+
+def _is_endless(value: Any) -> bool:
+    try:
+        return _unfolded(value, {}) > MOST_VALUES
+    except RecursionError:
+        return True
+
+
+def _unfolded(value: Any, known: dict[int, float]) -> float:
+    """Number of values in one of YAML, or its node, each counted wherever an anchor repeats it.
+
+    ``known`` has it by identity: each value is looked at once, however often it is repeated.
+    """
+    match value:
+        case dict():
+            inside: Iterable[Any] = [*value, *value.values()]
+        case list() | tuple():
+            inside = value
+        case yaml.CollectionNode():
+            inside = value.value
+        case _:
+            return 1
+    if id(value) not in known:
+        known[id(value)] = math.inf  # of a value that holds itself
+        known[id(value)] = 1 + sum(_unfolded(item, known) for item in inside)
+    return known[id(value)]
+
+
+def _odd_keys(value: Any, place: str) -> Iterator[str]:
+    """Keys that YAML does not read as text."""
+    keyed = isinstance(value, dict)
+    inside = value.items() if keyed else enumerate(value) if isinstance(value, list) else ()
+    for key, below in inside:
+        if keyed and not isinstance(key, str):
+            remedy = QUOTE if isinstance(key, bool) else "quote it"
+            yield f"{place}{_shown(key)}: every key must be text; {remedy}"
+        yield from _odd_keys(below, f"{place}{key}.")
+
+
+def _refuse(faults: Iterable[str]) -> None:
+    lines = [f"  {fault}" for fault in faults]
+    if lines:
+        raise UserError("\n".join([f"the config has {len(lines)} fault(s):", *lines])) from None
 
 
 def _explain(error: ErrorDetails) -> Iterator[str]:
@@ -109,7 +192,7 @@ def _wrong_value(steps: Sequence[int | str], error: ErrorDetails) -> str:
         return f"must be a section with keys of its own; not {shown}"
     demand = re.sub(r"^\w+ should ", "must ", error["msg"]).replace(" after validation", "")
     if isinstance(value, bool):
-        shown += "; YAML reads on, off, yes and no as true and false: quote them"
+        shown += f"; {QUOTE}"
     return f"{demand}; not {shown}"
 
 
