@@ -12,7 +12,6 @@ from typing import NamedTuple
 import pyarrow as pa
 
 import classify
-import evaluate
 from neuron_pruning.baselines.descriptors import FEATURES_SCHEMA
 from neuron_pruning.baselines.feature_table import FAULTS_SCHEMA
 from neuron_pruning.configuration.models_pruning import TECHNIQUES, TechniqueLabel
@@ -22,7 +21,12 @@ from neuron_pruning.data.index import AUDIT_SCHEMA, INDEX_SCHEMA
 from neuron_pruning.data.leakage import LEAKAGE_SCHEMA
 from neuron_pruning.data.split_file import SPLIT_SCHEMA
 from neuron_pruning.evaluation import compensation_comparison, sweeps
-from neuron_pruning.evaluation.predictions import predictions_schema
+from neuron_pruning.evaluation.predictions import (
+    CONFUSION_SCHEMA,
+    METRICS_SCHEMA,
+    STATE,
+    predictions_schema,
+)
 from neuron_pruning.evaluation.pruned_networks import PRUNED_METRICS_SCHEMA, UNITS_SCHEMA
 from neuron_pruning.evaluation.sizes import SIZES_SCHEMA
 from neuron_pruning.pruning.compensations import COMPENSATIONS
@@ -72,7 +76,7 @@ def _data() -> Iterator[Output]:
 
 
 def _networks() -> Iterator[Output]:
-    predictions = predictions_schema([evaluate.STATE], ["CLASS"], "probability", run=True)
+    predictions = predictions_schema([STATE], ["CLASS"], "probability", run=True)
     yield Output(PATHS.initial["network"], "Weights before training.")
     yield Output(PATHS.initial["description"], "Architecture and origin of these weights.")
     yield Output(PATHS.run["network"], "Weights after training.")
@@ -81,10 +85,9 @@ def _networks() -> Iterator[Output]:
     yield Output(PATHS.run["speed"], "Times of each epoch.", SPEED_SCHEMA)
     yield Output(PATHS.run["sensitivity"], "Sensitivity of each unit during training (`karnin`).")
     yield Output(PATHS.evaluation["predictions"], "Prediction for each image.", predictions)
-    yield Output(PATHS.evaluation["metrics"], "Figures of each part.", evaluate.METRICS_SCHEMA)
-    yield Output(
-        PATHS.evaluation["confusion"], "Confusion matrix of each part.", evaluate.CONFUSION_SCHEMA
-    )
+    yield Output(PATHS.evaluation["metrics"], "Figures of each part.", METRICS_SCHEMA)
+    confusion = PATHS.evaluation["confusion"]
+    yield Output(confusion, "Confusion matrix of each part.", CONFUSION_SCHEMA)
     yield Output(PATHS.evaluation["activations"], "Activations of every layer for every image.")
     yield Output(PATHS.selection, "The grid, and the selected cells.", SELECTION_SCHEMA)
 

@@ -20,20 +20,17 @@ def compare_compensations(
     layer: str,
     technique: dict[str, Any],
     compensation: str,
-    angles: list[float],
-    epochs: list[int],
-    draws: int,
+    comparison: dict[str, Any],
     training: dict[str, Any],
 ) -> TrackedResult:
     """Write one row per angle and number of epochs."""
     source = NetworkSource(input.network, input.split, RunDescription(**run), input.activations)
     stored = source.layer(layer)
     select = find_technique(technique["name"]).prepared(stored.layer, **technique["settings"])
-    selections = {angle: select(angle) for angle in sorted(angles, reverse=True)}
     settings = TrainingSettings.from_config(training, run["keys"])
-    comparison = CompensationComparison(stored, compensation, settings, draws)
+    compared = CompensationComparison(stored, compensation, settings, comparison["draws"])
+    rows = compared.rows(select, comparison["angles"], comparison["epochs"])
     keys = {**source.run.row_keys, "layer": layer, "compensation": compensation}
-    rows = comparison.rows(selections, epochs)
     write_rows(output.points, rows, COMPENSATION_SCHEMA, {**keys, "units": stored.layer.units})
     return TrackedResult()
 

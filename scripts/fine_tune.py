@@ -23,10 +23,10 @@ from neuron_pruning.models.checkpoints import (
     Checkpoint,
     check_belongs,
     load_checkpoint,
+    load_tensors,
     save_checkpoint,
 )
 from neuron_pruning.models.networks import Network
-from neuron_pruning.pruning.scores import read_outputs
 from neuron_pruning.training.callbacks import EpochLog
 from neuron_pruning.training.fine_tuning import fine_tune_all_layers, fine_tune_pruned
 from neuron_pruning.training.memory import retry_with_smaller_micro_batch
@@ -48,7 +48,7 @@ def fine_tune(
     check_belongs(input.pruned, None, keys)
     split, before = read_split(input.split), load_checkpoint(input.pruned)
     names = before.architecture.layer_names
-    outputs = read_outputs(input.activations, [FEATURES, *names])
+    outputs = load_tensors(input.activations, [FEATURES, *names])
     settings = replace(TrainingSettings.from_config(training, keys), epochs=fine_tuning["epochs"])
     if fine_tuning["trainable"] == "all":
         images = open_array(input.array[0])

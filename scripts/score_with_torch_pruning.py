@@ -17,10 +17,11 @@ def score_with_torch_pruning(
 ) -> TrackedResult:
     """Write the scores of every pruned layer by importance."""
     source = NetworkSource(input.network, input.split, RunDescription(**run), input.activations)
-    network = load_network(source.network)
+    network, rows = load_network(source.network), source.split.positions("train")
     scores: dict[str, dict[str, NDArray]] = defaultdict(dict)
     for layer in layers:
-        inputs, labels = source.inputs_of(layer), source.training_labels
+        read = source.architecture.input_name(layer)
+        inputs, labels = source.outputs(read)[read][rows], source.split.labels[rows]
         for name, values in unit_importances(network, layer, inputs, labels).items():
             scores[name][layer] = values
     write_scores(output.scores, scores)

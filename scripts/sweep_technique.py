@@ -15,28 +15,21 @@ def sweep_technique(
     output: Files,
     run: dict[str, Any],
     layer: str,
-    label: str,
     technique: dict[str, Any],
     sweep_settings: dict[str, Any],
 ) -> TrackedResult:
     """Write one row per amount and compensation."""
     source = NetworkSource(input.network, input.split, RunDescription(**run), input.activations)
-    stored = source.layer(layer, input.measured)
-    units = stored.layer.units
-    points = sweep(
-        stored.layer,
-        stored.test,
-        find_technique(technique["name"]),
-        technique["settings"],
-        technique["compensation"],
-        SweepSettings.for_layer(units, sweep_settings),
-    )
+    stored, chosen = source.layer(layer, input.measured), find_technique(technique["name"])
+    options, compensation = technique["settings"], technique["compensation"]
+    settings = SweepSettings.for_layer(stored.layer.units, sweep_settings)
+    points = sweep(stored.layer, stored.test, chosen, options, compensation, settings)
     keys = {
         **source.run.row_keys,
         "layer": layer,
-        "technique": label,
-        "default_compensation": technique["compensation"],
-        "units": units,
+        "technique": technique["label"],
+        "default_compensation": compensation,
+        "units": stored.layer.units,
         "test_images": len(stored.test.labels),
     }
     write_rows(output.points, map(asdict, points), SWEEP_SCHEMA, keys)

@@ -144,7 +144,7 @@ class JobSettings:
     def technique(self, wildcards: Wildcards) -> Settings:
         """That technique and its settings."""
         label = self.label(wildcards)
-        return {"label": label, "technique": self.techniques[label]}
+        return {"technique": {"label": label, **self.techniques[label]}}
 
     def layers(self, wildcards: Wildcards) -> Settings:
         """Layers whose units go."""
@@ -175,14 +175,18 @@ class JobSettings:
 
     def sweep(self, wildcards: Wildcards) -> Settings:
         """Settings of one technique on one layer, without those that it ignores."""
-        chosen, pruning = self.technique(wildcards), self.config["pruning"]
+        chosen, pruning = self.techniques[self.label(wildcards)], self.config["pruning"]
         sweep = {**pruning["sweep"], "counts": pruning["counts"]}
-        if chosen["technique"]["amount"] != "angle":
+        if chosen["amount"] != "angle":
             sweep["step"] = None
-        if "draw" not in chosen["technique"]["settings"]:
+        if "draw" not in chosen["settings"]:
             sweep["draws"] = 1
-        layer = wildcards["layer"]
-        return {**self.network(wildcards), "layer": layer, **chosen, "sweep_settings": sweep}
+        return {
+            **self.network(wildcards),
+            **self.technique(wildcards),
+            "layer": wildcards["layer"],
+            "sweep_settings": sweep,
+        }
 
     def compensation(self, wildcards: Wildcards) -> Settings:
         """Settings of one compensation on one layer."""
@@ -192,9 +196,11 @@ class JobSettings:
             "layer": wildcards["layer"],
             "technique": {key: technique[key] for key in ("name", "settings")},
             "compensation": wildcards["compensation"],
-            "angles": pruning["compared_angles"],
-            "epochs": sorted({0, pruning["fine_tuning"]["compared_epochs"]}),
-            "draws": pruning["sweep"]["draws"],
+            "comparison": {
+                "angles": pruning["compared_angles"],
+                "epochs": sorted({0, pruning["fine_tuning"]["compared_epochs"]}),
+                "draws": pruning["sweep"]["draws"],
+            },
             "training": self.training(wildcards),
         }
 
@@ -213,7 +219,7 @@ class JobSettings:
     def measure_cut(self, wildcards: Wildcards) -> Settings:
         """Settings of the timing of one cut."""
         latency = self.config["pruning"]["latency"]
-        return {"keys": self.keys(wildcards), "cut": wildcards["cut"], **latency}
+        return {"keys": self.keys(wildcards), "cut": wildcards["cut"], "latency": latency}
 
     # Baselines, report, tracking, code
 

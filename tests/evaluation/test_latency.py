@@ -7,20 +7,16 @@ import torch
 
 from neuron_pruning import Removal, Selection, prune_layer
 from neuron_pruning.evaluation import latency
-from neuron_pruning.evaluation.latency import (
-    Latency,
-    LatencyComparison,
-    compare_latency,
-    measure_latency,
-)
+from neuron_pruning.evaluation.latency import Latency, measure_latency
+from neuron_pruning.evaluation.sizes import latency_rows
 from neuron_pruning.models.networks import Network, build_architecture
 
 
 def test_quartiles_of_every_batch_size(small_vgg):
     before = torch.get_num_threads()
-    measured = measure_latency(small_vgg, (1, 3), repeats=4, warmup=1, threads=1)
-    assert [m.batch_size for m in measured] == [1, 3]
-    for m in measured:
+    measured = measure_latency([small_vgg], (1, 3), repeats=4, warmup=1, threads=1)
+    assert [m.batch_size for (m,) in measured] == [1, 3]
+    for (m,) in measured:
         assert 0 < m.lower <= m.median <= m.upper
         assert m.repeats == 4 and m.device.startswith("cpu") and m.device.endswith("1 threads)")
     assert torch.get_num_threads() == before
@@ -29,7 +25,7 @@ def test_quartiles_of_every_batch_size(small_vgg):
 def test_figures_are_quantiles_of_the_repeats(small_vgg, monkeypatch):
     seconds = iter([9.0, 9.0, 5.0, 1.0, 2.0, 4.0, 3.0])
     monkeypatch.setattr(latency, "_time", lambda network, images: next(seconds))
-    (measured,) = measure_latency(small_vgg, [2], repeats=5, warmup=2)
+    ((measured,),) = measure_latency([small_vgg], [2], repeats=5, warmup=2)
     assert (measured.lower, measured.median, measured.upper) == (2.0, 3.0, 4.0)
 
 
@@ -46,7 +42,7 @@ def test_a_copy_runs_in_evaluation_channels_last(small_vgg, monkeypatch):
 
     small_vgg.train()
     monkeypatch.setattr(Network, "forward", forward)
-    measure_latency(small_vgg, [2], repeats=2, warmup=1)
+    measure_latency([small_vgg], [2], repeats=2, warmup=1)
     assert [shape for _, shape in seen] == [(2, 3, 128, 130)] * 3
     assert all(network is not small_vgg for network, _ in seen) and small_vgg.training
 
@@ -62,24 +58,26 @@ def test_two_networks_are_measured_in_turns(small_vgg, monkeypatch):
         return {12: 0.6, 4: 0.2}[width]
 
     monkeypatch.setattr(latency, "_time", time)
-    (compared,) = compare_latency(small_vgg, pruned, [1], repeats=3, warmup=1)
+    ((before, after),) = measure_latency([small_vgg, pruned], [1], repeats=3, warmup=1)
     assert turns == [12, 4, 4, 12, 12, 4, 4, 12]
-    assert compared.speed_up == pytest.approx(3.0)
-    assert compared.before.median == 0.6 and compared.after.repeats == 3
+    (row,) = latency_rows([(before, after)])
+    assert row["speed_up"] == pytest.approx(3.0)
+    assert before.median == 0.6 and after.repeats == 3
 
 
 def test_speed_up_is_the_ratio_of_medians():
     slow, fast = Latency(1, 0.4, 0.1, 0.9, 5, "cpu"), Latency(1, 0.1, 0.05, 0.2, 5, "cpu")
-    assert LatencyComparison(slow, fast).speed_up == 4.0
+    (row,) = latency_rows([(slow, fast)])
+    assert row["speed_up"] == 4.0
 
 
 @pytest.mark.parametrize("wrong", [{"batch_sizes": []}, {"repeats": 0}, {"warmup": -1}])
 def test_nothing_to_measure(small_vgg, wrong):
     with pytest.raises(ValueError, match="1 or more"):
-        measure_latency(small_vgg, **wrong)
+        measure_latency([small_vgg], **{"batch_sizes": [1], "repeats": 2} | wrong)
 
 
 def test_other_images_cannot_be_compared(small_vgg):
     other = build_architecture(replace(small_vgg.architecture, input_size=(128, 128)))
     with pytest.raises(ValueError, match="same images"):
-        compare_latency(small_vgg, other)
+        measure_latency([small_vgg, other], [1], repeats=2)

@@ -9,7 +9,7 @@ from neuron_pruning import UserError, save_network
 from neuron_pruning.core.parquet import write_rows
 from neuron_pruning.data.split_file import SPLIT_SCHEMA
 from neuron_pruning.pruning.network_source import NetworkSource, RunDescription
-from neuron_pruning.pruning.scores import read_precomputed_scores, read_scores, write_scores
+from neuron_pruning.pruning.scores import read_scores, scores_of_layer, write_scores
 
 KEYS = {"experiment": "mine", "seed": 3}
 
@@ -94,7 +94,7 @@ def test_scores_by_technique_and_layer(tmp_path):
         "karnin": ["fc1"],
         "torch_pruning_lamp": ["fc1", "fc2"],
     }
-    assert list(read_precomputed_scores([first, second], "fc2")) == ["torch_pruning_lamp"]
+    assert list(scores_of_layer(read_scores([first, second]), "fc2")) == ["torch_pruning_lamp"]
 
 
 def test_a_description_that_is_none_is_told(stored):

@@ -14,7 +14,8 @@ from neuron_pruning.pruning.network_source import StoredLayer
 from neuron_pruning.pruning.selection import Selection
 from neuron_pruning.pruning.surgery import prune_checkpoint
 from neuron_pruning.pruning.techniques import find_technique
-from neuron_pruning.statistics.metrics import before_and_after
+from neuron_pruning.pruning.techniques.technique import SelectAtAmount
+from neuron_pruning.statistics.metrics import before_and_after, share_right
 from neuron_pruning.training.fine_tuning import fine_tune_downstream
 from neuron_pruning.training.settings import TrainingSettings
 
@@ -37,27 +38,21 @@ COMPENSATION_SCHEMA = schema(
 
 @dataclass(frozen=True)
 class CompensationComparison:
-    """A layer of a stored network, a compensation, and the training settings of fine-tuning.
-
-    Attributes:
-        stored: the layer with its training and test patterns.
-        compensation: name of the compensation.
-        training: settings of fine-tuning; its number of epochs varies.
-        draws: of random removal.
-    """
+    """What is compared: a layer of a stored network after one compensation and fine-tuning."""
 
     stored: StoredLayer
     compensation: str
-    training: TrainingSettings
-    draws: int
+    training: TrainingSettings  # of fine-tuning; the number of epochs varies
+    draws: int  # of random removal
 
     def rows(
-        self, selections: dict[float, Selection], epochs: list[int]
+        self, select: SelectAtAmount, angles: list[float], epochs: list[int]
     ) -> Iterator[dict[str, Any]]:
         """One row per angle, the widest first, and number of epochs."""
-        for angle in sorted(selections, reverse=True):
+        for angle in sorted(set(angles), reverse=True):
+            selection = select(angle)
             for count in epochs:
-                figures = self._figures(selections[angle], replace(self.training, epochs=count))
+                figures = self._figures(selection, replace(self.training, epochs=count))
                 yield {"angle": angle, "fine_tuning": count, **figures}
 
     def _figures(self, selection: Selection, settings: TrainingSettings) -> dict[str, Any]:
@@ -71,11 +66,9 @@ class CompensationComparison:
         fitting = self.compensation if random.refusal(self.compensation) is None else "none"
         removed = len(selection.removals)
         draws = self.draws if removed else 1  # nothing is the same nothing in every draw
-        random_logits = [
-            self._logits(random.select(self.stored.layer, removed, draw=draw), fitting, settings)
-            for draw in range(draws)
-        ]
-        accuracies = [(logits.argmax(axis=1) == test.labels).mean() for logits in random_logits]
+        drawn = (random.select(self.stored.layer, removed, draw=draw) for draw in range(draws))
+        logits = (self._logits(selection, fitting, settings) for selection in drawn)
+        accuracies = [share_right(values, test.labels) for values in logits]
         return {
             "removed": removed,
             "random_accuracy": float(np.mean(accuracies)),

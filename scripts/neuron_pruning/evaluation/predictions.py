@@ -1,18 +1,20 @@
 """Predictions for every image and their figures, as rows of Parquet files."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from neuron_pruning.core.parquet import column, schema
+from neuron_pruning.core.parquet import column, schema, write_rows
 from neuron_pruning.data.split_file import Split
-from neuron_pruning.statistics.metrics import class_metrics, confusion_rows, cross_entropy
+from neuron_pruning.statistics.metrics import class_metrics, confusion_rows, cross_entropy, softmax
 
 Records = list[dict[str, Any]]
 Labels = NDArray[np.int64]
+STATE = column("state", pa.string(), "trained or untrained")
 PART = column("part", pa.string(), "train, validation or test")
 METRIC_COLUMNS = (
     column("class", pa.string(), "class, or all"),
@@ -25,19 +27,17 @@ CONFUSION_COLUMNS = (
     column("predicted", pa.string(), "predicted class"),
     column("count", pa.int64(), "how many", "images"),
 )
+METRICS_SCHEMA = schema(STATE, PART, *METRIC_COLUMNS)
+CONFUSION_SCHEMA = schema(STATE, PART, *CONFUSION_COLUMNS)
 
 
 def predictions_schema(
     keys: Iterable[pa.Field], classes: Sequence[str], value: str, *, run: bool
 ) -> pa.Schema:
-    """Schema of predictions with one column of values per class.
+    """Schema of predictions: columns ``keys``, and one column of values per class.
 
-    Args:
-        keys: columns in front, such as the state of a network.
-        classes: names of the classes.
-        value: what the column of a class holds: ``probability`` or ``decision value``; its first
-            letter stands in the column's name.
-        run: whether the keys of a training run come first.
+    ``value`` says what those hold, ``probability`` or ``decision value``; its first letter stands
+    in the column's name. ``run`` puts the keys of a training run first.
     """
     return schema(
         *keys,
@@ -54,13 +54,9 @@ def predictions_schema(
 def prediction_rows(
     split: Split, predicted: Labels, values: NDArray[np.floating], value: str
 ) -> Records:
-    """One row per image.
+    """One row per image, of N predicted classes and N x classes values.
 
-    Args:
-        split: images, their labels and parts.
-        predicted: classes, N.
-        values: N images x classes.
-        value: what they are, as in :func:`predictions_schema`.
+    ``value`` says what those are, as in :func:`predictions_schema`.
     """
     columns = [f"{value[0]}_{name}" for name in split.classes]
     return [
@@ -97,10 +93,28 @@ def metric_rows(
 
 def confusion_matrices(split: Split, predicted: Labels) -> Records:
     """Confusion matrices of all parts, one row per cell."""
-    return _by_part(
-        split,
-        lambda where: confusion_rows(split.labels[where], predicted[where], split.classes),
-    )
+    labels, classes = split.labels, split.classes
+    return _by_part(split, lambda where: confusion_rows(labels[where], predicted[where], classes))
+
+
+def write_evaluation(
+    files: SimpleNamespace, keys: Mapping[str, Any], split: Split, logits: NDArray[np.floating]
+) -> Records:
+    """Write what a network makes of all images, and return its metrics.
+
+    Args:
+        files: paths ``predictions``, ``metrics`` and ``confusion``.
+        keys: of the run and the state of its network.
+        split: images, their labels and parts.
+        logits: N images x classes.
+    """
+    predicted, figures = logits.argmax(axis=1), metric_rows(split, logits.argmax(axis=1), logits)
+    shape = predictions_schema([STATE], split.classes, "probability", run=True)
+    rows = prediction_rows(split, predicted, softmax(logits), "probability")
+    write_rows(files.predictions, rows, shape, keys)
+    write_rows(files.metrics, figures, METRICS_SCHEMA, keys)
+    write_rows(files.confusion, confusion_matrices(split, predicted), CONFUSION_SCHEMA, keys)
+    return figures
 
 
 def overall(metrics: Records) -> dict[str, float]:

@@ -9,19 +9,12 @@ from numpy.typing import NDArray
 
 from neuron_pruning.core.parquet import column, schema
 from neuron_pruning.data.split_file import Split
-from neuron_pruning.models.architectures import (
-    Architecture,
-    count_multiply_adds,
-    count_parameters,
-)
 from neuron_pruning.models.checkpoints import Checkpoint
-from neuron_pruning.pruning.selection import RULES, Selection
+from neuron_pruning.pruning.selection import RULES
 from neuron_pruning.statistics.metrics import before_and_after
 
-Selections = Mapping[str, Selection]
 Outputs = Mapping[str, NDArray[np.float32]]
 Logits = NDArray[np.floating]
-Row = dict[str, Any]
 
 EFFECT_COLUMNS = (
     column("test_images", pa.int64(), "images of the test part", "images"),
@@ -65,22 +58,6 @@ UNITS_SCHEMA = schema(
 )
 
 
-def pruning_keys(
-    state: str, label: str, compensation: str, selections: Selections, angle: float | None
-) -> Row:
-    """Keys of every row of a pruned network; without an angle, how many units are removed."""
-    removed = sum(len(selection.removals) for selection in selections.values())
-    return {
-        "state": state,
-        "technique": label,
-        "compensation": compensation,
-        "layer": "+".join(selections),
-        "angle": angle,
-        "count": removed if angle is None else None,
-        "fine_tuning": 0,
-    }
-
-
 def logits_after(pruned: Checkpoint, layers: Sequence[str], outputs: Outputs) -> Logits:
     """Logits of all images by a pass through the first pruned layer and all layers after it.
 
@@ -90,38 +67,7 @@ def logits_after(pruned: Checkpoint, layers: Sequence[str], outputs: Outputs) ->
     return pruned.logits_from(first, outputs[pruned.architecture.input_name(first)])
 
 
-def model_size_change(before: Architecture, after: Architecture, selections: Selections) -> Row:
-    """Units, parameters and multiply-adds before and after."""
-    found = selections.values()
-    angles = [s.largest_similar_angle for s in found if s.largest_similar_angle is not None]
-    return {
-        "units_before": sum(s.units for s in found),
-        "units_after": sum(len(s.kept) for s in found),
-        **{f"removed_{rule}": sum(s.counts[rule] for s in found) for rule in RULES},
-        "largest_similar_angle": max(angles, default=None),
-        "parameters_before": count_parameters(before),
-        "parameters_after": count_parameters(after),
-        "multiply_adds_before": count_multiply_adds(before),
-        "multiply_adds_after": count_multiply_adds(after),
-    }
-
-
-def accuracy_change(before: Logits, after: Logits, split: Split) -> Row:
+def accuracy_change(before: Logits, after: Logits, split: Split) -> dict[str, Any]:
     """Figures of the test images before and after; logits are of all images, N x classes."""
     where = split.positions("test")
     return before_and_after(before[where], after[where], split.labels[where])
-
-
-def unit_rows(selections: Selections) -> list[Row]:
-    """One row per removed unit."""
-    return [
-        {
-            "pruned_layer": layer,
-            "unit": removal.unit,
-            "rule": removal.rule,
-            "partner": removal.partner,
-            "pair_angle": removal.angle,
-        }
-        for layer, selection in selections.items()
-        for removal in selection.removals
-    ]

@@ -1,24 +1,21 @@
 """Size and speed of a network before and after a cut, as rows of a Parquet file."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from neuron_pruning.core.parquet import column, schema
-from neuron_pruning.evaluation.latency import LatencyComparison
-from neuron_pruning.models.architectures import (
-    Architecture,
-    count_multiply_adds,
-    count_parameters,
-)
+from neuron_pruning.evaluation.latency import Latency
+from neuron_pruning.models.architectures import Architecture, count_multiply_adds, count_parameters
 
 SIZES = {
     "parameters": "parameters",
     "multiply_adds": "multiply-adds per image",
     "file_bytes": "bytes of the stored weights",
 }
+ONNX_IMAGES = 4  # compared between PyTorch and onnxruntime
 QUARTILES = ("median", "lower", "upper")
 SIZES_SCHEMA = schema(
     column("cut", pa.string(), "name of the cut"),
@@ -48,33 +45,24 @@ def size_change(
     before: Architecture, after: Architecture, network: Path, pruned: Path
 ) -> dict[str, Any]:
     """Parameters, multiply-adds and file size of both networks, and the compression."""
-    counts = {"parameters": count_parameters, "multiply_adds": count_multiply_adds}
-    sizes: dict[str, Any] = {
-        f"{name}_{when}": count(architecture)
-        for name, count in counts.items()
-        for when, architecture in (("before", before), ("after", after))
-    }
-    return {
-        **sizes,
-        "file_bytes_before": network.stat().st_size,
-        "file_bytes_after": pruned.stat().st_size,
-        "compression": sizes["parameters_before"] / sizes["parameters_after"],
-    }
+    sizes: dict[str, Any] = {}
+    for when, architecture, path in (("before", before, network), ("after", after, pruned)):
+        sizes[f"parameters_{when}"] = count_parameters(architecture)
+        sizes[f"multiply_adds_{when}"] = count_multiply_adds(architecture)
+        sizes[f"file_bytes_{when}"] = path.stat().st_size
+    return sizes | {"compression": sizes["parameters_before"] / sizes["parameters_after"]}
 
 
-def latency_rows(pairs: Iterable[LatencyComparison]) -> list[dict[str, Any]]:
-    """One row per batch size."""
+def latency_rows(measured: Iterable[Sequence[Latency]]) -> list[dict[str, Any]]:
+    """One row per batch size, from the latencies before and after."""
     return [
         {
-            "images": pair.before.batch_size,
-            **{
-                f"{figure}_{when}": getattr(latency, figure)
-                for when, latency in (("before", pair.before), ("after", pair.after))
-                for figure in QUARTILES
-            },
-            "speed_up": pair.speed_up,
-            "repeats": pair.before.repeats,
-            "device": pair.before.device,
+            "images": before.batch_size,
+            **{f"{figure}_before": getattr(before, figure) for figure in QUARTILES},
+            **{f"{figure}_after": getattr(after, figure) for figure in QUARTILES},
+            "speed_up": before.median / after.median,
+            "repeats": before.repeats,
+            "device": before.device,
         }
-        for pair in pairs
+        for before, after in measured
     ]

@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 
 from neuron_pruning.core.parquet import column, schema
-from neuron_pruning.pruning.compensations import compensate
+from neuron_pruning.pruning.compensations import Weights, compensate
 from neuron_pruning.pruning.selection import Selection
 from neuron_pruning.pruning.surgery import pruned_logits
 from neuron_pruning.pruning.techniques.technique import SelectAtAmount, Technique
-from neuron_pruning.pruning.units import Layer, LayerActivations
+from neuron_pruning.pruning.units import Layer, LayerActivations, Matrix
 from neuron_pruning.statistics.metrics import cross_entropy, divergence, share_right
 
 MAX_ANGLE = 90.0  # degrees: units further apart are never similar
@@ -68,7 +68,7 @@ class SweepSettings:
 
 @dataclass(frozen=True)
 class Point:
-    """One pruned network; ``angle``: threshold in degrees, None where units were counted."""
+    """One pruned network; the columns of the same names say what its figures are."""
 
     compensation: str
     draw: int
@@ -78,8 +78,8 @@ class Point:
     train_loss: float
     test_accuracy: float
     test_loss: float
-    agreement: float  # share of test images with the unpruned network's prediction
-    divergence: float  # from the unpruned network's probabilities, test images, nats
+    agreement: float
+    divergence: float
 
 
 def sweep(
@@ -102,14 +102,14 @@ def sweep(
     """
     named = (compensation if name == "own" else name for name in settings.compensations)
     fitting = [name for name in dict.fromkeys(named) if technique.refusal(name) is None]
-    evaluation = _Evaluation(layer, test)
-    draws = range(settings.draws) if "draw" in technique.settings else (None,)
-    for draw in draws:
-        given = options if draw is None else {**options, "draw": draw}
-        prepared = technique.prepared(layer, **given)
+    unpruned, draws = layer.logits(test.activations), "draw" in technique.settings
+    for draw in range(settings.draws if draws else 1):
+        prepared = technique.prepared(layer, **(options | ({"draw": draw} if draws else {})))
         for angle, selection in selections(technique, prepared, layer.units, settings):
             for name in fitting:
-                yield evaluation.measure(selection, name, draw or 0, angle)
+                weights = compensate(layer, selection, name)
+                figures = _figures(layer, test, unpruned, selection, weights)
+                yield Point(name, draw, angle, len(selection.removals), **figures)
 
 
 def selections(
@@ -138,40 +138,26 @@ def at_count(by_angle: Sequence[Selection], count: int) -> Selection | None:
 
     ASSUME: so a technique with a threshold is compared at equal numbers of removed units.
     """
-    for selection in by_angle:
-        if len(selection.removals) >= count:
-            return selection.first(count)
-    return None
+    enough = (selection for selection in by_angle if len(selection.removals) >= count)
+    return next((selection.first(count) for selection in enough), None)
 
 
-class _Evaluation:
-    """Accuracy and loss of pruned networks beside the unpruned one."""
-
-    def __init__(self, layer: Layer, test: LayerActivations) -> None:
-        self._layer, self._test = layer, test
-        self._unpruned = layer.logits(test.activations)
-        self._training = LayerActivations(layer.activations, layer.inputs, layer.labels)
-
-    def measure(
-        self, selection: Selection, compensation: str, draw: int, angle: float | None
-    ) -> Point:
-        """One point."""
-        layer, test = self._layer, self._test
-        weights = compensate(layer, selection, compensation)
-        train_logits = pruned_logits(layer, selection, weights, self._training)
-        test_logits = pruned_logits(layer, selection, weights, test)
-        return Point(
-            compensation,
-            draw,
-            angle,
-            len(selection.removals),
-            share_right(train_logits, layer.labels),
-            cross_entropy(train_logits, layer.labels),
-            share_right(test_logits, test.labels),
-            cross_entropy(test_logits, test.labels),
-            share_right(test_logits, self._unpruned.argmax(axis=1)),
-            divergence(self._unpruned, test_logits),
-        )
+def _figures(
+    layer: Layer, test: LayerActivations, unpruned: Matrix, selection: Selection, weights: Weights
+) -> dict[str, float]:
+    """Accuracy and loss of one pruned network beside the test logits of the unpruned one."""
+    assert layer.recorded is not None
+    train_logits, test_logits = (
+        pruned_logits(layer, selection, weights, part) for part in (layer.recorded, test)
+    )
+    return {
+        "train_accuracy": share_right(train_logits, layer.labels),
+        "train_loss": cross_entropy(train_logits, layer.labels),
+        "test_accuracy": share_right(test_logits, test.labels),
+        "test_loss": cross_entropy(test_logits, test.labels),
+        "agreement": share_right(test_logits, unpruned.argmax(axis=1)),
+        "divergence": divergence(unpruned, test_logits),
+    }
 
 
 def counts_up_to(units: int, most: int, always: Sequence[int] = ()) -> tuple[int, ...]:

@@ -1,8 +1,6 @@
 """Angles between the activation vectors of a layer's units (Gedeon & Harris 1991)."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -91,19 +89,13 @@ def pairwise_angles(activations: ArrayLike, centring: Centring = "half") -> NDAr
     Raises:
         UserError: see :func:`check_activations`.
     """
-    return angles_between(centre(check_activations(activations), centring))
-
-
-def angles_between(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Angles in degrees between every two columns; see :func:`pairwise_angles`."""
-    directions = _directions(vectors)
-    units = vectors.shape[1]
+    vectors = centre(check_activations(activations), centring)
+    directions, units = _directions(vectors), vectors.shape[1]
     angles = np.empty((units, units))
     for start in range(0, units, BLOCK_ROWS):
-        stop = min(start + BLOCK_ROWS, units)
-        cosines = directions[:, start:stop].T @ directions[:, start:]
-        angles[start:stop, start:] = _degrees(cosines)
-        angles[start:, start:stop] = angles[start:stop, start:].T
+        block = slice(start, start + BLOCK_ROWS)
+        angles[block, start:] = _degrees(directions[:, block].T @ directions[:, start:])
+        angles[start:, block] = angles[block, start:].T
     # A block on the diagonal is symmetric only up to rounding: take its upper triangle.
     upper = np.triu_indices(units, 1)
     angles[upper[::-1]] = angles[upper]
@@ -111,32 +103,31 @@ def angles_between(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     return angles
 
 
-@dataclass(frozen=True)
-class Pairs:
+class Pairs(NamedTuple):
     """Pairs of columns i < j and the angles between them in degrees, ordered by i, then j."""
 
     first: NDArray[np.int64]
     second: NDArray[np.int64]
     angles: NDArray[np.float64]
 
+    def where(self, wanted: NDArray[np.bool_]) -> "Pairs":
+        """Those of the pairs that are wanted."""
+        return Pairs(self.first[wanted], self.second[wanted], self.angles[wanted])
+
 
 def pairs_within(vectors: NDArray[np.float64], limit: float) -> tuple[Pairs, Pairs]:
     """Pairs of columns closer than ``limit`` degrees, and those further apart than 180 - limit.
 
-    The same angles as :func:`angles_between` gives, without ever holding all of them.
+    The same angles as :func:`pairwise_angles` gives, without ever holding all of them.
     """
     directions, units = _directions(vectors), vectors.shape[1]
-    nearest = np.cos(np.radians(limit)) - SLACK
-    near, far = [], []
+    least, blocks = np.cos(np.radians(limit)) - SLACK, []
     for start in range(0, units, BLOCK_ROWS):
-        stop = min(start + BLOCK_ROWS, units)
-        cosines = directions[:, start:stop].T @ directions[:, start:]
-        near.append(_pick(cosines, cosines > nearest, start))
-        far.append(_pick(cosines, cosines < -nearest, start))
-    return (
-        _filtered(near, lambda angles: angles < limit),
-        _filtered(far, lambda angles: angles > 180.0 - limit),
-    )
+        cosines = directions[:, start : start + BLOCK_ROWS].T @ directions[:, start:]
+        rows, columns = np.nonzero(np.triu(np.abs(cosines) > least, 1))
+        blocks.append((rows + start, columns + start, _degrees(cosines[rows, columns])))
+    pairs = Pairs(*map(np.concatenate, zip(*blocks, strict=True)))
+    return pairs.where(pairs.angles < limit), pairs.where(pairs.angles > 180.0 - limit)
 
 
 def _directions(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -147,23 +138,3 @@ def _directions(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _degrees(cosines: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))
-
-
-def _pick(cosines: NDArray[np.float64], chosen: NDArray[np.bool_], start: int) -> Pairs:
-    """Chosen pairs above the diagonal of one block of rows."""
-    rows, columns = np.nonzero(chosen)
-    above = columns > rows
-    rows, columns = rows[above], columns[above]
-    return Pairs(rows + start, columns + start, _degrees(cosines[rows, columns]))
-
-
-def _filtered(
-    blocks: list[Pairs], wanted: Callable[[NDArray[np.float64]], NDArray[np.bool_]]
-) -> Pairs:
-    """Pairs of all blocks whose angles are wanted."""
-    first, second, angles = (
-        np.concatenate([getattr(block, name) for block in blocks])
-        for name in ("first", "second", "angles")
-    )
-    kept = wanted(angles)
-    return Pairs(first[kept], second[kept], angles[kept])

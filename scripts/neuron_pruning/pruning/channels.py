@@ -15,7 +15,6 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 from torch.nn import functional
-from torch_pruning.pruner.function import prune_conv_out_channels
 
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.numerics import precision_context
@@ -28,15 +27,7 @@ from neuron_pruning.models.sequential import differentiable, evaluating, plain_m
 from neuron_pruning.pruning.angles import check_activations
 from neuron_pruning.pruning.compensations import find_compensation
 from neuron_pruning.pruning.selection import Selection
-from neuron_pruning.pruning.torch_pruning_scores import (
-    ScoresByTechnique,
-    coupled,
-    hessian_scores,
-    named,
-    taylor_scores,
-    trace,
-    weight_scores,
-)
+from neuron_pruning.pruning.torch_pruning_scores import ScoresByTechnique, coupled, importances
 from neuron_pruning.pruning.units import Matrix, UnitActivations, UnitLayer, Vector
 
 # ASSUME: rows (pattern, position) that stand for all where there are more; the first convolution
@@ -63,11 +54,7 @@ def channel_names(architecture: Architecture) -> list[str]:
 
 
 def place_of(architecture: Architecture, name: str) -> int:
-    """Index of a convolution.
-
-    Raises:
-        UserError: there is none of that name; the message lists those there are.
-    """
+    """Index of a convolution; a UserError that lists those there are, if there is no such one."""
     known = channel_names(architecture)
     if name not in known:
         raise UserError(f"{architecture.name} has no convolution {name!r}; it has {known}")
@@ -82,7 +69,7 @@ def channel_layer(
     seed: int = 0,
     rows: int = SAMPLE_ROWS,
 ) -> UnitLayer:
-    """Channels of a convolution as the units of a layer.
+    """Channels of a convolution, such as ``conv2``, as the units of a layer.
 
     Activations are rows (pattern, position) x C; ``incoming.weight`` is C x (inputs * k * k),
     ``outgoing.weight`` (outputs * k * k) x C, or (units * positions) x C before ``fc1``. Such rows
@@ -91,13 +78,12 @@ def channel_layer(
 
     Args:
         network: runs in evaluation mode, where its parameters are.
-        name: of a convolution, for instance ``conv2``.
-        batches: normalised images of the training patterns, B x 3 x height x width each; what
-            :meth:`neuron_pruning.data.images.ImageReader.read` gives.
+        name: of the convolution.
+        batches: normalised images of the training patterns, B x 3 x height x width each.
         precomputed_scores: by technique, C each; see :func:`channel_importances`.
         seed: of the sample, and of techniques that draw.
-        rows: the activations keep all rows where there are no more, else so many, drawn at random
-            without repeats; the sample does not depend on the size of the batches.
+        rows: so many are kept at most, drawn at random without repeats; the sample does not depend
+            on the size of the batches.
 
     Raises:
         UserError: no such convolution, fewer than two channels, or values that are no numbers.
@@ -106,18 +92,13 @@ def channel_layer(
     generator = np.random.default_rng(derive_seed(seed, f"rows of {name}"))
     sample = _sample(_positions(network, place, batches), rows, generator)
     recorded = UnitActivations(check_activations(sample))
-    convolution = _convolution(network, place)
+    convolution = _convolutions(network)[place]
     assert convolution.bias is not None
     kernels = _array(convolution.weight).reshape(len(convolution.weight), -1)
-    outgoing = np.moveaxis(_array(_outgoing(network, place)), 1, -1).reshape(-1, len(kernels))
-    return UnitLayer(
-        name,
-        Dense(kernels, _array(convolution.bias)),
-        Dense(outgoing, np.zeros(len(outgoing))),
-        recorded,
-        precomputed_scores or {},
-        seed,
-    )
+    weights = np.moveaxis(_array(_outgoing(network, place)), 1, -1).reshape(-1, len(kernels))
+    incoming = Dense(kernels, _array(convolution.bias))
+    outgoing = Dense(weights, np.zeros(len(weights)))
+    return UnitLayer(name, incoming, outgoing, recorded, precomputed_scores or {}, seed)
 
 
 def _array(values: Tensor) -> Matrix:
@@ -164,16 +145,16 @@ def _sample(
     return kept
 
 
-def _convolution(network: Network, place: int) -> nn.Conv2d:
-    return list(blocks(network.features))[place].convolution
+def _convolutions(network: Network) -> list[nn.Conv2d]:
+    return [block.convolution for block in blocks(network.features)]
 
 
 def _outgoing(network: Network, place: int) -> Tensor:
     """Weights of the next layer, outputs x C x positions of a kernel, sharing its memory."""
-    convolutions = [block.convolution for block in blocks(network.features)]
-    if place + 1 < len(convolutions):
-        return convolutions[place + 1].weight
-    return network.linear("fc1").weight.unflatten(1, (len(convolutions[place].weight), -1))
+    own, *following = _convolutions(network)[place:]
+    if following:
+        return following[0].weight
+    return network.linear("fc1").weight.unflatten(1, (len(own.weight), -1))
 
 
 @differentiable()  # the graph is traced through autograd
@@ -182,67 +163,47 @@ def prune_channels(
 ) -> Network:
     """Smaller copy of ``network``, on the CPU in evaluation mode, without the selected channels.
 
-    Args:
-        network: the unpruned network; left as it is.
-        name: of a convolution, for instance ``conv2``.
-        selection: which channels are removed, and their merge targets.
-        compensation: ``none``, or ``add``: the next layer's kernels over a similar channel are
-            added to those over its merge target. ASSUME: under ``add`` a channel that is constant,
-            complementary or one of a group is removed without compensation, as its constant would
-            need a bias.
+    The compensation is ``none``, or ``add``: the next layer's kernels over a similar channel are
+    added to those over its merge target. ASSUME: under ``add`` a channel that is constant,
+    complementary or one of a group is removed without compensation, as its constant would need a
+    bias.
 
     Raises:
         UserError: no such convolution, a selection of another size, a compensation that channels
             cannot have, or one that the selection has no merge targets for.
     """
     place = place_of(network.architecture, name)
-    _check(network, name, place, selection, compensation)
-    smaller = copy.deepcopy(network).cpu().requires_grad_(True)  # frozen ones would be passed over
-    if compensation == "add":
-        _merge(_outgoing(smaller, place), selection)
-    _cut(smaller, place, selection)
     channels = list(network.architecture.channels)
-    channels[place] = len(selection.kept)
-    smaller.architecture = replace(network.architecture, channels=tuple(channels))
-    return Network.from_checkpoint(smaller.to_checkpoint())
-
-
-def _check(
-    network: Network, name: str, place: int, selection: Selection, compensation: str
-) -> None:
-    """Refuse what cannot be done; see :func:`prune_channels`."""
-    channels = network.architecture.channels[place]
-    if selection.units != channels:
-        raise UserError(f"{name} has {channels} channels, not {selection.units}")
+    if selection.units != channels[place]:
+        raise UserError(f"{name} has {channels[place]} channels, not {selection.units}")
     find_compensation(compensation)
     if compensation not in ("none", "add"):
         reason = REFUSED_COMPENSATIONS.get(compensation, "it is made for fully connected layers")
         raise UserError(
             f"channels of {name} cannot be pruned with {compensation}: {reason}; take none or add"
         )
+    smaller = copy.deepcopy(network).cpu().requires_grad_(True)  # frozen ones would be passed over
+    if compensation == "add":
+        _merge(_outgoing(smaller, place), selection)
+    if selection.removals:
+        convolution, blank = _convolutions(smaller)[place], _blank(smaller)
+        coupled(plain_module(smaller), convolution, blank, selection.removed).prune()
+    channels[place] = len(selection.kept)
+    smaller.architecture = replace(network.architecture, channels=tuple(channels))
+    return Network.from_checkpoint(smaller.to_checkpoint())
 
 
 @torch.no_grad()
 def _merge(outgoing: Tensor, selection: Selection) -> None:
     """Add outgoing weights of removed channels to their merge targets', one after the other."""
     for removal in selection.removals:
-        if removal.rule == "ranked" or (removal.rule == "similar" and removal.merge_target is None):
+        if removal.rule == "similar" and removal.merge_target is not None:
+            outgoing[:, removal.merge_target] += outgoing[:, removal.unit]
+        elif removal.rule in ("similar", "ranked"):
             raise UserError(
                 f"channel {removal.unit} is removed without merge target, so nothing can be "
                 "merged: take the compensation none"
             )
-        if removal.rule == "similar":
-            outgoing[:, removal.merge_target] += outgoing[:, removal.unit]
-
-
-def _cut(network: Network, place: int, selection: Selection) -> None:
-    """Remove channels and all that is coupled with them, in place."""
-    if not selection.removals:
-        return
-    graph = trace(plain_module(network), _blank(network))
-    convolution = _convolution(network, place)
-    group = graph.get_pruning_group(convolution, prune_conv_out_channels, list(selection.removed))
-    group.prune()
 
 
 def _blank(network: Network) -> Tensor:
@@ -254,9 +215,7 @@ def _blank(network: Network) -> Tensor:
 def channel_importances(
     network: Network, name: str, images: Tensor | None = None, labels: ArrayLike | None = None
 ) -> ScoresByTechnique:
-    """Importances of torch-pruning for the channels of a convolution.
-
-    See :mod:`neuron_pruning.pruning.torch_pruning_scores`.
+    """As :func:`neuron_pruning.pruning.torch_pruning_scores.unit_importances`, of C channels.
 
     Args:
         network: is left as it is, its gradients included.
@@ -265,27 +224,18 @@ def channel_importances(
             and back. None: only what needs no data, ``magnitude``, ``fpgm`` and ``lamp``.
         labels: their classes, N.
 
-    Returns:
-        C numbers each under ``torch_pruning_magnitude`` and so on.
-
     Raises:
         UserError: no such convolution, or images without classes.
     """
     place = place_of(network.architecture, name)
-    whole = copy.deepcopy(network).cpu().requires_grad_(True)
-    module = plain_module(whole)
-    group = coupled(module, _convolution(whole, place), _blank(whole))
-    scores = weight_scores(group)
-    if images is None:
-        return named(scores)
-    classes = torch.from_numpy(np.array([] if labels is None else labels, dtype=np.int64))
-    if classes.shape != images.shape[:1] or not len(images):
-        raise UserError("importances from gradients need images and a class for each of them")
-    means, roots = _gradients(module, images.cpu(), classes)
-    _set_gradients(module, means)
-    scores |= taylor_scores(group)
-    _set_gradients(module, roots)
-    return named(scores | hessian_scores(group, module))
+    whole = copy.deepcopy(network).cpu().eval().requires_grad_(True)
+    module, gradients = plain_module(whole), None
+    if images is not None:
+        classes = torch.from_numpy(np.array([] if labels is None else labels, dtype=np.int64))
+        if classes.shape != images.shape[:1] or not len(images):
+            raise UserError("importances from gradients need images and a class for each of them")
+        gradients = _gradients(module, images.cpu(), classes)
+    return importances(module, _convolutions(whole)[place], _blank(whole), gradients)
 
 
 def _gradients(
@@ -301,8 +251,3 @@ def _gradients(
             squares[number].addcmul_(gradient, gradient)
     means = [total.div_(len(images)) for total in sums]
     return means, [total.div_(len(images)).sqrt_() for total in squares]
-
-
-def _set_gradients(module: nn.Module, gradients: list[Tensor]) -> None:
-    for parameter, gradient in zip(module.parameters(), gradients, strict=True):
-        parameter.grad = gradient

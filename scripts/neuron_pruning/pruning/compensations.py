@@ -1,13 +1,12 @@
 """What the remaining units get for the removed ones.
 
 A compensation is a function of a layer and a selection; it returns the layer's weights before the
-cut. One that merges a unit into another is written as a :data:`Merge` of a single removal.
+cut. One that merges units one by one is written as a :data:`Merge` of a single removal.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -24,36 +23,24 @@ RIDGE_STRENGTH = 1e-3
 LSTSQ_RCOND = 1e-6
 
 
-@dataclass(frozen=True)
-class Weights:
-    """Weights around a layer before the cut.
+class Weights(NamedTuple):
+    """Weights around a layer before the cut; those that no compensation changed are its own."""
 
-    Attributes:
-        incoming: H x D and H.
-        outgoing: O x H and O.
-        incoming_changed: whether ``incoming`` differs from the layer's own.
-    """
-
-    incoming: Dense
-    outgoing: Dense
-    incoming_changed: bool = False
+    incoming: Dense  # H x D and H
+    outgoing: Dense  # O x H and O
 
 
-Merge = Callable[[Weights, UnitLayer, Removal], None]
+Line = tuple[float, float]  # alpha and beta: a removed unit is about alpha a + beta of its target
+Merge = Callable[[UnitLayer, Removal], Line]
+
+
+def _copy(weights: Dense) -> Dense:
+    return Dense(weights.weight.copy(), weights.bias.copy())
 
 
 def unchanged(layer: UnitLayer) -> Weights:
     """The layer's own weights; the outgoing ones, which most compensations change, are copies."""
     return Weights(layer.incoming, _copy(layer.outgoing))
-
-
-def with_own_incoming(layer: UnitLayer) -> Weights:
-    """As :func:`unchanged`, the incoming weights copied too."""
-    return Weights(_copy(layer.incoming), _copy(layer.outgoing), incoming_changed=True)
-
-
-def _copy(weights: Dense) -> Dense:
-    return Dense(weights.weight.copy(), weights.bias.copy())
 
 
 def drop(layer: UnitLayer, selection: Selection) -> Weights:
@@ -73,37 +60,73 @@ def _pairwise(merge: Merge, layer: UnitLayer, selection: Selection) -> Weights:
     """One removal after the other: weights travel on where a merge target is removed later."""
     weights = unchanged(layer)
     for removal in selection.removals:
-        if removal.rule == "similar" or (removal.rule == "reverse" and merge is not _add):
-            if removal.merge_target is None:
-                _refuse_without_merge_target(weights, layer, removal, merge)
-            merge(weights, layer, removal)
-        else:
-            _BY_RULE[removal.rule](weights, layer, removal, merge)
+        _hand_over(weights, layer, removal, merge)
     return weights
 
 
-def _add(weights: Weights, layer: UnitLayer, removal: Removal) -> None:
+def _hand_over(weights: Weights, layer: UnitLayer, removal: Removal, merge: Merge) -> None:
+    """Outgoing weights of a removed unit to its merge target, its group, and the bias."""
+    column = weights.outgoing.weight[:, removal.unit].copy()
+    if removal.members:
+        takers, factors, constant = list(removal.members), *_dependency(layer, removal)
+    else:
+        alpha, constant = _line(layer, removal, merge)
+        takers = [] if removal.merge_target is None else [removal.merge_target]
+        factors = np.full(len(takers), alpha)
+    weights.outgoing.weight[:, takers] += np.outer(column, factors)
+    weights.outgoing.bias[:] += constant * column
+
+
+def _line(layer: UnitLayer, removal: Removal, merge: Merge) -> Line:
+    """What stands for a removed unit, by the rule of its removal.
+
+    Raises:
+        UserError: a removal that needs a merge target and has none.
+    """
+    match removal.rule:
+        case "short":  # contributes next to nothing
+            return 0.0, 0.0
+        case "constant" | "group":  # of a group the joint effect is constant
+            return 0.0, _mean(layer, removal)
+        case "complementary" if removal.removes_both:
+            # The parts of a pair that vary cancel, exactly if w_i = w_j and a_j = 1 - a_i; what is
+            # left is constant: each of the two gives its mean to the bias.
+            return 0.0, _mean(layer, removal)
+    if removal.rule == "ranked" or removal.merge_target is None:
+        raise UserError(
+            f"unit {removal.unit} is removed without merge target, so nothing can be merged: "
+            f"take one of the compensations {', '.join(WITHOUT_MERGE_TARGET)}"
+        )
+    match removal.rule:
+        case "reverse" if merge is _add:  # a_k = 1 - a_i: w_i -= w_k, b += w_k (Sietsma & Dow 1991)
+            return -1.0, 1.0
+        case "complementary" if merge is _add:
+            return _scaled(layer, removal)
+    return merge(layer, removal)
+
+
+def _mean(layer: UnitLayer, removal: Removal) -> float:
+    return float(layer.activations[:, removal.unit].mean())
+
+
+def _add(layer: UnitLayer, removal: Removal) -> Line:
     """Outgoing weights to the merge target (Gedeon & Harris 1991)."""
-    weights.outgoing.weight[:, removal.merge_target] += weights.outgoing.weight[:, removal.unit]
+    return 1.0, 0.0
 
 
-def _scaled(weights: Weights, layer: UnitLayer, removal: Removal) -> None:
+def _scaled(layer: UnitLayer, removal: Removal) -> Line:
     """The merge target takes over with the best scale about 0.5: exact for any scaled clone."""
-    removed, target = _activations_of_pair(layer, removal)
+    removed, target = (layer.activations[:, unit] for unit in (removal.unit, removal.partner))
     check_sigmoid(removed, "scaled is about 0.5, the middle of a sigmoid; take affine")
     scale = _slope(target - 0.5, removed - 0.5, target)
-    column = weights.outgoing.weight[:, removal.unit]
-    weights.outgoing.weight[:, removal.merge_target] += scale * column
-    weights.outgoing.bias[:] += 0.5 * (1.0 - scale) * column
+    return scale, 0.5 * (1.0 - scale)
 
 
-def _affine(weights: Weights, layer: UnitLayer, removal: Removal) -> None:
+def _affine(layer: UnitLayer, removal: Removal) -> Line:
     """The merge target takes over with the best line ``alpha a + beta`` (NoiseOut, 2016)."""
-    removed, target = _activations_of_pair(layer, removal)
+    removed, target = (layer.activations[:, unit] for unit in (removal.unit, removal.partner))
     alpha = _slope(target - target.mean(), removed, target)
-    column = weights.outgoing.weight[:, removal.unit]
-    weights.outgoing.weight[:, removal.merge_target] += alpha * column
-    weights.outgoing.bias[:] += (removed.mean() - alpha * target.mean()) * column
+    return alpha, float(removed.mean() - alpha * target.mean())
 
 
 def _slope(direction: Vector, wanted: Vector, activations: Vector) -> float:
@@ -113,74 +136,14 @@ def _slope(direction: Vector, wanted: Vector, activations: Vector) -> float:
     return float(direction @ wanted / (direction @ direction))
 
 
-def _activations_of_pair(layer: UnitLayer, removal: Removal) -> tuple[Vector, Vector]:
-    """Activations of the removed unit and of its merge target, N each."""
-    assert removal.merge_target is not None
-    return layer.activations[:, removal.unit], layer.activations[:, removal.merge_target]
-
-
-def _nothing(weights: Weights, layer: UnitLayer, removal: Removal, merge: Merge) -> None:
-    """A short unit contributes next to nothing."""
-
-
-def _own_mean(weights: Weights, layer: UnitLayer, removal: Removal, merge: Merge) -> None:
-    """A constant effect goes to the bias; so does the constant effect of a whole group."""
-    if removal.members:
-        return _dependency(weights, layer, removal)
-    mean = layer.activations[:, removal.unit].mean()
-    weights.outgoing.bias[:] += weights.outgoing.weight[:, removal.unit] * mean
-
-
-def _dependency(weights: Weights, layer: UnitLayer, removal: Removal) -> None:
-    """The members of a linear dependency take over, fitted on the activations as they are."""
-    members, column = list(removal.members), weights.outgoing.weight[:, removal.unit]
-    with_constant = np.column_stack(
-        [layer.activations[:, members], np.ones(len(layer.activations))]
-    )
-    factors = np.linalg.lstsq(with_constant, layer.activations[:, removal.unit], rcond=None)[0]
-    weights.outgoing.weight[:, members] += np.outer(column, factors[:-1])
-    weights.outgoing.bias[:] += factors[-1] * column
-
-
-def _opposite(weights: Weights, layer: UnitLayer, removal: Removal, merge: Merge) -> None:
-    """``a_k = 1 - a_i``: ``w_i -= w_k, b += w_k`` (Sietsma & Dow 1991)."""
-    column = weights.outgoing.weight[:, removal.unit]
-    weights.outgoing.weight[:, removal.merge_target] -= column
-    weights.outgoing.bias[:] += column
-
-
-def _complement(weights: Weights, layer: UnitLayer, removal: Removal, merge: Merge) -> None:
-    """One unit of a complementary pair, or its half of what the pair leaves."""
-    if not removal.removes_both:
-        (_scaled if merge is _add else merge)(weights, layer, removal)
-        return
-    # The parts of a pair that vary cancel, exactly if w_i = w_j and a_j = 1 - a_i; what is left
-    # is constant: each of the two gives its mean to the bias.
-    _own_mean(weights, layer, removal, merge)
-
-
-def _refuse_without_merge_target(
-    weights: Weights, layer: UnitLayer, removal: Removal, merge: Merge
-) -> None:
-    """A merge needs a merge target.
-
-    Raises:
-        UserError: always.
-    """
-    raise UserError(
-        f"unit {removal.unit} is removed without merge target, so nothing can be merged: "
-        f"take one of the compensations {', '.join(WITHOUT_MERGE_TARGET)}"
-    )
-
-
-_BY_RULE: Mapping[str, Callable[[Weights, UnitLayer, Removal, Merge], None]] = {
-    "short": _nothing,
-    "constant": _own_mean,
-    "group": _own_mean,
-    "reverse": _opposite,
-    "complementary": _complement,
-    "ranked": _refuse_without_merge_target,
-}
+def _dependency(layer: UnitLayer, removal: Removal) -> tuple[Vector, float]:
+    """Factors of a group's members and a constant, fitted on the activations as they are."""
+    members = layer.activations[:, list(removal.members)]
+    with_constant = np.column_stack([members, np.ones(len(members))])
+    *factors, constant = np.linalg.lstsq(
+        with_constant, layer.activations[:, removal.unit], rcond=None
+    )[0]
+    return np.array(factors), constant
 
 
 def refit(layer: UnitLayer, selection: Selection) -> Weights:
@@ -219,14 +182,11 @@ def reconstruct(layer: UnitLayer, selection: Selection) -> Weights:
 
 def fold(layer: UnitLayer, selection: Selection) -> Weights:
     """``fold``: centroid of the incoming weights in, sum of the outgoing ones out."""
-    weights = with_own_incoming(layer)
+    weights = Weights(_copy(layer.incoming), _pairwise(_add, layer, selection).outgoing)
     clusters: dict[int, list[int]] = {unit: [unit] for unit in range(layer.units)}
     for removal in selection.removals:
-        if removal.rule != "similar" or removal.merge_target is None:
-            _without_merging(weights, layer, removal)
-            continue
-        _add(weights, layer, removal)
-        clusters[removal.merge_target] += clusters.pop(removal.unit)
+        if removal.rule == "similar" and removal.merge_target is not None:
+            clusters[removal.merge_target] += clusters.pop(removal.unit)
     for unit, members in clusters.items():
         weights.incoming.weight[unit] = layer.incoming.weight[members].mean(axis=0)
         weights.incoming.bias[unit] = layer.incoming.bias[members].mean()
@@ -239,20 +199,14 @@ def add_incoming(layer: UnitLayer, selection: Selection) -> Weights:
     What some implementations do: of two equal units it doubles the pre-activation. Everything but
     similar units is handled as by ``add``.
     """
-    weights = with_own_incoming(layer)
+    weights = Weights(_copy(layer.incoming), _copy(layer.outgoing))
     for removal in selection.removals:
-        if removal.rule != "similar" or removal.merge_target is None:
-            _without_merging(weights, layer, removal)
-            continue
-        weights.incoming.weight[removal.merge_target] += weights.incoming.weight[removal.unit]
-        weights.incoming.bias[removal.merge_target] += weights.incoming.bias[removal.unit]
+        if removal.rule == "similar" and removal.merge_target is not None:
+            for values in weights.incoming:
+                values[removal.merge_target] += values[removal.unit]
+        else:
+            _hand_over(weights, layer, removal, _add)
     return weights
-
-
-def _without_merging(weights: Weights, layer: UnitLayer, removal: Removal) -> None:
-    """A compensation of similar units handles all others as ``add`` does."""
-    rule = "ranked" if removal.rule == "similar" else removal.rule
-    _BY_RULE[rule](weights, layer, removal, _add)
 
 
 def fitted(layer: UnitLayer, selection: Selection) -> Weights:
@@ -265,8 +219,7 @@ def fitted(layer: UnitLayer, selection: Selection) -> Weights:
 Requirement = Literal["nothing", "merge targets", "fitted weights"]
 
 
-@dataclass(frozen=True)
-class Compensation:
+class Compensation(NamedTuple):
     """A compensation and what a selection must bring for it."""
 
     apply: Callable[[UnitLayer, Selection], Weights]
@@ -289,11 +242,7 @@ WITHOUT_MERGE_TARGET = tuple(n for n, c in COMPENSATIONS.items() if c.requires =
 
 
 def find_compensation(name: str) -> Compensation:
-    """Compensation of that name.
-
-    Raises:
-        UserError: there is none; the message lists those there are.
-    """
+    """Compensation of that name; a UserError that lists those there are, if there is none."""
     if name not in COMPENSATIONS:
         raise UserError(f"no compensation {name!r}; known: {', '.join(COMPENSATIONS)}")
     return COMPENSATIONS[name]

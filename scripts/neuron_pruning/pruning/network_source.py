@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,13 @@ from numpy.typing import NDArray
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.data.split_file import Split, read_split
 from neuron_pruning.models.architectures import FEATURES, Architecture, with_classes
-from neuron_pruning.models.checkpoints import Checkpoint, check_belongs, load_checkpoint
-from neuron_pruning.pruning.scores import read_outputs, read_precomputed_scores
+from neuron_pruning.models.checkpoints import (
+    Checkpoint,
+    check_belongs,
+    load_checkpoint,
+    load_tensors,
+)
+from neuron_pruning.pruning.scores import read_scores, scores_of_layer
 from neuron_pruning.pruning.units import Layer, LayerActivations, describe_layer, record
 
 Outputs = dict[str, NDArray[np.float32]]
@@ -83,50 +87,24 @@ class NetworkSource:
         """Seed of the run, and of techniques that draw."""
         return int(self.run.keys["seed"])
 
-    @cached_property
-    def training_rows(self) -> NDArray[np.int64]:
-        """Rows of the training images.
-
-        ASSUME: the activation vectors run over the training images, in evaluation mode.
-        """
-        return self.split.positions("train")
-
-    @property
-    def training_labels(self) -> NDArray[np.int64]:
-        """Class numbers of the training images."""
-        return self.split.labels[self.training_rows]
-
-    def checkpoint(self, since: str | None = None) -> Checkpoint:
-        """The network as arrays; nothing before the layer ``since`` is read."""
-        return load_checkpoint(self.network, since=since)
-
     def outputs(self, *names: str) -> Outputs:
         """Recorded outputs, images x units each; of all layers and the features by default."""
         if self.activations is None:
             raise UserError(f"{self.network}: no recorded activations were given")
-        return read_outputs(self.activations, names or (FEATURES, *self.architecture.layer_names))
-
-    def inputs_of(self, layer: str) -> NDArray[np.float32]:
-        """What a layer reads for the training images, N x D."""
-        name = self.architecture.input_name(layer)
-        return self.outputs(name)[name][self.training_rows]
+        return load_tensors(self.activations, names or (FEATURES, *self.architecture.layer_names))
 
     def layer(self, name: str, precomputed_scores: Iterable[Path] = ()) -> StoredLayer:
         """One hidden fully connected layer and those after it; nothing before it is read.
 
-        Args:
-            name: of the layer.
-            precomputed_scores: files of scores that other stages computed.
-
-        Raises:
-            UserError: there is no such layer, or a file is damaged.
+        ``precomputed_scores`` are files of scores that other stages computed.
         """
         outputs = self.outputs(self.architecture.input_name(name), name)
+        # ASSUME: the activation vectors run over the training images, in evaluation mode.
         training, test = (
             record(outputs, self.architecture, name, self.split.positions(part), self.split.labels)
             for part in ("train", "test")
         )
-        checkpoint = self.checkpoint(since=name)
-        scores = read_precomputed_scores(precomputed_scores, name)
+        checkpoint = load_checkpoint(self.network, since=name)
+        scores = scores_of_layer(read_scores(precomputed_scores), name)
         layer = describe_layer(checkpoint, name, training, scores, self.seed)
         return StoredLayer(checkpoint, layer, test)

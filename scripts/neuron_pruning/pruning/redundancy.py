@@ -44,14 +44,11 @@ class RedundancyCriteria:
     groups: Groups = "none"
 
     def __post_init__(self) -> None:
-        for name, known in (
-            ("centring", Centring),
-            ("complementary", Complementary),
-            ("groups", Groups),
-        ):
-            if getattr(self, name) not in get_args(known):
-                options = ", ".join(get_args(known))
-                raise UserError(f"{name} must be one of {options}; not {getattr(self, name)!r}")
+        known = {"centring": Centring, "complementary": Complementary, "groups": Groups}
+        for name, kind in known.items():
+            options, value = get_args(kind), getattr(self, name)
+            if value not in options:
+                raise UserError(f"{name} must be one of {', '.join(options)}; not {value!r}")
 
 
 def select_units(
@@ -69,7 +66,7 @@ def select_units(
     Args:
         activations: N training patterns x H units, evaluation mode.
         angle: threshold t in degrees, in (0, 90]: similar below t, complementary above 180 - t.
-        centring: see :class:`RedundancyCriteria`, as the others.
+        centring: see :class:`RedundancyCriteria`, as all that follow.
         short_threshold: a root mean square.
         constant_threshold: a standard deviation.
         complementary: ``both`` or ``lossless``.
@@ -86,9 +83,7 @@ def select_units(
 
 @dataclass
 class Redundancy:
-    """Redundant units of a layer at any threshold; what the thresholds share is done once.
-
-    Ask for the widest threshold first.
+    """Redundant units of a layer at any threshold, the widest first: what they share is done once.
 
     ``vectors``, one column per unit, take the place of centred activations in the angles.
     """
@@ -105,61 +100,41 @@ class Redundancy:
         self._reach = 0.0
 
     def select_at(self, angle: float) -> Selection:
-        """Selection at a threshold in degrees.
-
-        Raises:
-            UserError: an angle out of (0, 90].
-        """
+        """Selection at a threshold in degrees."""
         check_angle(angle)
-        self._find_pairs_up_to(angle)
+        if angle > self._reach:  # a narrower threshold needs no other pairs
+            near, self._far = pairs_within(self._vectors, angle)
+            self._similar = list(_similar_units(near, self._alive.copy()))
+            self._reach = angle
         alive = self._alive.copy()
         similar = [r for r in self._similar if r.angle is not None and r.angle < angle]
         alive[[removal.unit for removal in similar]] = False
         removals = [*self._flat, *similar]
         removals += _complementary_units(self._far, alive, angle, self.criteria.complementary)
         removals += joint_removals(self.activations, alive, self.criteria.groups)
-        largest = _largest_similar_angle(removals, self._vectors)
+        largest = _largest_similar_angle(similar, self._vectors)
         return Selection(len(alive), tuple(removals), largest)
-
-    def _find_pairs_up_to(self, angle: float) -> None:
-        """Find pairs up to a threshold; a narrower one needs no other."""
-        if angle > self._reach:
-            near, self._far = pairs_within(self._vectors, angle)
-            self._similar = list(_similar_units(near, self._alive.copy()))
-            self._reach = angle
 
 
 def check_angle(angle: float) -> None:
-    """Refuse a threshold that is none.
-
-    Raises:
-        UserError: an angle out of (0, 90].
-    """
+    """Refuse, with a UserError, an angle out of (0, 90]."""
     if not 0 < angle <= 90:
         raise UserError(f"angle must be in (0, 90] degrees, not {angle}")
 
 
-def _largest_similar_angle(removals: list[Removal], vectors: Matrix) -> float | None:
+def _largest_similar_angle(similar: list[Removal], vectors: Matrix) -> float | None:
     """Largest angle between a removed unit and the one that has its weights in the end.
 
     ASSUME: a merge target may itself be removed later, merged into a third unit; the weights
     travel on, and the angle to that third unit may exceed the threshold. So it is recorded.
     """
-    targets = {
-        r.unit: r.merge_target
-        for r in removals
-        if r.rule == "similar" and r.merge_target is not None
-    }
-    if not targets:
+    if not similar:
         return None
-
-    def final_merge_target(unit: int) -> int:
-        while unit in targets:
-            unit = targets[unit]
-        return unit
-
-    removed = vectors[:, list(targets)]
-    kept = vectors[:, [final_merge_target(unit) for unit in targets]]
+    final: dict[int, int] = {}
+    for removal in reversed(similar):  # a merge target that is removed, is removed later
+        assert removal.partner is not None
+        final[removal.unit] = final.get(removal.partner, removal.partner)
+    removed, kept = vectors[:, list(final)], vectors[:, list(final.values())]
     lengths = np.linalg.norm(removed, axis=0) * np.linalg.norm(kept, axis=0)
     cosines = np.clip((removed * kept).sum(axis=0) / lengths, -1.0, 1.0)
     return float(np.degrees(np.arccos(cosines.min())))
@@ -172,17 +147,11 @@ def _flat_units(
 
     ASSUME: the paper names neither class; both come from Gedeon & Harris.
     """
-    rms = np.sqrt((matrix**2).mean(axis=0))
     constant = is_flat(centred, matrix) | (matrix.std(axis=0) < criteria.constant_threshold)
-    for unit in range(matrix.shape[1]):
-        if alive.sum() == 1:
-            return
-        if rms[unit] < criteria.short_threshold:
-            alive[unit] = False
-            yield Removal(unit, "short")
-        elif constant[unit]:
-            alive[unit] = False
-            yield Removal(unit, "constant")
+    short = np.sqrt((matrix**2).mean(axis=0)) < criteria.short_threshold
+    for unit in np.flatnonzero(short | constant).tolist()[: len(alive) - 1]:  # one stays
+        alive[unit] = False
+        yield Removal(unit, "short" if short[unit] else "constant")
 
 
 def _in_turn(pairs: Pairs, alive: Alive, largest: bool = False) -> Iterator[tuple[int, int, float]]:
@@ -190,8 +159,7 @@ def _in_turn(pairs: Pairs, alive: Alive, largest: bool = False) -> Iterator[tupl
     # ASSUME: below 1e-6 degrees arccos is rounding noise: equal angles go by index.
     rounded = pairs.angles.round(6)
     order = np.argsort(-rounded if largest else rounded, kind="stable")
-    columns = (pairs.first, pairs.second, pairs.angles)
-    for i, j, angle in zip(*(column[order].tolist() for column in columns), strict=True):
+    for i, j, angle in zip(*(column[order].tolist() for column in pairs), strict=True):
         if alive[i] and alive[j]:
             yield i, j, angle
 
@@ -214,14 +182,12 @@ def _complementary_units(
     ASSUME: of the paper's "less than 15 degrees ... complementary, and both should be removed"
     the first half is read as similar, the second as this rule.
     """
-    left = alive[far.first] & alive[far.second] & (far.angles > 180.0 - threshold)
-    pairs = Pairs(far.first[left], far.second[left], far.angles[left])
+    pairs = far.where(alive[far.first] & alive[far.second] & (far.angles > 180.0 - threshold))
     for i, j, pair_angle in _in_turn(pairs, alive, largest=True):
         if rule == "both":
             if alive.sum() <= 2:
                 return
             alive[i] = False
-            yield Removal(i, "complementary", partner=j, angle=pair_angle, removes_both=True)
+            yield Removal(i, "complementary", j, pair_angle, removes_both=True)
         alive[j] = False
-        removes_both = rule == "both"
-        yield Removal(j, "complementary", partner=i, angle=pair_angle, removes_both=removes_both)
+        yield Removal(j, "complementary", i, pair_angle, removes_both=rule == "both")

@@ -1,4 +1,4 @@
-"""Files of earlier stages about a network's layers: their outputs, and scores of their units."""
+"""Files of scores that earlier stages gave the units of a network's layers."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,15 +11,6 @@ from neuron_pruning.core.files import atomic_path
 from neuron_pruning.models.checkpoints import load_tensors
 
 ScoresByLayer = Mapping[str, NDArray[np.float64]]
-
-
-def read_outputs(path: Path, names: Iterable[str]) -> dict[str, NDArray[np.float32]]:
-    """Recorded outputs of some layers for all images, images x units each; only these are read.
-
-    Raises:
-        UserError: the file is missing or damaged, or lacks a layer.
-    """
-    return load_tensors(path, list(names))
 
 
 def write_scores(path: Path, scores: Mapping[str, ScoresByLayer]) -> None:
@@ -43,10 +34,8 @@ def read_scores(paths: Iterable[Path]) -> dict[str, dict[str, NDArray[np.float64
     return found
 
 
-def read_precomputed_scores(paths: Iterable[Path], layer: str) -> dict[str, NDArray[np.float64]]:
+def scores_of_layer(
+    scores: Mapping[str, ScoresByLayer], layer: str
+) -> dict[str, NDArray[np.float64]]:
     """Scores of one layer by technique."""
-    return {
-        technique: by_layer[layer]
-        for technique, by_layer in read_scores(paths).items()
-        if layer in by_layer
-    }
+    return {name: by_layer[layer] for name, by_layer in scores.items() if layer in by_layer}

@@ -13,6 +13,7 @@ from neuron_pruning.models.checkpoints import Checkpoint
 from neuron_pruning.models.dense import Dense, hidden_activations, logits_from
 from neuron_pruning.pruning.angles import check_activations
 from neuron_pruning.pruning.compensations import Weights, compensate
+from neuron_pruning.pruning.scores import ScoresByLayer, scores_of_layer
 from neuron_pruning.pruning.selection import Selection
 from neuron_pruning.pruning.units import (
     Layer,
@@ -59,24 +60,17 @@ def prune_checkpoint(
     checkpoint: Checkpoint, layer: UnitLayer, selection: Selection, compensation: str = "add"
 ) -> Checkpoint:
     """As :func:`prune_layer`, on a network as arrays; what stays is shared with the original."""
-    return cut(checkpoint, layer.name, selection, compensate(layer, selection, compensation))
-
-
-def cut(checkpoint: Checkpoint, layer: str, selection: Selection, weights: Weights) -> Checkpoint:
-    """The network without the removed rows of ``layer`` and columns of the following one."""
-    following = checkpoint.architecture.following(layer)
-    kept, architecture = list(selection.kept), checkpoint.architecture
-    own = checkpoint.linear(layer)
-    kind = own.weight.dtype
-    incoming = weights.incoming if weights.incoming_changed else own
+    weights, architecture = compensate(layer, selection, compensation), checkpoint.architecture
+    following, kept = architecture.following(layer.name), list(selection.kept)
+    kind = checkpoint.linear(layer.name).weight.dtype
     changed = {
-        f"classifier.{layer}.weight": incoming.weight.astype(kind, copy=False)[kept],
-        f"classifier.{layer}.bias": incoming.bias.astype(kind, copy=False)[kept],
+        f"classifier.{layer.name}.weight": weights.incoming.weight[kept].astype(kind),
+        f"classifier.{layer.name}.bias": weights.incoming.bias[kept].astype(kind),
         f"classifier.{following}.weight": weights.outgoing.weight[:, kept].astype(kind),
         f"classifier.{following}.bias": weights.outgoing.bias.astype(kind),
     }
     widths = list(architecture.widths)
-    widths[architecture.place_of(layer)] = len(kept)
+    widths[architecture.place_of(layer.name)] = len(kept)
     smaller = replace(architecture, widths=tuple(widths))
     return Checkpoint(smaller, {**checkpoint.tensors, **changed})
 
@@ -87,47 +81,43 @@ def pruned_logits(
     """Logits, N x classes, of the pruned network for any recorded patterns, without a cut."""
     kept = list(selection.kept)
     activations = recorded.activations[:, kept]
-    if weights.incoming_changed:
+    if weights.incoming is not layer.incoming:
         incoming = Dense(weights.incoming.weight[kept], weights.incoming.bias[kept])
         activations = hidden_activations(incoming, recorded.inputs)
     outgoing = Dense(weights.outgoing.weight[:, kept], weights.outgoing.bias)
     return logits_from((outgoing, *layer.downstream), activations)
 
 
-Select = Callable[[Layer], Selection]
-
-
 def prune_in_turn(
     checkpoint: Checkpoint,
     layers: Sequence[str],
-    select: Select,
+    select: Callable[[Layer], Selection],
     compensation: str,
     outputs: Mapping[str, NDArray[np.float32]],
     labels: ArrayLike,
-    precomputed_scores: Mapping[str, Mapping[str, NDArray[np.float64]]] | None = None,
+    precomputed_scores: Mapping[str, ScoresByLayer] | None = None,
     seed: int = 0,
 ) -> tuple[Checkpoint, dict[str, Selection]]:
-    """Prune several layers, input side first, each with the activations of the pruned network.
+    """Prune hidden layers, input side first, each with the activations of the pruned network.
 
     Args:
         checkpoint: the unpruned network.
         layers: names of hidden fully connected layers.
         select: which units of a layer are removed.
         compensation: what the remaining units get, in every layer.
-        outputs: recorded outputs of all layers over the training patterns, N x units each.
+        outputs: of all layers over the training patterns, N x units each.
         labels: of those patterns, N.
-        precomputed_scores: scores that other stages computed, by technique, then by layer.
+        precomputed_scores: by technique, then by layer.
         seed: of techniques that draw.
 
     Returns:
-        The pruned network, and the selection of every layer by its name.
+        The pruned network, and the selections by layer.
     """
     selections: dict[str, Selection] = {}
     classes = np.asarray(labels)
     for name in sorted(set(layers), key=checkpoint.architecture.place_of):
         recorded = _recorded_in(checkpoint, name, outputs, classes, bool(selections))
-        by_technique = (precomputed_scores or {}).items()
-        scores = {technique: by[name] for technique, by in by_technique if name in by}
+        scores = scores_of_layer(precomputed_scores or {}, name)
         view = describe_layer(checkpoint, name, recorded, scores, seed)
         selections[name] = select(view)
         checkpoint = prune_checkpoint(checkpoint, view, selections[name], compensation)
@@ -142,10 +132,10 @@ def _recorded_in(
     changed: bool,
 ) -> LayerActivations:
     """Activations of a layer; computed again where a layer before it was pruned."""
-    names = [FEATURES, *checkpoint.architecture.layer_names]
-    inputs, activations = outputs[names[names.index(name) - 1]], outputs[name]
+    architecture = checkpoint.architecture
+    inputs, activations = outputs[architecture.input_name(name)], outputs[name]
     if changed:
-        inputs = activations = outputs[FEATURES]
-        for layer in names[1 : names.index(name) + 1]:
+        activations = outputs[FEATURES]
+        for layer in architecture.layer_names[: architecture.place_of(name) + 1]:
             inputs, activations = activations, checkpoint.hidden_activations(layer, activations)
     return LayerActivations(check_activations(activations), inputs, labels)

@@ -17,7 +17,7 @@ The library divides the scores of a group by their mean, which leaves their orde
 """
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -35,6 +35,7 @@ from neuron_pruning.models.networks import Network
 from neuron_pruning.models.sequential import differentiable, tail
 
 ScoresByTechnique = dict[str, NDArray[np.float64]]
+Gradients = Sequence[Tensor]  # one for each parameter of a module, in their order
 
 FROM_WEIGHTS: Mapping[str, Callable[[], importance.Importance]] = {
     "magnitude": importance.GroupMagnitudeImportance,
@@ -69,12 +70,7 @@ def unit_importances(
     first = module[0]
     assert isinstance(first, nn.Linear)
     values, classes = _checked(first, layer, inputs, labels)
-    group = coupled(module, first, values[:1])
-    scores = weight_scores(group)
-    functional.cross_entropy(module(values), classes).backward()
-    scores |= taylor_scores(group)
-    root_mean_square_gradients(module, values, classes)
-    return named(scores | hessian_scores(group, module))
+    return importances(module, first, values[:1], _gradients(module, values, classes))
 
 
 def _checked(
@@ -93,68 +89,76 @@ def _checked(
     return values, classes
 
 
-def coupled(module: nn.Module, layer: nn.Linear | nn.Conv2d, example: Tensor) -> Group:
-    """All outputs of ``layer`` and the weights that go with them, by torch-pruning's tracing."""
-    return trace(module, example).get_pruning_group(
-        layer,
-        prune_conv_out_channels if isinstance(layer, nn.Conv2d) else prune_linear_out_channels,
-        list(range(len(layer.weight))),
-    )
+def _gradients(
+    module: nn.Sequential, inputs: Tensor, labels: Tensor
+) -> tuple[Gradients, Gradients]:
+    """Gradients of the mean loss, and the root mean squares of those of the patterns' losses.
 
-
-def trace(module: nn.Module, example: Tensor) -> DependencyGraph:
-    """What is coupled with what in a module, whose mode turns to evaluation.
-
-    The example goes in a tuple: a bare tensor the library would unpack along its first axis.
+    ``module`` is a chain of linear layers and sigmoids, in which a pattern's gradient is the
+    product of two vectors: its square needs no pass for each pattern.
     """
-    return DependencyGraph().build_dependency(module, example_inputs=(example,))
+    mean_loss = functional.cross_entropy(module(inputs), labels)
+    means = torch.autograd.grad(mean_loss, list(module.parameters()))
+    values, read, made = inputs, list[Tensor](), list[Tensor]()
+    for step in module:
+        if isinstance(step, nn.Linear):
+            read.append(values.detach())
+        values = step(values)
+        if isinstance(step, nn.Linear):
+            made.append(values)
+    losses = functional.cross_entropy(values, labels, reduction="sum")
+    roots: list[Tensor] = []
+    for layer_inputs, gradient in zip(read, torch.autograd.grad(losses, made), strict=True):
+        squares = gradient.square()
+        weight = squares.T @ layer_inputs.square() / len(inputs)
+        roots += [weight.sqrt_(), squares.mean(dim=0).sqrt_()]
+    return means, roots
 
 
-def weight_scores(group: Group) -> dict[str, Tensor]:
-    """Importances that need no data, H each."""
-    return {name: build()(group) for name, build in FROM_WEIGHTS.items()}
+def importances(
+    module: nn.Module,
+    layer: nn.Linear | nn.Conv2d,
+    example: Tensor,
+    gradients: tuple[Gradients, Gradients] | None = None,
+) -> ScoresByTechnique:
+    """Importances of all outputs of a layer of ``module``, H each, by the names of the techniques.
 
-
-def taylor_scores(group: Group) -> dict[str, Tensor]:
-    """From the gradients of the mean loss, which the parameters hold, H."""
-    return {"taylor": importance.GroupTaylorImportance()(group)}
-
-
-def hessian_scores(group: Group, module: nn.Module) -> dict[str, Tensor]:
-    """From the root mean squares of the patterns' gradients, which the parameters hold, H.
-
-    ``accumulate_grad`` of torch-pruning 1.6.1 looks gradients up under a name but stores them
-    under the parameter, so of many calls it keeps the last. One call with the root of the mean,
-    which it squares, gives what it describes.
+    ``example`` is one input to trace with; ``gradients`` are those of the mean loss, and root mean
+    squares over patterns. They replace what the parameters have.
     """
-    scorer = importance.GroupHessianImportance()
-    scorer.accumulate_grad(module)
-    return {"hessian": scorer(group)}
-
-
-def named(scores: Mapping[str, Tensor]) -> ScoresByTechnique:
-    """Scores as arrays under the names of the techniques."""
+    group = coupled(module, layer, example, range(len(layer.weight)))
+    scores = {name: build()(group) for name, build in FROM_WEIGHTS.items()}
+    if gradients is not None:
+        means, roots = gradients
+        _set_gradients(module, means)
+        scores["taylor"] = importance.GroupTaylorImportance()(group)
+        # ``accumulate_grad`` of torch-pruning 1.6.1 looks gradients up under a name but stores them
+        # under the parameter, so of many calls it keeps the last. One call with the root of the
+        # mean, which it squares, gives what it describes.
+        _set_gradients(module, roots)
+        hessian = importance.GroupHessianImportance()
+        hessian.accumulate_grad(module)
+        scores["hessian"] = hessian(group)
     return {
         f"torch_pruning_{name}": values.detach().cpu().double().numpy()
         for name, values in scores.items()
     }
 
 
-def root_mean_square_gradients(module: nn.Sequential, inputs: Tensor, labels: Tensor) -> None:
-    """Put the root of the mean squared gradient of the patterns' losses into every ``grad``.
+def _set_gradients(module: nn.Module, gradients: Gradients) -> None:
+    for parameter, gradient in zip(module.parameters(), gradients, strict=True):
+        parameter.grad = gradient
 
-    ``module`` is a chain of linear layers and sigmoids, in which a pattern's gradient is the
-    product of two vectors: its square needs no pass for each pattern.
+
+def coupled(
+    module: nn.Module, layer: nn.Linear | nn.Conv2d, example: Tensor, outputs: Sequence[int]
+) -> Group:
+    """Outputs of ``layer`` and the weights that go with them, by torch-pruning's tracing.
+
+    The module's mode turns to evaluation. The example goes in a tuple: a bare tensor the library
+    would unpack along its first axis.
     """
-    values, passed = inputs, list[tuple[nn.Linear, Tensor, Tensor]]()
-    for step in module:
-        read, values = values, step(values)
-        if isinstance(step, nn.Linear):
-            values.retain_grad()
-            passed.append((step, read.detach(), values))
-    functional.cross_entropy(values, labels, reduction="sum").backward()
-    for linear, read, outputs in passed:
-        assert outputs.grad is not None
-        squares = outputs.grad.square()
-        linear.weight.grad = (squares.T @ read.square() / len(read)).sqrt_()
-        linear.bias.grad = squares.mean(dim=0).sqrt_()
+    graph = DependencyGraph().build_dependency(module, example_inputs=(example,))
+    convolution = isinstance(layer, nn.Conv2d)
+    cut = prune_conv_out_channels if convolution else prune_linear_out_channels
+    return graph.get_pruning_group(layer, cut, list(outputs))

@@ -34,14 +34,7 @@ CONVOLUTIONS_OFFER: Need = "activations"  # a row is a position of a pattern and
 
 
 def unmet_need(asking: str, needed: Need, offered: Need, layer: str) -> str | None:
-    """Why a layer lacks what a technique needs, and what to do; None where it can.
-
-    Args:
-        asking: name of a technique.
-        needed: what that technique needs.
-        offered: the most that the layer offers.
-        layer: its name.
-    """
+    """Why a layer that offers so much lacks what a technique needs, and what to do; or None."""
     if NEEDS.index(needed) <= NEEDS.index(offered):
         return None
     remedy = (
@@ -72,11 +65,7 @@ Recorded = TypeVar("Recorded", bound=UnitActivations)
 
 
 def _given(recorded: Recorded | None, layer: str) -> Recorded:
-    """What was recorded of a layer.
-
-    Raises:
-        UserError: nothing was.
-    """
+    """What was recorded of a layer; a UserError if nothing was."""
     if recorded is None:
         raise UserError(unmet_need("this", "activations", "weights", layer))
     return recorded
@@ -114,11 +103,7 @@ class UnitLayer:
 
     @property
     def activations(self) -> Matrix:
-        """A, N x H.
-
-        Raises:
-            UserError: the layer was described without activations.
-        """
+        """A, N x H; a UserError if the layer was described without activations."""
         return _given(self.recorded, self.name).activations
 
     @cached_property
@@ -175,15 +160,8 @@ class Layer(UnitLayer):
     def jacobian(self) -> Matrix:
         """D logits / d pre-activations of the following layer, N x classes x O."""
         patterns, classes = self.unpruned_logits.shape
-        one_hot = np.eye(classes)
-        rows = [np.broadcast_to(one_hot[c], (patterns, classes)) for c in range(classes)]
+        rows = (np.broadcast_to(row, (patterns, classes)) for row in np.eye(classes))
         return np.stack([self.backpropagate(row) for row in rows], axis=1)
-
-    @cached_property
-    def delta(self) -> Matrix:
-        """dL/dZ, N x O: gradient of each pattern's cross-entropy at the following layer."""
-        one_hot = np.eye(self.unpruned_logits.shape[1])[self.labels]
-        return self.backpropagate(softmax(self.unpruned_logits) - one_hot)
 
     def backpropagate(self, gradient: Matrix, values: Matrix | None = None) -> Matrix:
         """A gradient at the logits, N x classes, as one at the following layer, N x O.
@@ -205,8 +183,10 @@ class Layer(UnitLayer):
 
     @cached_property
     def gradient(self) -> Matrix:
-        """G = dL/dA, N x H."""
-        return self.delta @ self.outgoing.weight
+        """G = dL/dA, N x H: of each pattern's cross-entropy."""
+        one_hot = np.eye(self.unpruned_logits.shape[1])[self.labels]
+        delta = self.backpropagate(softmax(self.unpruned_logits) - one_hot)
+        return delta @ self.outgoing.weight
 
     @cached_property
     def curvature(self) -> Matrix:
@@ -243,14 +223,9 @@ def describe_layer(
     precomputed_scores: Mapping[str, Vector] | None = None,
     seed: int = 0,
 ) -> Layer:
-    """A hidden layer of a stored network.
+    """A hidden fully connected layer of a stored network, such as ``fc3``.
 
-    Args:
-        checkpoint: the network; of it are read this layer and those after it.
-        layer: name of a hidden fully connected layer, for instance ``fc3``.
-        recorded: what the layer reads and outputs for N patterns, and their labels.
-        precomputed_scores: scores by technique that other stages computed, H each.
-        seed: of techniques that draw.
+    Of the network are read this layer and those after it; for the rest see :class:`Layer`.
 
     Raises:
         UserError: no such hidden layer, or activations of another number of units.
@@ -258,13 +233,10 @@ def describe_layer(
     checkpoint.architecture.following(layer)  # refuses the output layer
     names = checkpoint.architecture.layer_names
     own, outgoing, *downstream = (
-        _in_float64(checkpoint.linear(name)) for name in names[names.index(layer) :]
+        Dense(*(array.astype(np.float64) for array in checkpoint.linear(name)))
+        for name in names[names.index(layer) :]
     )
     return Layer(layer, own, outgoing, recorded, precomputed_scores or {}, seed, tuple(downstream))
-
-
-def _in_float64(layer: Dense) -> Dense:
-    return Dense(layer.weight.astype(np.float64), layer.bias.astype(np.float64))
 
 
 def record(
@@ -274,13 +246,9 @@ def record(
     rows: NDArray[np.int64],
     labels: ArrayLike,
 ) -> LayerActivations:
-    """What ``layer`` reads and outputs for some rows of stored outputs; ``labels`` of all rows.
-
-    Raises:
-        UserError: activations that are NaN or infinite, or fewer than two units.
-    """
+    """What ``layer`` reads and outputs for some rows of stored outputs; ``labels`` of all rows."""
     return LayerActivations(
-        activations=check_activations(outputs[layer][rows]),
-        inputs=outputs[architecture.input_name(layer)][rows],
-        labels=np.asarray(labels)[rows],
+        check_activations(outputs[layer][rows]),
+        outputs[architecture.input_name(layer)][rows],
+        np.asarray(labels)[rows],
     )

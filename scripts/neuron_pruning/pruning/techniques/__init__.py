@@ -8,11 +8,7 @@ from neuron_pruning.pruning.techniques.technique import Technique
 
 
 def _discover() -> dict[str, Technique]:
-    """Techniques that the modules of this folder declare, sorted by name.
-
-    Raises:
-        ValueError: two of them have one name.
-    """
+    """Techniques that the modules of this folder declare, sorted by name; no name twice."""
     found: dict[str, Technique] = {}
     for entry in iter_modules(__path__, f"{__name__}."):
         for value in vars(import_module(entry.name)).values():
@@ -33,14 +29,7 @@ def techniques() -> list[str]:
 
 
 def find_technique(name: str) -> Technique:
-    """Technique of that name.
-
-    Args:
-        name: one of :func:`techniques`.
-
-    Raises:
-        UserError: there is none; the message lists those there are.
-    """
+    """Technique of that name; a UserError that lists those there are, if there is none."""
     if name not in REGISTRY:
         raise UserError(f"no technique {name!r}; known: {', '.join(REGISTRY)}")
     return REGISTRY[name]

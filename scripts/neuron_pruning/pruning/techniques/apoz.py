@@ -1,7 +1,5 @@
 """Average percentage of zeros (Hu et al. 2016)."""
 
-import numpy as np
-
 from neuron_pruning.pruning.techniques.technique import UnitScores, by_score
 from neuron_pruning.pruning.units import UnitLayer
 
@@ -12,4 +10,4 @@ def apoz(layer: UnitLayer, *, epsilon: float = 0.05) -> UnitScores:
 
     ASSUME: a sigmoid is never zero, so silent is below ``epsilon``.
     """
-    return np.asarray((layer.activations < epsilon).mean(axis=0))
+    return (layer.activations < epsilon).mean(axis=0)

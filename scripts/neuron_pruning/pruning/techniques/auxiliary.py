@@ -57,11 +57,11 @@ def _path(layer: Layer, steps: int) -> Iterator[tuple[list[int], Matrix]]:
         before = np.linalg.norm(mixing, axis=0)
         mixing = _descend(layer, mixing, strength, length, steps)
         vanished = np.flatnonzero(~mixing.any(axis=0))
-        fresh = [unit for unit in vanished[np.argsort(before[vanished], kind="stable")].tolist()]
-        order = order + [unit for unit in fresh if unit not in order]
+        fresh = vanished[np.argsort(before[vanished], kind="stable")].tolist()
+        order = list(dict.fromkeys([*order, *fresh]))
         yield order, mixing
-    rest = [unit for unit in np.argsort(np.linalg.norm(mixing, axis=0), kind="stable").tolist()]
-    yield order + [unit for unit in rest if unit not in order], mixing
+    rest = np.argsort(np.linalg.norm(mixing, axis=0), kind="stable").tolist()
+    yield list(dict.fromkeys([*order, *rest])), mixing
 
 
 def _descend(layer: Layer, mixing: Matrix, strength: float, length: float, steps: int) -> Matrix:

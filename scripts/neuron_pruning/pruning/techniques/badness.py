@@ -1,7 +1,5 @@
 """Badness (Hagiwara 1990)."""
 
-import numpy as np
-
 from neuron_pruning.pruning.angles import check_sigmoid
 from neuron_pruning.pruning.techniques.technique import UnitScores, by_score
 from neuron_pruning.pruning.units import Layer
@@ -12,4 +10,4 @@ def badness(layer: Layer) -> UnitScores:
     """``sum_n (a (1 - a) g)^2``: the error that reaches the unit; the LARGEST is removed first."""
     gradient, activations = layer.gradient, layer.activations
     check_sigmoid(activations, "badness takes a (1 - a) for the slope of a sigmoid")
-    return np.asarray(((activations * (1.0 - activations) * gradient) ** 2).sum(axis=0))
+    return ((activations * (1.0 - activations) * gradient) ** 2).sum(axis=0)

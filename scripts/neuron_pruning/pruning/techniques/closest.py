@@ -3,21 +3,17 @@
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
-Matrix = NDArray[np.float64]
+from neuron_pruning.pruning.units import Matrix, Vector
 
 
 def closest_pairs(
-    distances: Matrix, alone: NDArray[np.float64] | None = None
+    distances: Matrix, alone: Vector | None = None
 ) -> Iterator[tuple[int, int | None]]:
     """Which unit is removed next and its merge target, of lower index; H - 1 times.
 
-    Equal distances go by index.
-
-    Args:
-        distances: between every two units, H x H and symmetric.
-        alone: H; a unit that is closer to this than to any other is removed without merge target.
+    Equal distances, H x H and symmetric, go by index. A unit that is closer to its number of
+    ``alone``, H, than to any other is removed without merge target.
     """
     below = np.where(np.tri(len(distances), k=-1, dtype=bool), distances, np.inf)
     nearest = below.argmin(axis=1)
@@ -25,14 +21,10 @@ def closest_pairs(
     own = np.full(len(below), np.inf) if alone is None else alone.copy()
     for _ in range(len(below) - 1):
         pair, single = int(gap.argmin()), int(own.argmin())
-        if own[single] <= gap[pair]:
-            removed, merge_target = single, None
-        else:
-            removed, merge_target = pair, int(nearest[pair])
-        yield removed, merge_target
-        below[:, removed] = np.inf
-        gap[removed] = own[removed] = np.inf
-        below[removed] = np.inf
+        alone_first = own[single] <= gap[pair]
+        removed = single if alone_first else pair
+        yield removed, None if alone_first else int(nearest[pair])
+        below[:, removed] = below[removed] = gap[removed] = own[removed] = np.inf
         lost = np.flatnonzero((nearest == removed) & np.isfinite(gap))
         nearest[lost] = below[lost].argmin(axis=1)
         gap[lost] = below[lost, nearest[lost]]

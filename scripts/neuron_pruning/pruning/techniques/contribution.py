@@ -13,4 +13,4 @@ def contribution(layer: UnitLayer) -> UnitScores:
     Sanger's sign, + for the target and - for the rest, does not outlive the absolute value.
     """
     centred = layer.activations - layer.activations.mean(axis=0)
-    return np.asarray(np.abs(centred).mean(axis=0) * np.abs(layer.outgoing.weight).sum(axis=0))
+    return np.abs(centred).mean(axis=0) * np.abs(layer.outgoing.weight).sum(axis=0)

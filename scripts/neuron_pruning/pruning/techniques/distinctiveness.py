@@ -15,7 +15,9 @@ from neuron_pruning.pruning.techniques.technique import SelectAtAmount, by_angle
 from neuron_pruning.pruning.units import UnitLayer
 
 
-@by_angle(needs="statistics", setting_needs={"groups": "activations"})
+@by_angle(
+    needs="statistics", compensation="add", merges=True, setting_needs={"groups": "activations"}
+)
 def distinctiveness(
     layer: UnitLayer,
     *,
@@ -32,7 +34,7 @@ def distinctiveness(
     return Redundancy(layer.activations, criteria).select_at
 
 
-@by_angle(needs="statistics")
+@by_angle(needs="statistics", compensation="add", merges=True)
 def distinctiveness_weights(
     layer: UnitLayer,
     *,
@@ -45,7 +47,7 @@ def distinctiveness_weights(
     return Redundancy(layer.activations, criteria, vectors=layer.incoming.weight.T).select_at
 
 
-@by_angle(needs="statistics", compensation="none", merges=False)
+@by_angle(needs="statistics")
 def distinctiveness_literal(layer: UnitLayer, *, centring: Centring = "half") -> SelectAtAmount:
     """Every unit with another within the threshold is removed: the paper's sentence read literally.
 

@@ -18,12 +18,9 @@ def folding(layer: UnitLayer, *, restarts: int = 2) -> SelectAtAmount:
     if restarts < 1:
         raise UserError(f"folding needs one start of k-means at least, not {restarts}")
     vectors = np.column_stack([layer.incoming.weight, layer.incoming.bias])
-    # Rotated into their own span: the same distances, in H dimensions rather than D.
-    vectors = (
-        np.asarray(np.linalg.qr(vectors.T, mode="r")).T
-        if vectors.shape[1] > len(vectors)
-        else vectors
-    )
+    if vectors.shape[1] > len(vectors):
+        # Rotated into their own span: the same distances, in H dimensions rather than D.
+        vectors = np.asarray(np.linalg.qr(vectors.T, mode="r")).T
     seed = derive_seed(layer.seed, "folding") % 2**32
 
     def select_at(amount: float) -> Selection:

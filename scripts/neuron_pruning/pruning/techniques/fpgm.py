@@ -10,4 +10,4 @@ from neuron_pruning.pruning.units import UnitLayer
 @by_score(needs="weights")
 def fpgm(layer: UnitLayer) -> UnitScores:
     """Summed distance of a unit's incoming weights from all others'; the smallest first."""
-    return np.asarray(np.sqrt(squared_distances(layer.incoming.weight)).sum(axis=1))
+    return np.sqrt(squared_distances(layer.incoming.weight)).sum(axis=1)

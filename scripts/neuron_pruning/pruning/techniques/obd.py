@@ -1,7 +1,5 @@
 """Optimal Brain Damage (LeCun, Denker & Solla 1990), for units."""
 
-import numpy as np
-
 from neuron_pruning.pruning.angles import check_sigmoid
 from neuron_pruning.pruning.techniques.technique import UnitScores, by_score
 from neuron_pruning.pruning.units import Layer
@@ -31,4 +29,4 @@ def obd_weight(layer: Layer) -> UnitScores:
     bias = by_input.mean(axis=0) * layer.incoming.bias**2
     by_outgoing = layer.output_curvature.T @ activations**2 / patterns  # O x H
     outgoing = (by_outgoing * layer.outgoing.weight**2).sum(axis=0)
-    return np.asarray(0.5 * (incoming + bias + outgoing))
+    return 0.5 * (incoming + bias + outgoing)

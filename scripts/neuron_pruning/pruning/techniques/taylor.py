@@ -9,10 +9,10 @@ from neuron_pruning.pruning.units import Layer
 @by_score(needs="loss")
 def taylor(layer: Layer) -> UnitScores:
     """``mean_n |g a|`` (2017)."""
-    return np.asarray(np.abs(layer.gradient * layer.activations).mean(axis=0))
+    return np.abs(layer.gradient * layer.activations).mean(axis=0)
 
 
 @by_score(needs="loss")
 def taylor_squared(layer: Layer) -> UnitScores:
     """``mean_n (g a)^2`` (2019)."""
-    return np.asarray(((layer.gradient * layer.activations) ** 2).mean(axis=0))
+    return ((layer.gradient * layer.activations) ** 2).mean(axis=0)

@@ -1,14 +1,22 @@
 """What a technique is: a way to select the units of a layer that are removed.
 
-A technique is one file beside this: a function with one of the decorators below. They state
-what the function returns, and so which amounts a technique takes.
+A technique is one file beside this: a function of a layer and keyword settings, with one of the
+decorators below. They state what the function returns, and so which amounts a technique takes:
+
+* ``by_score``: H numbers; the smallest are removed first, of equals the higher index.
+* ``by_order``: at most H - 1 removals, the first one first.
+* ``by_count``: a function of the number of units, prepared once.
+* ``by_angle``: a function of the threshold in degrees, prepared once.
+
+All take what else is known of the technique: see :class:`About`.
 """
 
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from functools import partial
+from typing import Any, Literal, Required, TypedDict, Unpack, get_args
 
 import numpy as np
 
@@ -19,8 +27,20 @@ from neuron_pruning.pruning.selection import Removal, Selection
 from neuron_pruning.pruning.units import NEEDS, Need, UnitLayer, Vector, unmet_need
 
 Amount = Literal["angle", "units"]
+Returns = Literal["scores", "removals", "function of units", "function of angle"]
 SelectAtAmount = Callable[[float], Selection]
 UnitScores = Vector  # H, one number per unit
+
+
+class About(TypedDict, total=False):
+    """What a decorator states of a technique."""
+
+    needs: Required[Need]  # the most that it needs of a layer, by definition
+    compensation: str  # what its authors give the remaining units
+    merges: bool  # whether its removals have merge targets, which merging needs
+    fits_weights: bool  # whether it fits outgoing weights of its own
+    largest: bool  # whether the largest scores are removed first
+    setting_needs: Mapping[str, Need]  # settings which, other than at their default, need more
 
 
 @dataclass(frozen=True)
@@ -28,23 +48,13 @@ class Technique:
     """A selection of units, prepared once for a layer and asked for many amounts.
 
     Attributes:
-        name: that of its function.
         function: as its author wrote it; to call the technique is to call this.
-        prepare: from a layer and keyword settings to a function of the amount.
-        needs: the most that it needs of a layer, by definition: the least that would do.
-        amount: ``angle``, a threshold in degrees, or ``units``, how many are removed.
-        compensation: what its authors give the remaining units.
-        merges: whether its removals have merge targets, which merging needs.
-        fits_weights: whether it fits outgoing weights of its own.
-        largest: whether the largest scores are removed first.
-        setting_needs: settings which, other than at their default, need more.
+        returns: what the function returns.
     """
 
-    name: str
     function: Callable[..., Any]
-    prepare: Callable[..., SelectAtAmount]
+    returns: Returns
     needs: Need
-    amount: Amount = "units"
     compensation: str = "none"
     merges: bool = False
     fits_weights: bool = False
@@ -59,6 +69,16 @@ class Technique:
     def module(self) -> str:
         """Where its function is; a change there is a change of this technique alone."""
         return self.function.__module__
+
+    @property
+    def name(self) -> str:
+        """That of its function."""
+        return self.function.__name__
+
+    @property
+    def amount(self) -> Amount:
+        """``angle``, a threshold in degrees, or ``units``, how many are removed."""
+        return "angle" if self.returns == "function of angle" else "units"
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -87,26 +107,24 @@ class Technique:
             check_activations(layer.activations)
         return self.prepare(layer, **settings)
 
+    def prepare(self, layer: UnitLayer, **settings: Any) -> SelectAtAmount:
+        """As :meth:`prepared`, without its checks."""
+        found = self.function(layer, **settings)
+        if self.returns == "scores":
+            scores = np.asarray(found, dtype=np.float64)
+            found = ranked(-scores if self.largest else scores)
+        return in_order(layer.units, found) if self.returns in ("scores", "removals") else found
+
     def refusal_of_layer(
         self, layer: str, offered: Need, settings: Mapping[str, Any]
     ) -> str | None:
-        """Why the technique cannot select units of a layer; None where it can.
-
-        Args:
-            layer: name of the layer.
-            offered: the most that the layer offers.
-            settings: of the technique.
-        """
+        """Why the technique cannot select units of the layer of that name; None where it can."""
         changed = {name for name, value in settings.items() if value != self.settings[name]}
         more = [need for name, need in self.setting_needs.items() if name in changed]
         return unmet_need(self.name, max([self.needs, *more], key=NEEDS.index), offered, layer)
 
     def check_settings(self, settings: Mapping[str, Any]) -> None:
-        """Refuse settings that the technique does not have, and values of another kind.
-
-        Raises:
-            UserError: naming them and those there are.
-        """
+        """Refuse settings that the technique does not have, and values of another kind."""
         odd = sorted(settings.keys() - self.settings.keys())
         if odd:
             known = ", ".join(self.settings) or "none"
@@ -134,11 +152,7 @@ class Technique:
         return None
 
     def check_compensation(self, name: str) -> None:
-        """Refuse a compensation that makes no sense for this selection.
-
-        Raises:
-            UserError: saying why.
-        """
+        """Refuse, with a UserError, a compensation that makes no sense for this selection."""
         reason = self.refusal(name)
         if reason is not None:
             raise UserError(reason)
@@ -149,133 +163,26 @@ def _is_number(value: object, whole: bool) -> bool:
     return isinstance(value, kinds) and not isinstance(value, bool) and 0 <= value < math.inf
 
 
-Declare = Callable[[Callable[..., Any]], Technique]
+def _declare(returns: Returns, **about: Unpack[About]) -> Callable[[Callable[..., Any]], Technique]:
+    """Decorator of a function that returns so."""
+    return lambda function: Technique(function, returns, **about)
 
 
-def by_score(*, needs: Need, compensation: str = "none", largest: bool = False) -> Declare:
-    """Declare a technique that removes the units with the smallest score first, or the largest.
-
-    The function takes a layer and keyword settings and returns H numbers. Of equal scores the
-    higher index is removed first.
-
-    Args:
-        needs: the most that the technique needs of a layer.
-        compensation: what its authors give the remaining units.
-        largest: whether the largest scores are removed first.
-    """
-
-    def declare(score: Callable[..., UnitScores]) -> Technique:
-        def prepare(layer: UnitLayer, **settings: Any) -> SelectAtAmount:
-            scores = np.asarray(score(layer, **settings), dtype=np.float64)
-            return in_order(layer.units, ranked(-scores if largest else scores))
-
-        return Technique(
-            score.__name__, score, prepare, needs, compensation=compensation, largest=largest
-        )
-
-    return declare
-
-
-def by_order(*, needs: Need, compensation: str = "none", merges: bool = False) -> Declare:
-    """Declare a technique that orders the units: which is removed first, second and so on.
-
-    The function takes a layer and keyword settings and returns at most H - 1 removals.
-
-    Args:
-        needs: the most that the technique needs of a layer.
-        compensation: what its authors give the remaining units.
-        merges: whether removals have merge targets.
-    """
-
-    def declare(order: Callable[..., Sequence[Removal]]) -> Technique:
-        def prepare(layer: UnitLayer, **settings: Any) -> SelectAtAmount:
-            return in_order(layer.units, order(layer, **settings))
-
-        return Technique(
-            order.__name__, order, prepare, needs, compensation=compensation, merges=merges
-        )
-
-    return declare
-
-
-def by_count(
-    *, needs: Need, compensation: str, merges: bool = False, fits_weights: bool = False
-) -> Declare:
-    """Declare a technique that selects again for every number of units; prepared once.
-
-    The function takes a layer and keyword settings and returns a function of the number.
-
-    Args:
-        needs: the most that the technique needs of a layer.
-        compensation: what its authors give the remaining units.
-        merges: whether removals have merge targets.
-        fits_weights: whether selections bring outgoing weights of their own.
-    """
-
-    def declare(select: Callable[..., SelectAtAmount]) -> Technique:
-        return Technique(
-            select.__name__,
-            select,
-            select,
-            needs,
-            compensation=compensation,
-            merges=merges,
-            fits_weights=fits_weights,
-        )
-
-    return declare
-
-
-def by_angle(
-    *,
-    needs: Need,
-    compensation: str = "add",
-    merges: bool = True,
-    setting_needs: Mapping[str, Need] | None = None,
-) -> Declare:
-    """Declare a technique that removes what lies within a threshold in degrees; prepared once.
-
-    The function takes a layer and keyword settings and returns a function of the threshold.
-
-    Args:
-        needs: the most that the technique needs of a layer.
-        compensation: what its authors give the remaining units.
-        merges: whether removals have merge targets.
-        setting_needs: settings which, other than at their default, need more.
-    """
-
-    def declare(select: Callable[..., SelectAtAmount]) -> Technique:
-        return Technique(
-            select.__name__,
-            select,
-            select,
-            needs,
-            amount="angle",
-            compensation=compensation,
-            merges=merges,
-            setting_needs=setting_needs or {},
-        )
-
-    return declare
+by_score = partial(_declare, "scores")
+by_order = partial(_declare, "removals")
+by_count = partial(_declare, "function of units")
+by_angle = partial(_declare, "function of angle")
 
 
 def precomputed_score(layer: UnitLayer, name: str, remedy: str) -> UnitScores:
-    """A score that another stage computed.
-
-    Raises:
-        UserError: it did not.
-    """
+    """A score that another stage computed; a UserError with the remedy if it did not."""
     if name not in layer.precomputed_scores:
         raise UserError(f"{layer.name} comes without the score {name}: {remedy}")
     return layer.precomputed_scores[name]
 
 
 def ranked(scores: UnitScores) -> list[Removal]:
-    """Units by ascending score, without merge targets; one always stays.
-
-    Raises:
-        UserError: a score that is no number.
-    """
+    """Units by ascending score, without merge targets; one always stays."""
     broken = np.flatnonzero(np.isnan(scores))
     if broken.size:
         raise UserError(f"the score of unit {broken[0]} is not a number")
@@ -285,11 +192,7 @@ def ranked(scores: UnitScores) -> list[Removal]:
 
 
 def whole_count(amount: float, units: int) -> int:
-    """A number of units that a layer can lose.
-
-    Raises:
-        UserError: none, or as many as the layer has.
-    """
+    """A number of units that a layer can lose; a UserError if it is none, or too many."""
     if not 0 <= amount < units or amount != int(amount):
         raise UserError(f"cannot remove {amount:g} of {units} units; at least one must remain")
     return int(amount)
