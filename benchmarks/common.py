@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -78,8 +79,8 @@ def peak_mb() -> float:
 
 def faces(images: int) -> tuple[Path, Path]:
     """Folder of drawn faces, 720 x 576, and the array prepared from them."""
+    from neuron_pruning.core.array_store import write_rows_of
     from neuron_pruning.data.drawn_faces import EXPRESSIONS, FacesSettings, write_faces
-    from neuron_pruning.data.image_arrays import write_array
     from neuron_pruning.data.index import list_images, upright_rgb
 
     folder = SCRATCH / f"faces-{images}"
@@ -88,8 +89,13 @@ def faces(images: int) -> tuple[Path, Path]:
         counts = {name: len(range(k, images, 7)) for k, name in enumerate(EXPRESSIONS)}
         cores = len(os.sched_getaffinity(0))
         write_faces(FacesSettings(0, counts, 720, 576, movies=14), folder, processes=cores)
-        images = [str(path.relative_to(folder)) for path in list_images(folder)]
-        write_array(array, images, (576, 720), lambda image: upright_rgb(folder / image), cores)
+        paths = list_images(folder)
+
+        def look(row: int) -> np.ndarray:
+            return np.asarray(upright_rgb(paths[row]))
+
+        with TemporaryDirectory(dir=SCRATCH) as kept:
+            write_rows_of(array, [*map(str, paths)], (576, 720), look, Path(kept), cores)
     return folder, array
 
 

@@ -60,10 +60,10 @@ def small_network() -> "object":
 
 def measure_split(images: int) -> Callable[[], object]:
     """Random split of so many labels."""
-    from neuron_pruning.data.splits import split_images
+    from neuron_pruning.data.splits import SplitSettings, divide_images
 
     labels = [str(k % 7) for k in range(images)]
-    return lambda: split_images(labels, labels, "random", 0.2, 0)
+    return lambda: divide_images(labels, labels, SplitSettings(), 0)
 
 
 def measure_train(images: int) -> Callable[[], object]:

@@ -11,16 +11,16 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-import classify
 from neuron_pruning.baselines.descriptors import FEATURES_SCHEMA
 from neuron_pruning.baselines.feature_table import FAULTS_SCHEMA
 from neuron_pruning.configuration.models_pruning import TECHNIQUES, TechniqueLabel
 from neuron_pruning.core.parquet import RUN_COLUMNS
-from neuron_pruning.data.face_boxes import BOXES_SCHEMA
+from neuron_pruning.data.face_crops import BOXES_SCHEMA
 from neuron_pruning.data.index import AUDIT_SCHEMA, INDEX_SCHEMA
 from neuron_pruning.data.leakage import LEAKAGE_SCHEMA
 from neuron_pruning.data.split_file import SPLIT_SCHEMA
 from neuron_pruning.evaluation import compensation_comparison, sweeps
+from neuron_pruning.evaluation.baseline import SVM_METRICS_SCHEMA, svm_predictions_schema
 from neuron_pruning.evaluation.predictions import (
     CONFUSION_SCHEMA,
     METRICS_SCHEMA,
@@ -113,13 +113,13 @@ def _pruned() -> Iterator[Output]:
 
 
 def _baselines() -> Iterator[Output]:
-    shape = predictions_schema(classify.SVM_COLUMNS, ["CLASS"], "decision value", run=False)
+    shape = svm_predictions_schema(["CLASS"])
     yield Output(PATHS.features, "Features of each image.", FEATURES_SCHEMA)
     yield Output(
         PATHS.published_features["faults"], "Faults of the published features.", FAULTS_SCHEMA
     )
     yield Output(PATHS.svm["predictions"], "Prediction for each image.", shape)
-    yield Output(PATHS.svm["metrics"], "Figures of each part.", classify.SVM_METRICS_SCHEMA)
+    yield Output(PATHS.svm["metrics"], "Figures of each part.", SVM_METRICS_SCHEMA)
 
 
 def _tables() -> Iterator[Output]:

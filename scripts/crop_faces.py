@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-from PIL import Image
+import numpy as np
 
+from neuron_pruning.core.array_store import Pixels, write_rows_of
 from neuron_pruning.core.parquet import read_rows
-from neuron_pruning.data.face_boxes import read_boxes
-from neuron_pruning.data.face_crops import crop_face
-from neuron_pruning.data.image_arrays import write_array
+from neuron_pruning.data.face_crops import crop_face, read_boxes
 from neuron_pruning.data.index import upright_rgb
 from runtime.job_adapter import TrackedResult, run_job
 
@@ -23,17 +22,17 @@ def crop_faces(
     threads: int = 1,
 ) -> TrackedResult:
     """Write the array; faces of an earlier one, in ``kept``, are not cut out again."""
-    hashes = {row["image"]: row["sha256"] for row in read_rows(index, ["image", "sha256"])}
-    faces = read_boxes(boxes)
+    rows, faces = read_rows(index, ["image", "sha256"]), read_boxes(boxes)
     height, width = size
 
-    def crop(image: str) -> Image.Image:
-        upright = upright_rgb(Path(folder) / image, hashes[image])
-        return crop_face(upright, faces[image], (height, width), margin)
+    def look(place: int) -> Pixels:
+        image = rows[place]["image"]
+        upright = upright_rgb(Path(folder) / image, rows[place]["sha256"])
+        return np.asarray(crop_face(upright, faces[image], (height, width), margin))
 
-    keys = [f"{sha256} {faces[image]} {margin}" for image, sha256 in hashes.items()]
-    decoded = write_array(array, list(hashes), (height, width), crop, threads, kept, keys)
-    return TrackedResult(metrics={"images": len(hashes), "decoded": decoded})
+    keys = [f"{row['sha256']} {faces[row['image']]} {margin}" for row in rows]
+    decoded = write_rows_of(array, keys, (height, width), look, kept, threads)
+    return TrackedResult(metrics={"images": len(rows), "decoded": decoded})
 
 
 if "snakemake" in globals():

@@ -1,7 +1,6 @@
 """List a folder of class folders and look at every image once: index and audit."""
 
 import logging
-from dataclasses import asdict
 from pathlib import Path
 
 from neuron_pruning.core.parquet import write_rows
@@ -26,12 +25,12 @@ def index_dataset(
     threads: int = 1,
 ) -> TrackedResult:
     """Write index and audit; ``fingerprint`` is there to rerun when the folder changes."""
-    records, bad = index_images(Path(folder), on_bad_image, threads, kept)
+    rows, bad = index_images(Path(folder), on_bad_image, threads, kept)
     for image in bad:
         logging.warning("skipped %s: %s", image.image, image.reason)
-    write_rows(index, map(asdict, records), INDEX_SCHEMA)
-    write_rows(audit, audit_images(records, bad, list_ignored(Path(folder))), AUDIT_SCHEMA)
-    return TrackedResult(metrics={"images": len(records), "skipped": len(bad)})
+    write_rows(index, rows, INDEX_SCHEMA)
+    write_rows(audit, audit_images(rows, bad, list_ignored(Path(folder))), AUDIT_SCHEMA)
+    return TrackedResult(metrics={"images": len(rows), "skipped": len(bad)})
 
 
 if "snakemake" in globals():

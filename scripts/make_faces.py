@@ -1,8 +1,9 @@
 """Draw the built-in faces."""
 
-from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
-from typing import Any
+
+from tqdm import tqdm
 
 from neuron_pruning.data.drawn_faces import FacesSettings, write_faces
 from runtime.job_adapter import TrackedResult, run_job
@@ -18,14 +19,9 @@ def make_faces(
     threads: int = 1,
 ) -> TrackedResult:
     """Write the images of all classes under ``folder``."""
-    from tqdm import tqdm
-
     settings = FacesSettings(seed, counts, width, height, movies)
-
-    def progress(plans: Iterable[Any]) -> Iterable[Any]:
-        return tqdm(plans, total=sum(counts.values()), desc="faces", disable=None, leave=False)
-
-    written = write_faces(settings, folder, processes=threads, progress=progress)
+    bar = partial(tqdm, total=sum(counts.values()), desc="faces", disable=None, leave=False)
+    written = write_faces(settings, folder, processes=threads, progress=bar)
     return TrackedResult(metrics={"images": len(written)})
 
 

@@ -2,14 +2,12 @@
 
 from pathlib import Path
 
-from PIL import Image
+import numpy as np
 
+from neuron_pruning.core.array_store import Pixels, write_rows_of
 from neuron_pruning.core.parquet import read_rows
-from neuron_pruning.data.image_arrays import Resize, resize_image, write_array
-from neuron_pruning.data.index import upright_rgb
+from neuron_pruning.data.index import Resize, resize_image, upright_rgb
 from runtime.job_adapter import TrackedResult, run_job
-
-INDEX_COLUMNS = ["image", "sha256", "width", "height"]
 
 
 def prepare_frames(
@@ -22,16 +20,16 @@ def prepare_frames(
     threads: int = 1,
 ) -> TrackedResult:
     """Write the array; images of an earlier one, in ``kept``, are not decoded again."""
-    rows = {row["image"]: row for row in read_rows(index, INDEX_COLUMNS)}
+    rows = read_rows(index, ["image", "sha256", "width", "height"])
     height, width = size
 
-    def look(image: str) -> Image.Image:
-        upright = upright_rgb(Path(folder) / image, rows[image]["sha256"])
-        return resize_image(upright, (height, width), resize)
+    def look(place: int) -> Pixels:
+        upright = upright_rgb(Path(folder) / rows[place]["image"], rows[place]["sha256"])
+        return np.asarray(resize_image(upright, (height, width), resize))
 
-    keys = [f"{row['sha256']} {resize}" for row in rows.values()]
-    decoded = write_array(array, list(rows), (height, width), look, threads, kept, keys)
-    resized = sum((row["width"], row["height"]) != (width, height) for row in rows.values())
+    keys = [f"{row['sha256']} {resize}" for row in rows]
+    decoded = write_rows_of(array, keys, (height, width), look, kept, threads)
+    resized = sum((row["width"], row["height"]) != (width, height) for row in rows)
     return TrackedResult(metrics={"images": len(rows), "decoded": decoded, "resized": resized})
 
 

@@ -1,6 +1,5 @@
 """Read a published spreadsheet of features, and report what is wrong with it."""
 
-from dataclasses import asdict
 from pathlib import Path
 
 from neuron_pruning.baselines.descriptors import write_features
@@ -22,7 +21,7 @@ def read_feature_table(
     images = read_rows(index, ["image", "label"])
     table = read_workbook(feature_table, sorted({row["label"] for row in images}))
     write_features(features, [row["image"] for row in images], match_features(table, images))
-    write_rows(faults, map(asdict, table.faults), FAULTS_SCHEMA)
+    write_rows(faults, (fault._asdict() for fault in table.faults), FAULTS_SCHEMA)
     return TrackedResult(metrics={"rows": len(table.rows), "faults": len(table.faults)})
 
 

@@ -166,7 +166,7 @@ def test_choices_that_cannot_be_made():
 
 
 def test_a_choice_needs_folds():
-    assert build_classifier(SOME, None)["classify"].C == 0.1
+    assert build_classifier(SOME, None)[-1].C == 0.1
 
 
 SVM_SETTINGS = {"variance": 0.98, "c": [1.0, 8.0], "gamma": [0.5, 1.0], "folds": 3}

@@ -12,8 +12,7 @@ from neuron_pruning.configuration.models_pruning import TECHNIQUES
 from neuron_pruning.core.numerics import Precision
 from neuron_pruning.data.drawn_faces import EXPRESSIONS
 from neuron_pruning.data.drawn_faces.planning import FacesSettings
-from neuron_pruning.data.image_arrays import Resize
-from neuron_pruning.data.index import OnBadImage
+from neuron_pruning.data.index import OnBadImage, Resize
 from neuron_pruning.data.near_duplicates import DISTANCE
 from neuron_pruning.data.splits import Protocol, SplitSettings
 from neuron_pruning.models.initialisation import InitialisationSettings, Scheme

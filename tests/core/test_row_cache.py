@@ -195,7 +195,7 @@ def test_the_index_decodes_only_what_is_new(tmp_path, monkeypatch):
     Image.new("RGB", (8, 9), (98, 0, 0)).save(tmp_path / "data" / "b" / "2.png")
     second, _ = index_images(tmp_path / "data", kept=kept)
     assert decoded[12:] == ["3b.png", "2.png"]
-    assert [r.position for r in second] == list(range(13))
+    assert [r["position"] for r in second] == list(range(13))
     assert second == index_images(tmp_path / "data")[0]
-    assert [r.image for r in first] == [r.image for r in second if r.image != "a/3b.png"]
+    assert [r["image"] for r in first] == [r["image"] for r in second if r["image"] != "a/3b.png"]
     assert isinstance(kept, Path)

@@ -20,10 +20,10 @@ from neuron_pruning.data.drawn_faces import (
     plan_faces,
     write_faces,
 )
-from neuron_pruning.data.drawn_faces.expressions import PROTOTYPES
 from neuron_pruning.data.drawn_faces.planning import (
     GARMENTS,
     LONG_STYLES,
+    PROTOTYPES,
     SFEW_COUNTS,
     SHORT_STYLES,
     VIEW,

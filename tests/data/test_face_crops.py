@@ -4,8 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from neuron_pruning.data.face_boxes import FaceBox
-from neuron_pruning.data.face_crops import PADDING, crop_face, crop_region
+from neuron_pruning.data.face_crops import PADDING, FaceBox, crop_face, crop_region
 
 
 def face_box(x, y, width, height, angle=0.0):

@@ -15,13 +15,12 @@ from find_faces import find_faces
 from neuron_pruning import UserError
 from neuron_pruning.core.parquet import read_rows, write_rows
 from neuron_pruning.data import face_detection as detection
-from neuron_pruning.data.face_boxes import BOXES_SCHEMA, FaceBox, read_boxes
+from neuron_pruning.data.face_crops import BOXES_SCHEMA, FaceBox, read_boxes, read_given_boxes
 from neuron_pruning.data.face_detection import (
     View,
     centre_box,
     find_face,
     overlaps,
-    read_given_boxes,
     roll_angle,
 )
 
@@ -282,8 +281,8 @@ def test_given_boxes_are_read(tmp_path, encoding):
         ("Sad/b.png,nan,1,20,20", "line 3.*keep it inside"),
         ("Sad/b.png,1,one,20,20", "line 3.*'one'.*are numbers"),
         ("Sad/b.png,1,1,20", "line 3.*''.*are numbers"),
-        ("Sad/c.png,1,1,20,20", "line 3.*'Sad/c.png' is no image of the index.*remove"),
-        ("Happy/a.png,1,1,20,20", "line 3.*has a box already; keep one"),
+        ("Sad/c.png,1,1,20,20", "line 3: there is no image 'Sad/c.png' in the data set.*or remove"),
+        ("Happy/a.png,1,1,20,20", "line 3: Happy/a.png stands there twice; keep one"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path, line, message):
@@ -294,9 +293,7 @@ def test_a_bad_line_is_named(tmp_path, line, message):
 
 @pytest.mark.parametrize("header", ["", "image,x,y,height", "image;x;y;width;height"])
 def test_a_missing_column_is_named(tmp_path, header):
-    with pytest.raises(
-        UserError, match=r"line 1: no column.*width.*must be image,x,y,width,height"
-    ):
+    with pytest.raises(UserError, match=r"line 1: no column.*width.*needs image,x,y,width,height"):
         read_given_boxes(given_file(tmp_path, header + "\n"), SIZES)
 
 

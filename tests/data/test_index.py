@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from neuron_pruning import UserError
-from neuron_pruning.data.image_arrays import resize_image, write_array
+from neuron_pruning.core.array_store import write_rows_of
 from neuron_pruning.data.index import (
     audit_images,
     group_names,
@@ -13,6 +13,7 @@ from neuron_pruning.data.index import (
     list_ignored,
     list_images,
     read_upright,
+    resize_image,
     upright_rgb,
 )
 
@@ -29,37 +30,40 @@ def folder(tmp_path):
     return tmp_path / "data"
 
 
+def write_array(array, images, folder, kept):
+    def look(row):
+        return np.asarray(upright_rgb(folder / images[row]))
+
+    write_rows_of(array, images, (12, 10), look, kept, threads=2)
+
+
 def check_rows(rows, check):
     return {row["subject"]: row["count"] for row in rows if row["check"] == check}
 
 
 def test_index_and_array_hold_every_image(folder, tmp_path):
     index, bad = index_images(folder, threads=2)
-    images = [record.image for record in index]
-    write_array(tmp_path / "a.npy", images, (12, 10), lambda i: upright_rgb(folder / i), threads=2)
+    images = [row["image"] for row in index]
+    write_array(tmp_path / "a.npy", images, folder, tmp_path / "kept")
     array = np.load(tmp_path / "a.npy")
     assert array.shape == (10, 12, 10, 3) and array.dtype == np.uint8 and not bad
-    for record in index:
-        path = folder / record.image
-        np.testing.assert_array_equal(array[record.position], np.asarray(Image.open(path)))
-        assert record.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-        assert record.label == path.parent.name
-        assert len(record.perceptual_hash) == 16
+    for row in index:
+        path = folder / row["image"]
+        np.testing.assert_array_equal(array[row["position"]], np.asarray(Image.open(path)))
+        assert row["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+        assert row["label"] == path.parent.name
+        assert len(row["perceptual_hash"]) == 16
     assert images == sorted(images)
-    assert (index[0].movie, index[0].clip) == ("Film", "Film_000")
+    assert (index[0]["movie"], index[0]["clip"]) == ("Film", "Film_000")
 
 
 def test_an_image_that_went_bad_after_it_was_indexed_is_named(folder, tmp_path):
     index, _ = index_images(folder)
-    (folder / index[3].image).write_text("gone")
-    with pytest.raises(UserError, match=f"{index[3].image} is no readable image any more"):
-        write_array(
-            tmp_path / "out" / "a.npy",
-            [record.image for record in index],
-            (12, 10),
-            lambda image: upright_rgb(folder / image),
-        )
-    assert list((tmp_path / "out").iterdir()) == []
+    (folder / index[3]["image"]).write_text("gone")
+    with pytest.raises(UserError, match=f"{index[3]['image']} is no readable image any more"):
+        images = [row["image"] for row in index]
+        write_array(tmp_path / "out" / "a.npy", images, folder, tmp_path / "kept")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
@@ -156,7 +160,7 @@ def test_broken_files_are_named(folder):
 def test_broken_files_are_skipped_on_request_and_audited(folder):
     broken_png(folder)
     index, bad = index_images(folder, "skip")
-    assert [record.position for record in index] == list(range(10))
+    assert [row["position"] for row in index] == list(range(10))
     skipped = check_rows(audit_images(index, bad), "skipped file")
     assert set(skipped) == {"Cat/text.jpg", "Dog/cut.png", "Dog/damaged.png"}
 

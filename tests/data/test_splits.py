@@ -14,7 +14,6 @@ from neuron_pruning.data.splits import (
     SplitSettings,
     divide_images,
     read_assignments,
-    split_images,
     split_index,
 )
 from split_dataset import split_dataset
@@ -57,8 +56,9 @@ def parts_of(groups, parts):
 
 @given(protocols, seeds)
 def test_a_fifth_is_for_testing_and_seeds_repeat(protocol, seed):
-    test = split_images(LABELS, GROUPS, protocol, 0.2, seed)
-    assert np.array_equal(test, split_images(LABELS, GROUPS, protocol, 0.2, seed))
+    settings = SplitSettings(protocol, 0.2)
+    test = divide_images(LABELS, GROUPS, settings, seed) == "test"
+    assert np.array_equal(test, divide_images(LABELS, GROUPS, settings, seed) == "test")
     if protocol in ("random", "stratified"):
         assert test.sum() == 20
     else:
@@ -110,11 +110,13 @@ def test_validation_has_a_stream_of_its_own():
     halves = SplitSettings(test_fraction=0.5, validation_fraction=0.5)
     parts = divide_images(LABELS, LABELS, halves, 0)
     chosen = parts[parts != "test"] == "validation"
-    assert not np.array_equal(chosen, split_images(LABELS[:50], LABELS[:50], "random", 0.5, 0))
+    other = divide_images(LABELS[:50], LABELS[:50], SplitSettings(test_fraction=0.5), 0)
+    assert not np.array_equal(chosen, other == "test")
 
 
 def test_the_papers_split_of_675_images():
-    assert split_images(["x"] * 675, ["y"] * 675, "random", 0.2, 0).sum() == 135
+    parts = divide_images(["x"] * 675, ["y"] * 675, SplitSettings(), 0)
+    assert (parts == "test").sum() == 135
 
 
 @given(protocols, st.integers(2, 6), st.integers(0, 30))
@@ -331,10 +333,10 @@ def test_what_a_list_may_not_say(tmp_path):
 def test_files_that_do_not_fit_the_images(tmp_path):
     file, images = tmp_path / "groups.csv", ["a/1.png", "a/2.png"]
     cases = [
-        ([("a/1.png", "x"), ("a/3.png", "y")], r"row 3: there is no image 'a/3.png'.*as in a/1"),
-        ([("a/1.png", "x"), ("a/1.png", "y")], r"row 3: a/1.png stands there twice"),
-        ([("a/1.png", "x"), ("a/2.png", " ")], r"row 3: a/2.png has no person"),
-        ([("a/1.png", "x"), ("a/2.png",)], r"row 3: a/2.png has no person"),
+        ([("a/1.png", "x"), ("a/3.png", "y")], r"line 3: there is no image 'a/3.png'.*as in a/1"),
+        ([("a/1.png", "x"), ("a/1.png", "y")], r"line 3: a/1.png stands there twice"),
+        ([("a/1.png", "x"), ("a/2.png", " ")], r"line 3: a/2.png has no person"),
+        ([("a/1.png", "x"), ("a/2.png",)], r"line 3: a/2.png has no person"),
         ([("a/1.png", "x")], r"does not name 1 of 2 images, a/2.png"),
     ]
     for rows, message in cases:
@@ -355,7 +357,7 @@ def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(UserError, match="name a CSV file in UTF-8"):
         read_assignments(tmp_path / "latin.csv", ["a"], "part")
     (tmp_path / "empty.csv").write_text("")
-    with pytest.raises(UserError, match="no column 'image'; it has none"):
+    with pytest.raises(UserError, match="no column 'image', 'part'; it has none"):
         read_assignments(tmp_path / "empty.csv", ["a"], "part")
 
 
@@ -377,7 +379,9 @@ def write_index(path, index):
 def test_the_script_writes_what_is_read(tmp_path):
     index = write_index(tmp_path / "index.parquet", make_index())
     split = tmp_path / "split.parquet"
-    mirrored = split_dataset(index, split, 3, "halves", "movie", 0.4, 0.4)
+    mirrored = split_dataset(
+        index, split, 3, "halves", protocol="movie", test_fraction=0.4, validation_fraction=0.4
+    )
     rows = read_rows(split)
     assert list(rows[0]) == SPLIT_SCHEMA.names
     assert {(r["seed"], r["split"], r["protocol"]) for r in rows} == {(3, "halves", "movie")}
@@ -397,14 +401,16 @@ def test_the_script_takes_a_file(tmp_path):
     index, split = make_index(), tmp_path / "split.parquet"
     file = write_csv(tmp_path / "g.csv", [(r["image"], r["movie"]) for r in index])
     written = write_index(tmp_path / "index.parquet", index)
-    split_dataset(written, split, 0, "people", "group", folds=5, file=file, column="person")
+    people = {"protocol": "group", "file": file, "column": "person"}
+    split_dataset(written, split, 0, "people", folds=5, **people)
     assert Counter(read_split(split).parts.tolist()) == {"train": 48, "test": 12}
 
 
 def test_the_script_says_which_split_cannot_be_made(tmp_path):
     written = write_index(tmp_path / "index.parquet", make_index())
     with pytest.raises(UserError, match=r"^splits\.tiny, seed 3: 0 of 60 images would be drawn"):
-        split_dataset(written, tmp_path / "split.parquet", 3, "tiny", "movie", 0.001)
+        tiny = {"protocol": "movie", "test_fraction": 0.001}
+        split_dataset(written, tmp_path / "split.parquet", 3, "tiny", **tiny)
 
 
 def test_a_class_that_random_leaves_out_is_in_the_log(tmp_path, caplog):
@@ -424,9 +430,9 @@ def test_rows_are_read_in_the_order_of_the_array(tmp_path):
     assert read_split(tmp_path / "split.parquet").images == tuple(r["image"] for r in rows)
 
 
-def test_a_split_of_booleans():
-    split = Split(("a",), ("x", "y", "z"), np.zeros(3, dtype=int), np.array([True, False, True]))
-    assert split.parts.tolist() == ["test", "train", "test"]
-    assert split.test.tolist() == [True, False, True] and split.groups.tolist() == ["x", "y", "z"]
+def test_parts_of_a_split():
+    parts, groups = np.array(["test", "train", "test"]), np.array(["x", "y", "z"])
+    split = Split(("a",), ("x", "y", "z"), np.zeros(3, dtype=int), parts, groups)
+    assert split.test.tolist() == [True, False, True]
     assert split.parts_present == ("train", "test")
     assert split.positions("validation").size == 0

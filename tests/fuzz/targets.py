@@ -24,7 +24,7 @@ from neuron_pruning import UserError, build_network, load_network, save_network
 from neuron_pruning.baselines.feature_table import COLUMNS, read_workbook
 from neuron_pruning.configuration.validation import check_config
 from neuron_pruning.core.parquet import read_frame, read_rows, write_rows
-from neuron_pruning.data.face_detection import GIVEN_COLUMNS, read_given_boxes
+from neuron_pruning.data.face_crops import GIVEN_COLUMNS, read_given_boxes
 from neuron_pruning.data.index import INDEX_SCHEMA, UNREADABLE_IMAGE, read_upright
 from neuron_pruning.data.split_file import read_split
 

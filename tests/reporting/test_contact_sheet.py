@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from neuron_pruning.data.face_boxes import FaceBox
-from neuron_pruning.data.face_crops import crop_face
+from neuron_pruning.data.face_crops import FaceBox, crop_face
 from neuron_pruning.data.face_detection import VIEWS, centre_box
 from neuron_pruning.reporting.contact_sheet import (
     FRAME,

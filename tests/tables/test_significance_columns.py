@@ -104,7 +104,7 @@ def test_table8_stands_class_by_class_beside_the_published_values():
 
 def test_table8_of_other_classes_has_no_published_row(tmp_path):
     rows = svm_metrics().replace({"Angry": "cat", "Sad": "dog"})
-    from classify import SVM_METRICS_SCHEMA
+    from neuron_pruning.evaluation.baseline import SVM_METRICS_SCHEMA
 
     path, published = tmp_path / "m.parquet", tmp_path / "p.yaml"
     write_rows(path, rows.assign(crop="face").to_dict("records"), SVM_METRICS_SCHEMA)

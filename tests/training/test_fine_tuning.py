@@ -97,9 +97,9 @@ def test_all_layers_learn_from_images_and_every_epoch_is_logged(pruned, images, 
     checkpoint, _, _ = pruned
     network = Network.from_checkpoint(checkpoint)
     before = network.linear("fc1").weight.detach().clone()
-    test = np.arange(12) >= 8
-    labels = np.arange(12) % 3
-    parts = Split(("a", "b", "c"), tuple(f"{n}.png" for n in range(12)), labels, test)
+    labels, parts = np.arange(12) % 3, np.repeat(["train", "test"], [8, 4])
+    names = np.array([f"{n}.png" for n in range(12)])
+    parts = Split(("a", "b", "c"), tuple(names), labels, parts, names)
     history = fine_tune_all_layers(
         *(network, images, parts, settings(epochs=2, learning_rate=0.01)),
         *(torch.device("cpu"), [EpochLog()]),

@@ -42,8 +42,7 @@ def describe_image(pixels: NDArray[np.uint8], settings: DescriptorSettings) -> N
         UserError: the image is too small for the settings.
     """
     grey = rgb2gray(pixels)
-    rows, columns = settings.blocks
-    texture = lpq_histogram(grey, (rows, columns), settings.window)
+    texture = lpq_histogram(grey, settings.blocks, settings.window)
     shape = pyramid_of_gradients(grey, settings.levels, settings.bins)
     return np.concatenate([texture, shape]).astype(np.float32)
 
@@ -66,10 +65,6 @@ def write_features(
 
 
 def read_features(path: Path) -> tuple[list[str], NDArray[np.float64]]:
-    """Images and their features, N x D.
-
-    Raises:
-        UserError: the file is missing or damaged.
-    """
+    """Images and their features, N x D."""
     rows = read_frame([path])
     return rows["image"].to_list(), np.stack(rows["features"].to_list()).astype(np.float64)

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import openpyxl
@@ -26,22 +26,9 @@ LARGEST_UNPACKED = 20_000_000  # bytes
 NAMED_AT_MOST = 10  # in a message
 # What openpyxl raises for a file that is missing, of another kind, cut off or garbled.
 UNREADABLE_WORKBOOK = (
-    OSError,
-    InvalidFileException,
-    zipfile.BadZipFile,
-    KeyError,
-    IndexError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,
-    OverflowError,
-    zlib.error,
-    struct.error,
-)
+    OSError, InvalidFileException, zipfile.BadZipFile, LookupError, SyntaxError, ValueError,
+    TypeError, AttributeError, EOFError, RuntimeError, OverflowError, zlib.error, struct.error,
+)  # fmt: skip
 
 FAULTS_SCHEMA = schema(
     column("row", pa.int64(), "row of the spreadsheet, the header being row 1"),
@@ -51,8 +38,7 @@ FAULTS_SCHEMA = schema(
 )
 
 
-@dataclass(frozen=True)
-class Fault:
+class Fault(NamedTuple):
     """What is wrong with one row of a spreadsheet, the header being row 1."""
 
     row: int
@@ -62,7 +48,10 @@ class Fault:
 
 @dataclass(frozen=True)
 class FeatureTable:
-    """Rows of a spreadsheet: number in the file, name without suffix, class, ten components."""
+    """Rows of a spreadsheet: number in the file, name without suffix, class, ten components.
+
+    ``features`` are not a number in every row that lacks one.
+    """
 
     path: Path
     rows: tuple[int, ...]
@@ -90,17 +79,13 @@ def read_workbook(path: Path, labels: Sequence[str]) -> FeatureTable:
     header, *cells = _read_cells(path)
     _check_columns(path, header[1], [cell for _, cell in cells])
     classes = sorted(labels)
-    names = [_name(path, row, cell[0]) for row, cell in cells]
-    numbered = [_label(path, row, cell[1], classes) for row, cell in cells]
+    rows = tuple(row for row, _ in cells)
+    names = tuple(_name(path, row, cell[0]) for row, cell in cells)
+    numbered = tuple(_label(path, row, cell[1], classes) for row, cell in cells)
     features = np.array([[_number(value) for value in cell[2:]] for _, cell in cells])
-    rows = [row for row, _ in cells]
-    faults = [
-        *_incomplete(rows, names, features),
-        *_repeated(rows, names, numbered, features),
-    ]
+    faults = tuple(_faults(rows, names, numbered, features))
     features[np.isnan(features).any(axis=1)] = np.nan
-    faults.sort(key=lambda fault: fault.row)
-    return FeatureTable(path, tuple(rows), tuple(names), tuple(numbered), features, tuple(faults))
+    return FeatureTable(path, rows, names, numbered, features, faults)
 
 
 def match_features(table: FeatureTable, index: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
@@ -134,8 +119,11 @@ def match_features(table: FeatureTable, index: Sequence[Mapping[str, Any]]) -> N
 
 def _read_cells(path: Path) -> list[tuple[int, tuple[Any, ...]]]:
     """Rows that are not empty, with their numbers; all as wide as the widest."""
-    _check_unpacked(path)
     try:
+        with zipfile.ZipFile(path) as archive:  # a small one may hold gigabytes of zeros
+            size = sum(entry.file_size for entry in archive.infolist())
+        if size > LARGEST_UNPACKED:
+            raise ValueError(f"it unpacks to {size:,} bytes; {LARGEST_UNPACKED:,} at most are read")
         with warnings.catch_warnings():
             # Formatting that openpyxl does not know does not touch the values.
             warnings.filterwarnings("ignore", module="openpyxl")
@@ -150,23 +138,6 @@ def _read_cells(path: Path) -> list[tuple[int, tuple[Any, ...]]]:
         raise UserError(f"{path}: its first worksheet has no rows below the header")
     width = max(n for _, cells in filled for n, c in enumerate(cells, start=1) if c is not None)
     return [(number, cells[:width]) for number, cells in filled]
-
-
-def _check_unpacked(path: Path) -> None:
-    """A workbook is a ZIP archive: a small one may hold gigabytes of zeros.
-
-    Raises:
-        UserError: it holds more than ``LARGEST_UNPACKED``, or is no archive.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-    except UNREADABLE_WORKBOOK as error:
-        raise UserError(
-            f"{path} is no readable xlsx workbook ({error}); set baseline.feature_table to one"
-        ) from error
-    if size > LARGEST_UNPACKED:
-        raise UserError(f"{path} unpacks to {size:,} bytes; {LARGEST_UNPACKED:,} at most are read")
 
 
 def _check_columns(path: Path, header: tuple[Any, ...], cells: list[tuple[Any, ...]]) -> None:
@@ -198,34 +169,28 @@ def _number(value: Any) -> float:
     return float(value) if finite else math.nan
 
 
-def _incomplete(
-    rows: Sequence[int], names: Sequence[str], features: NDArray[np.float64]
-) -> Iterator[Fault]:
-    for row, name, missing in zip(rows, names, np.isnan(features), strict=True):
-        if missing.any():
-            absent = ", ".join(COMPONENTS[n] for n in np.flatnonzero(missing))
-            text = f"no number for {absent}; none of the row is used"
-            yield Fault(row, name, text)
-
-
-def _repeated(
+def _faults(
     rows: Sequence[int],
     names: Sequence[str],
     labels: Sequence[str],
     features: NDArray[np.float64],
 ) -> Iterator[Fault]:
-    """Names that were there before: in another class, or in the same, where the first counts."""
+    """Rows that lack a number, and names that were there before, in whichever class."""
     seen: dict[str, list[int]] = defaultdict(list)
-    for n, name in enumerate(names):
+    for n, (row, name) in enumerate(zip(rows, names, strict=True)):
+        absent = ", ".join(COMPONENTS[place] for place in np.flatnonzero(np.isnan(features[n])))
+        if absent:
+            yield Fault(row, name, f"no number for {absent}; none of the row is used")
         for before in seen[name]:
             same = np.array_equal(features[before], features[n], equal_nan=True)
-            text = (
-                f"the name of row {rows[before]} again, with {'the same' if same else 'other'} "
-                f"numbers, under {labels[n]} after {labels[before]}; "
-            )
             one_class = labels[before] == labels[n]
-            text += "the first row counts" if one_class else "each goes to the image of its class"
-            yield Fault(rows[n], name, text)
+            used = "the first row counts" if one_class else "each goes to the image of its class"
+            yield Fault(
+                row,
+                name,
+                f"the name of row {rows[before]} again, with {'the same' if same else 'other'} "
+                f"numbers, under {labels[n]} after {labels[before]}; {used}",
+            )
         seen[name].append(n)
 
 

@@ -43,7 +43,13 @@ def local_phase_quantisation(
     Raises:
         UserError: the window is even, below 3, or larger than the image.
     """
-    _check_window(window, image.shape)
+    if window < 3 or window % 2 == 0:
+        raise UserError(f"window: LPQ needs an odd number of pixels, 3 at least, not {window}")
+    if min(image.shape) < window:
+        raise UserError(
+            f"window: {window} pixels are more than an image of {image.shape[0]} x "
+            f"{image.shape[1]} has; take a smaller window or larger images"
+        )
     values = image.astype(np.float64)
     coefficients = local_spectrum(values, window)
     if decorrelate:
@@ -53,10 +59,7 @@ def local_phase_quantisation(
 
 
 def lpq_histogram(
-    image: NDArray[np.number],
-    blocks: tuple[int, int] = (4, 4),
-    window: int = 7,
-    decorrelate: bool = True,
+    image: NDArray[np.number], blocks: tuple[int, int] = (4, 4), window: int = 7
 ) -> Real:
     """Histograms of the codes of every block, row by row, as shares of the whole sum of 1.
 
@@ -64,29 +67,20 @@ def lpq_histogram(
     that a window reaches into the neighbouring block; blocks differ by a pixel where the sides do
     not divide.
 
-    Args:
-        image: grey values, H x W.
-        blocks: rows and columns of blocks.
-        window: side of the window.
-        decorrelate: as in ``local_phase_quantisation``.
-
     Returns:
-        rows * columns * 256 shares.
+        rows * columns * 256 shares of an image of H x W grey values.
 
     Raises:
         UserError: the window does not suit, or there are more blocks than codes.
     """
-    codes = local_phase_quantisation(image, window, decorrelate)
+    codes = local_phase_quantisation(image, window)
     if min(blocks) < 1 or any(n > size for n, size in zip(blocks, codes.shape, strict=True)):
         raise UserError(
             f"blocks: {blocks} do not fit into the {codes.shape[0]} x {codes.shape[1]} codes of "
             "an image; take fewer blocks or larger images"
         )
-    pieces = [
-        piece
-        for row in np.array_split(codes, blocks[0], axis=0)
-        for piece in np.array_split(row, blocks[1], axis=1)
-    ]
+    rows = np.array_split(codes, blocks[0])
+    pieces = [piece for row in rows for piece in np.array_split(row, blocks[1], axis=1)]
     shares = [np.bincount(p.ravel(), minlength=CODES) / p.size for p in pieces]
     return np.concatenate(shares) / len(shares)
 
@@ -98,13 +92,9 @@ def local_spectrum(image: Real, window: int) -> Real:
         8 x (H - M + 1) x (W - M + 1): four real parts, then four imaginary parts.
     """
     flat, wave = _waves(window)
-    constant, wavy = (_along(image, weights, axis=1) for weights in (flat, wave))
-    found = [
-        _along(wavy, flat, axis=0),
-        _along(constant, wave, axis=0),
-        _along(wavy, wave, axis=0),
-        _along(wavy, wave.conj(), axis=0),
-    ]
+    constant, wavy = (_along(1, image, weights) for weights in (flat, wave))
+    pairs = ((wavy, flat), (constant, wave), (wavy, wave), (wavy, wave.conj()))
+    found = [_along(0, filtered, weights) for filtered, weights in pairs]
     return np.concatenate([np.real(found), np.imag(found)])
 
 
@@ -144,20 +134,9 @@ def _waves(window: int) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]
 
 
 def _along(
-    image: NDArray[np.number], weights: NDArray[np.complex128], axis: int
+    axis: int, image: NDArray[np.number], weights: NDArray[np.complex128]
 ) -> NDArray[np.complex128]:
     """Convolution along one axis where the weights lie within the image."""
     reach = len(weights) // 2
-    inner = slice(reach, image.shape[axis] - reach)
     whole = convolve1d(image, weights, axis=axis, mode="nearest")
-    return whole[inner] if axis == 0 else whole[:, inner]
-
-
-def _check_window(window: int, shape: tuple[int, ...]) -> None:
-    if window < 3 or window % 2 == 0:
-        raise UserError(f"window: LPQ needs an odd number of pixels, 3 at least, not {window}")
-    if min(shape) < window:
-        raise UserError(
-            f"window: {window} pixels are more than an image of {shape[0]} x {shape[1]} has; "
-            "take a smaller window or larger images"
-        )
+    return whole[reach:-reach] if axis == 0 else whole[:, reach:-reach]

@@ -37,10 +37,17 @@ def pyramid_of_gradients(image: NDArray[np.number], levels: int = 4, bins: int =
     Raises:
         UserError: no level, no bin, or more cells than pixels.
     """
-    _check(image.shape, levels, bins)
+    if levels < 1 or bins < 1:
+        raise UserError(f"PHOG needs one level and one bin at least, not {levels} and {bins}")
+    cells = 2 ** (levels - 1)
+    if min(image.shape) < max(cells, 2):
+        raise UserError(
+            f"levels: {levels} levels have {cells} cells a side, more than an image of "
+            f"{image.shape[0]} x {image.shape[1]} pixels; take fewer levels or larger images"
+        )
     values = image.astype(np.float64)
     strength, direction = edge_gradients(values, find_edges(values))
-    finest = _count(strength, direction, 2 ** (levels - 1), bins)
+    finest = _count(strength, direction, cells, bins)
     pyramid = np.concatenate([_coarsen(finest, 2**level).ravel() for level in range(levels)])
     return pyramid / (pyramid.sum() or 1.0)
 
@@ -84,13 +91,3 @@ def _coarsen(finest: Real, cells: int) -> Real:
     """Sums over the cells of the finest level that lie in one of ``cells`` x ``cells``."""
     factor = len(finest) // cells
     return finest.reshape(cells, factor, cells, factor, -1).sum(axis=(1, 3))
-
-
-def _check(shape: tuple[int, ...], levels: int, bins: int) -> None:
-    if levels < 1 or bins < 1:
-        raise UserError(f"PHOG needs one level and one bin at least, not {levels} and {bins}")
-    if min(shape) < max(2 ** (levels - 1), 2):
-        raise UserError(
-            f"levels: {levels} levels have {2 ** (levels - 1)} cells a side, more than an image "
-            f"of {shape[0]} x {shape[1]} pixels; take fewer levels or larger images"
-        )

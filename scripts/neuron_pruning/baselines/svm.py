@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.decomposition import PCA
 from sklearn.impute import SimpleImputer
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
@@ -23,29 +23,20 @@ from neuron_pruning.core.seeds import derive_seed
 
 Real = NDArray[np.float64]
 Integers = NDArray[np.int64]
-Folds = Sequence[tuple[Integers, Integers]]
+Folds = list[tuple[Integers, Integers]]
 
 
 @dataclass(frozen=True)
 class ClassifierSettings:
     """The support vector machine and what is searched for it.
 
-    Attributes:
-        variance: share that the principal components keep, below 1; None: no components.
-        c: values to try of the penalty C.
-        gamma: values to try of the kernel's gamma, in multiples of 1 / total variance, which
-            scikit-learn calls ``scale``.
-        folds: of the training part, over which the values are compared.
+    Values of gamma are multiples of 1 / total variance, which scikit-learn calls ``scale``.
     """
 
-    variance: float | None = 0.98
-    c: tuple[float, ...] = (0.5, 2.0, 8.0, 32.0)
-    gamma: tuple[float, ...] = (0.125, 0.25, 0.5, 1.0, 2.0)
-    folds: int = 5
-
-    def __post_init__(self) -> None:
-        for name in ("c", "gamma"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+    variance: float | None = 0.98  # that the principal components keep; None: no components
+    c: Sequence[float] = (0.5, 2.0, 8.0, 32.0)  # values to try of the penalty C
+    gamma: Sequence[float] = (0.125, 0.25, 0.5, 1.0, 2.0)  # and of the kernel's gamma
+    folds: int = 5  # of the training part, over which the values are compared
 
 
 class UnitVariance(TransformerMixin, BaseEstimator):
@@ -69,24 +60,15 @@ def build_classifier(settings: ClassifierSettings, folds: Folds | None) -> Pipel
     are those of the whole training part; its folds serve the choice of C and gamma alone, as in
     LIBSVM's tools. Where classes get the same votes the decision values decide.
 
-    Args:
-        settings: what to build.
-        folds: rows of the training part to fit and to compare on; None: the first C and gamma.
+    ``folds`` are rows of the training part to fit and to compare on; None: the first C and gamma.
     """
     svm: SVC | GridSearchCV = SVC(C=settings.c[0], gamma=settings.gamma[0], break_ties=True)
     if folds is not None:
         grid = {"C": list(settings.c), "gamma": list(settings.gamma)}
         svm = GridSearchCV(svm, grid, cv=folds)
     reduce = PCA(settings.variance, svd_solver="full") if settings.variance else "passthrough"
-    return Pipeline(
-        [
-            ("impute", SimpleImputer(keep_empty_features=True)),
-            ("standardise", StandardScaler()),
-            ("reduce", reduce),
-            ("scale", UnitVariance()),
-            ("classify", svm),
-        ]
-    )
+    impute = SimpleImputer(keep_empty_features=True)
+    return make_pipeline(impute, StandardScaler(), reduce, UnitVariance(), svm)
 
 
 def fit_classifier(
@@ -118,9 +100,7 @@ def fit_classifier(
     return build_classifier(settings, folds).fit(features, classes)
 
 
-def divide_training(
-    classes: Integers, groups: NDArray[np.str_], folds: int, seed: int
-) -> list[tuple[Integers, Integers]]:
+def divide_training(classes: Integers, groups: NDArray[np.str_], folds: int, seed: int) -> Folds:
     """Folds of the training part, balanced by class, no group in two of them.
 
     There are fewer folds where a class has fewer groups, two at least; one that would leave a
@@ -132,12 +112,10 @@ def divide_training(
     Raises:
         UserError: no fold is possible.
     """
-    present = np.unique(classes)
-    fewest = min(len(np.unique(groups[classes == number])) for number in present)
-    count = min(folds, max(fewest, 2))
-    divisible = max(np.bincount(classes)) >= count and len(np.unique(groups)) >= count
-    usable = []
-    if divisible:
+    fewest = min(len(np.unique(groups[classes == number])) for number in np.unique(classes))
+    count, held = min(folds, max(fewest, 2)), len(np.unique(groups))
+    usable: Folds = []
+    if max(np.bincount(classes)) >= count and held >= count:
         random_state = derive_seed(seed, "baseline folds") % 2**32
         splitter = StratifiedGroupKFold(count, shuffle=True, random_state=random_state)
         with warnings.catch_warnings():
@@ -146,9 +124,8 @@ def divide_training(
             usable = [(a, b) for a, b in pairs if len(b) and len(np.unique(classes[a])) > 1]
     if not usable:
         raise UserError(
-            f"baseline.svm: the training part has {len(classes)} images in "
-            f"{len(np.unique(groups))} group(s), too few to choose C and gamma on folds of it; "
-            "give one value of each, or use another split"
+            f"baseline.svm: the training part has {len(classes)} images in {held} group(s), too "
+            "few to choose C and gamma on folds of it; give one value of each, or use another split"
         )
     return usable
 
@@ -168,7 +145,7 @@ def decision_values(classifier: Pipeline, features: Real, classes: int) -> Real:
 
 def describe_choice(classifier: Pipeline) -> dict[str, float]:
     """C, gamma, number of features after the reduction and, where searched, accuracy on folds."""
-    svm = classifier["classify"]
+    svm = classifier[-1]
     chosen = {}
     if isinstance(svm, GridSearchCV):
         chosen["fold_accuracy"] = float(svm.best_score_)

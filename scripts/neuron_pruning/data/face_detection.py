@@ -6,24 +6,25 @@ as well; the place on which most agree is the face. Cascades: Viola and Jones (2
 and Maydt (2002), as they ship with OpenCV.
 """
 
-import csv
 import math
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 
 import cv2
 import cv2.data
 import numpy as np
+from cv2.typing import MatLike
 from numpy.typing import NDArray
+from tqdm import tqdm
 
-from neuron_pruning.core.errors import UserError
-from neuron_pruning.data.face_boxes import FaceBox
+from neuron_pruning.core.row_cache import Row, rows_by_key
+from neuron_pruning.data.face_crops import FaceBox
+from neuron_pruning.data.index import upright_rgb
 
-Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
@@ -68,14 +69,12 @@ class View:
     shift: float = 0.0
 
 
-FRONTAL = ("frontal", "frontalface_default", 1.0)
-ALTERNATIVE = ("alternative", "frontalface_alt2", 1.5)
 # ASSUME: a window's votes, chosen on SFEW; the profile cascade passes few windows, mostly right.
 VIEWS = (
-    View(*FRONTAL, mirrored=False, equalised=False),
-    View(*FRONTAL, mirrored=True, equalised=True),
-    View(*ALTERNATIVE, mirrored=False, equalised=False),
-    View(*ALTERNATIVE, mirrored=True, equalised=True),
+    View("frontal", "frontalface_default", 1.0, mirrored=False, equalised=False),
+    View("frontal", "frontalface_default", 1.0, mirrored=True, equalised=True),
+    View("alternative", "frontalface_alt2", 1.5, mirrored=False, equalised=False),
+    View("alternative", "frontalface_alt2", 1.5, mirrored=True, equalised=True),
     View("profile", "profileface", 5.0, mirrored=False, equalised=False, shift=-0.07),
     View("profile", "profileface", 5.0, mirrored=False, equalised=True, shift=-0.07),
     View("mirrored profile", "profileface", 5.0, mirrored=True, equalised=False, shift=0.07),
@@ -83,14 +82,38 @@ VIEWS = (
 )
 
 
-def find_face(pixels: Pixels) -> FaceBox:
+def find_faces(
+    images: Sequence[Row], folder: Path, given: Mapping[str, FaceBox], kept: Path, threads: int
+) -> list[Row]:
+    """Rows of the boxes of all images of an index; for ``given`` ones the angle alone is found.
+
+    Images that an earlier run searched, in ``kept``, are not searched again.
+    """
+    cv2.setNumThreads(1)  # whole images are shared out, which keeps more cores busy
+    items = {f"{i['image']} {i['sha256']} {given.get(i['image'])}": i for i in images}
+    with tqdm(total=len(images), desc="faces", disable=None, leave=False) as progress:
+
+        def look(image: Row) -> Row:
+            pixels = np.asarray(upright_rgb(folder / image["image"], image["sha256"]))
+            size = {"image_width": pixels.shape[1], "image_height": pixels.shape[0]}
+            box = find_face(pixels, given.get(image["image"]))
+            progress.update()
+            return {"image": image["image"], "label": image["label"], **asdict(box), **size}
+
+        return [row for _, row in rows_by_key(items, look, kept, threads) if row is not None]
+
+
+def find_face(pixels: MatLike, given: FaceBox | None = None) -> FaceBox:
     """The most plausible face of an image, or the centre box; the same at every call.
 
     Args:
         pixels: height x width x 3, RGB; or height x width, grey.
+        given: where the face is, if that is known; the angle alone is then looked for.
     """
     height, width = pixels.shape[:2]
     grey = _grey(pixels)
+    if given is not None:
+        return replace(given, angle=roll_angle(grey, given))
     scale = LONG_SIDE / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     windows, views = _all_windows(_resized(grey, size))
@@ -111,44 +134,34 @@ def centre_box(width: int, height: int) -> FaceBox:
     return FaceBox(x, y, side, side, 0.0, "centre", 0.0)
 
 
-def roll_angle(pixels: Pixels, box: FaceBox) -> float:
-    """Clockwise roll of the face in ``box``, in degrees; 0 unless both eyes are found.
-
-    Args:
-        pixels: height x width x 3, RGB; or height x width, grey.
-        box: in pixels of the image.
-    """
+def roll_angle(pixels: MatLike, box: FaceBox) -> float:
+    """Clockwise roll of the face in ``box``, in degrees; 0 unless both eyes are found."""
     left, top = max(0, round(box.x)), max(0, round(box.y))
     face = _grey(pixels[top : round(box.y + box.height), left : round(box.x + box.width)])
     if face.size == 0:
         return 0.0
     scale = FACE_SIDE / face.shape[1]
-    copy = _equalised(_resized(face, (FACE_SIDE, max(1, round(face.shape[0] * scale)))))
+    copy = cv2.equalizeHist(_resized(face, (FACE_SIDE, max(1, round(face.shape[0] * scale)))))
     upper = copy[: max(1, round(EYES_ABOVE * copy.shape[0]))]
     windows = _search(upper, "eye", EYE_STEP, *EYE_SIZES)
-    eyes = [_eye(windows / FACE_SIDE, place) for place in EYES]
-    if eyes[0] is None or eyes[1] is None:
+    left_eye, right_eye = (_eye(windows / FACE_SIDE, place) for place in EYES)
+    if left_eye is None or right_eye is None:
         return 0.0
-    across, down = (eyes[1] - eyes[0]).tolist()
+    across, down = right_eye - left_eye
     angle = math.degrees(math.atan2(down, across))
     return angle if abs(angle) <= STEEPEST_ROLL else 0.0
 
 
-def _grey(pixels: Pixels) -> Pixels:
-    if pixels.ndim == 2 or pixels.size == 0:
-        return pixels
-    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+def _grey(pixels: MatLike) -> MatLike:
+    return (
+        pixels if pixels.ndim == 2 or pixels.size == 0 else cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    )
 
 
-def _resized(grey: Pixels, size: tuple[int, int]) -> Pixels:
+def _resized(grey: MatLike, size: tuple[int, int]) -> MatLike:
     """Copy of ``size``, width x height."""
-    finer = size[0] > grey.shape[1]
-    how = cv2.INTER_LINEAR if finer else cv2.INTER_AREA
-    return np.asarray(cv2.resize(grey, size, interpolation=how), dtype=np.uint8)
-
-
-def _equalised(grey: Pixels) -> Pixels:
-    return np.asarray(cv2.equalizeHist(grey), dtype=np.uint8)
+    how = cv2.INTER_LINEAR if size[0] > grey.shape[1] else cv2.INTER_AREA
+    return cv2.resize(grey, size, interpolation=how)
 
 
 @cache
@@ -157,25 +170,24 @@ def _cascade(name: str, thread: int) -> cv2.CascadeClassifier:
     return cv2.CascadeClassifier(f"{cv2.data.haarcascades}haarcascade_{name}.xml")
 
 
-def _search(grey: Pixels, name: str, step: float, smallest: int, largest: int) -> Floats:
+def _search(grey: MatLike, name: str, step: float, smallest: int, largest: int) -> Floats:
     """All windows that pass a cascade, N x 4 (x, y, width, height), sorted."""
-    cascade = _cascade(name, threading.get_ident())
     sizes = (smallest, smallest), (largest, largest)
-    found = cascade.detectMultiScale(grey, step, 0, 0, *sizes)
+    found = _cascade(name, threading.get_ident()).detectMultiScale(grey, step, 0, 0, *sizes)
     windows = np.array(found, dtype=np.float64).reshape(-1, 4)
     return windows[np.lexsort(windows.T)]  # OpenCV's own threads finish in any order
 
 
-def _all_windows(grey: Pixels) -> tuple[Floats, NDArray[np.int64]]:
+def _all_windows(grey: MatLike) -> tuple[Floats, NDArray[np.int64]]:
     """Windows of all views, and the number of each one's view."""
-    copies = {False: grey, True: _equalised(grey)}
+    copies = {False: grey, True: cv2.equalizeHist(grey)}
     found = [_windows(copies[view.equalised], view) for view in VIEWS]
     views = np.repeat(np.arange(len(VIEWS)), [len(windows) for windows in found])
     stride = 1 + len(views) // MOST_WINDOWS
     return np.concatenate(found)[::stride], views[::stride]
 
 
-def _windows(grey: Pixels, view: View) -> Floats:
+def _windows(grey: MatLike, view: View) -> Floats:
     image = np.ascontiguousarray(grey[:, ::-1]) if view.mirrored else grey
     windows = _search(image, view.cascade, SCALE_STEP, SMALLEST_FACE, max(grey.shape))
     if view.mirrored:
@@ -232,68 +244,5 @@ def overlaps(windows: Floats) -> Floats:
     sides = np.minimum(high, high.swapaxes(0, 1)) - np.maximum(low, low.swapaxes(0, 1))
     common = sides.clip(0).prod(axis=2)
     areas = windows[:, 2:].prod(axis=1)
-    return np.asarray(common / (areas[:, None] + areas - common))
-
-
-GIVEN_COLUMNS = ("image", "x", "y", "width", "height")
-
-
-def read_given_boxes(path: Path, sizes: Mapping[str, tuple[int, int]]) -> dict[str, FaceBox]:
-    """Boxes drawn by hand, by image, rule ``given``; not every image needs one.
-
-    Args:
-        path: CSV with the columns image (``Class/name.png``), x, y, width, height in pixels.
-        sizes: width and height of every image of the index, upright.
-
-    Raises:
-        UserError: the file or a line of it cannot be used.
-    """
-    boxes: dict[str, FaceBox] = {}
-    for line, row in _csv_rows(path):
-        where, image = f"{path}, line {line}", row["image"]
-        if image not in sizes:
-            raise UserError(
-                f"{where}: {image!r} is no image of the index; write Class/name.png, "
-                "or remove the line"
-            )
-        if image in boxes:
-            raise UserError(f"{where}: {image} has a box already; keep one")
-        boxes[image] = _given_box(row, where, *sizes[image])
-    return boxes
-
-
-def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line number and columns of every row of a comma-separated file."""
-    try:
-        with Path(path).open(newline="", encoding="utf-8-sig") as handle:  # spreadsheets' mark
-            reader = csv.DictReader(handle, restval="")
-            _check_columns(path, reader.fieldnames or ())
-            for row in reader:
-                yield reader.line_num, {name: row[name].strip() for name in GIVEN_COLUMNS}
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(
-            f"{path} cannot be read ({error}); it must be a comma-separated file in UTF-8"
-        ) from error
-
-
-def _check_columns(path: Path, names: Iterable[str]) -> None:
-    missing = [name for name in GIVEN_COLUMNS if name not in set(names)]
-    if missing:
-        raise UserError(
-            f"{path}, line 1: no column {', '.join(missing)}; "
-            f"the first line must be {','.join(GIVEN_COLUMNS)}"
-        )
-
-
-def _given_box(row: Mapping[str, str], where: str, width: int, height: int) -> FaceBox:
-    try:
-        x, y, w, h = (float(row[name]) for name in GIVEN_COLUMNS[1:])
-    except ValueError as error:
-        raise UserError(f"{where}: {error}; x, y, width and height are numbers") from error
-    # NaN fails every comparison
-    if not (w > 0 and h > 0 and x >= 0 and y >= 0 and x + w <= width and y + h <= height):
-        raise UserError(
-            f"{where}: the box x {x:g}, y {y:g}, width {w:g}, height {h:g} is empty or reaches "
-            f"out of the image, which has {width} x {height} pixels; keep it inside"
-        )
-    return FaceBox(x, y, w, h, 0.0, "given", 0.0)
+    iou: Floats = common / (areas[:, None] + areas - common)
+    return iou

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -75,9 +76,14 @@ class ImageReader:
         ``room`` is how many bytes of images the device may hold; None: what it has room for.
         """
         self.device = device
-        self._pixels = _shared(array)
+        with warnings.catch_warnings():
+            # A map that could be written, and so is not warned of, must fit into memory.
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            self._pixels = torch.from_numpy(array)
         self._positions = None if positions is None else torch.from_numpy(positions)
-        self.resident = self._bytes() <= (_room_on(device) if room is None else room)
+        count = len(array if positions is None else positions)
+        size = count * self._pixels[0].numel()
+        self.resident = size <= (_room_on(device) if room is None else room)
         if self.resident:
             rows = slice(None) if self._positions is None else self._positions
             self._pixels, self._positions = self._pixels[rows].to(device), None
@@ -88,40 +94,22 @@ class ImageReader:
             yield from (_prepare(self._pixels[rows]) for rows in rows_on(self.device, pieces))
             return
         with ThreadPoolExecutor(1, "images") as thread:
-            coming: Future[Tensor] | None = None
-            for piece in pieces:
-                current, coming = coming, thread.submit(self._read, torch.from_numpy(piece))
-                if current is not None:
-                    yield _prepare(current.result().to(self.device, non_blocking=True))
-            if coming is not None:
-                yield _prepare(coming.result().to(self.device, non_blocking=True))
+            coming = (thread.submit(self._read, torch.from_numpy(piece)) for piece in pieces)
+            nothing: Future[Tensor] = Future()
+            for current, _ in pairwise(chain(coming, [nothing])):  # the next is being read
+                yield _prepare(current.result().to(self.device, non_blocking=True))
 
     def _read(self, rows: Tensor) -> Tensor:
         """Bytes of ``rows``, in page-locked memory where a GPU fetches them."""
-        if self._positions is not None:
-            rows = self._positions[rows]
+        rows = rows if self._positions is None else self._positions[rows]
         pixels = self._pixels.index_select(0, rows)
         return pixels.pin_memory() if self.device.type == "cuda" else pixels
-
-    def _bytes(self) -> int:
-        count = len(self._pixels if self._positions is None else self._positions)
-        return count * self._pixels[0].numel()
 
 
 def first_images(array: NDArray[np.uint8], most: int) -> Tensor:
     """The first normalised images of an array, on the CPU."""
     rows = np.arange(min(most, len(array)))
     return next(iter(ImageReader(array, torch.device("cpu")).read([rows])))
-
-
-def _shared(array: NDArray[np.uint8]) -> Tensor:
-    """``array`` as a tensor over the same memory, which nothing writes to.
-
-    A map that could be written, and so would not be warned of, may not be larger than memory.
-    """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        return torch.from_numpy(array)
 
 
 def _prepare(pixels: Tensor) -> Tensor:

@@ -7,12 +7,11 @@ import re
 import struct
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -24,11 +23,14 @@ from neuron_pruning.core.row_cache import rows_by_key
 from neuron_pruning.data.near_duplicates import perceptual_hash
 
 OnBadImage = Literal["fail", "skip"]
+Resize = Literal["fit", "stretch"]
+Row = dict[str, Any]
 
 SUFFIXES = {".png", ".jpg", ".jpeg"}
 SMALLEST_CLASS = 5
 LARGEST_IMAGE = 50_000_000  # pixels: 150 MB decoded; more is taken for a decompression bomb
 LARGEST_FILE = 200_000_000  # bytes
+PADDING = (128, 128, 128)  # mid-grey: 0 after normalisation
 # Three names of SFEW have a hyphen or a second underscore.
 NAME = re.compile(r"(?P<movie>.+)[_-](?P<timestamp>\d+)_+\d+$")
 
@@ -54,24 +56,7 @@ AUDIT_SCHEMA = schema(
 )
 
 
-@dataclass(frozen=True)
-class ImageRecord:
-    """One row of the index."""
-
-    position: int
-    image: str
-    label: str
-    movie: str
-    clip: str
-    sha256: str
-    perceptual_hash: str
-    width: int
-    height: int
-    mode: str
-
-
-@dataclass(frozen=True)
-class BadImage:
+class BadImage(NamedTuple):
     """A file that is no readable image, and why."""
 
     image: str
@@ -93,10 +78,9 @@ def list_images(folder: Path) -> list[Path]:
         raise UserError(f"dataset.path: {folder} holds no class folders; it needs one a class")
     if len(classes) < 2:
         raise UserError(f"dataset.path: {folder} holds one class, {classes[0].name}; two at least")
-    images = {c: sorted(f for f in c.iterdir() if f.suffix.lower() in SUFFIXES) for c in classes}
-    for name, files in images.items():
-        _check_class(str(name), len(files))
-    return [file for files in images.values() for file in files]
+    files = [f for c in classes for f in sorted(c.iterdir()) if f.suffix.lower() in SUFFIXES]
+    _check_classes([c.name for c in classes], [file.parent.name for file in files])
+    return files
 
 
 def list_ignored(folder: Path) -> list[str]:
@@ -106,19 +90,15 @@ def list_ignored(folder: Path) -> list[str]:
     return sorted(name.encode(errors="backslashreplace").decode() for name in names)
 
 
-def _check_good(index: Sequence[ImageRecord], files: Sequence[Path]) -> None:
-    """Enough images of every class are left after bad ones were skipped."""
-    good = Counter(record.label for record in index)
-    for name in sorted({file.parent.name for file in files}):
-        _check_class(name, good[name])
-
-
-def _check_class(name: str, count: int) -> None:
-    if count < SMALLEST_CLASS:
-        raise UserError(
-            f"dataset.path: class {name} has {count} readable PNG or JPEG images; "
-            f"{SMALLEST_CLASS} at least are needed, or remove the folder"
-        )
+def _check_classes(classes: Iterable[str], labels: Iterable[str]) -> None:
+    """Every class has images enough; ``labels`` are those of the images."""
+    counts = Counter(labels)
+    for name in classes:
+        if counts[name] < SMALLEST_CLASS:
+            raise UserError(
+                f"dataset.path: class {name} has {counts[name]} readable PNG or JPEG images; "
+                f"{SMALLEST_CLASS} at least are needed, or remove the folder"
+            )
 
 
 def read_upright(data: bytes) -> tuple[Image.Image, str]:
@@ -159,16 +139,9 @@ def read_file(path: Path) -> bytes:
 
 # Pillow's SyntaxError: a damaged PNG chunk; the others: fields that point nowhere.
 UNREADABLE_IMAGE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    struct.error,
-    zlib.error,
-    MemoryError,
-    OverflowError,
-    Image.DecompressionBombError,
-)
+    OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, MemoryError,
+    OverflowError, Image.DecompressionBombError,
+)  # fmt: skip
 
 
 def upright_rgb(path: Path, sha256: str | None = None) -> Image.Image:
@@ -183,9 +156,27 @@ def upright_rgb(path: Path, sha256: str | None = None) -> Image.Image:
             raise UserError(f"{path} has changed since it was indexed; run again")
         return read_upright(data)[0]
     except UNREADABLE_IMAGE as error:
-        raise UserError(
-            f"{path} is no readable image any more ({error}); mend it, run again"
-        ) from (error)
+        message = f"{path} is no readable image any more ({error}); mend it, run again"
+        raise UserError(message) from error
+
+
+def resize_image(image: Image.Image, size: tuple[int, int], resize: Resize = "fit") -> Image.Image:
+    """Whole frame at ``size``, height and width; one of that size is left as it is.
+
+    ASSUME: ``fit`` keeps the aspect ratio and pads with mid-grey, ``stretch`` does not; both
+    use Lanczos resampling. All images of SFEW have the paper's size and stay untouched.
+
+    Raises:
+        UserError: unknown ``resize``.
+    """
+    if resize not in get_args(Resize):
+        raise UserError(f"dataset.resize must be fit or stretch, not {resize!r}")
+    height, width = size
+    if image.size == (width, height):
+        return image
+    if resize == "stretch":
+        return image.resize((width, height), Image.Resampling.LANCZOS)
+    return ImageOps.pad(image, (width, height), Image.Resampling.LANCZOS, color=PADDING)
 
 
 def group_names(image: str) -> tuple[str, str]:
@@ -201,14 +192,11 @@ def index_images(
     on_bad_image: OnBadImage = "fail",
     threads: int = 1,
     kept: Path | None = None,
-) -> tuple[list[ImageRecord], list[BadImage]]:
-    """Decode every image of ``folder`` once to see that it can be, and hash it.
+) -> tuple[list[Row], list[BadImage]]:
+    """Decode and hash every image once: the index, and under ``skip`` the files left out.
 
     ``kept`` is a folder for what was found out: files of the same name, size and time as in an
     earlier run are not decoded again.
-
-    Returns:
-        The index and, if ``on_bad_image`` is ``skip``, the files left out.
 
     Raises:
         UserError: unusable folder, bad file under ``fail``, or too few good ones in a class.
@@ -218,12 +206,12 @@ def index_images(
     files = list_images(folder)
     bad: dict[Path, BadImage] = {}
 
-    def look(path: Path) -> dict[str, Any] | None:
+    def look(path: Path) -> Row | None:
         found = _look_at(path)
-        if isinstance(found, ImageRecord):
-            return asdict(found)
-        bad[path] = found
-        return None
+        if isinstance(found, BadImage):
+            bad[path] = found
+            return None
+        return found
 
     items = {_state_of(path): path for path in files}
     with nullcontext(kept) if kept else TemporaryDirectory() as place:
@@ -231,9 +219,8 @@ def index_images(
     left_out = [bad[path] for path in files if path in bad]
     if left_out and on_bad_image == "fail":
         raise UserError(_bad_message(folder, left_out))
-    index = [ImageRecord(**{**row, "position": place}) for place, row in enumerate(rows)]
-    _check_good(index, files)
-    return index, left_out
+    _check_classes(sorted({f.parent.name for f in files}), [row["label"] for row in rows])
+    return [{"position": number, **row} for number, row in enumerate(rows)], left_out
 
 
 def _state_of(path: Path) -> str:
@@ -245,8 +232,8 @@ def _state_of(path: Path) -> str:
     return json.dumps([str(path), status.st_size, status.st_mtime_ns])
 
 
-def _look_at(path: Path) -> ImageRecord | BadImage:
-    """Row of a file in the index; its position is not known yet."""
+def _look_at(path: Path) -> Row | BadImage:
+    """Row of a file in the index, without its position."""
     label, image = path.parent.name, f"{path.parent.name}/{path.name}"
     try:
         image.encode()
@@ -257,8 +244,17 @@ def _look_at(path: Path) -> ImageRecord | BadImage:
     except UNREADABLE_IMAGE as error:
         return BadImage(image, str(error) or type(error).__name__)
     movie, clip = group_names(f"{label}/{path.stem}")
-    digest, looks = hashlib.sha256(data).hexdigest(), perceptual_hash(upright)
-    return ImageRecord(-1, image, label, movie, clip, digest, looks, *upright.size, mode)
+    return {
+        "image": image,
+        "label": label,
+        "movie": movie,
+        "clip": clip,
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "perceptual_hash": perceptual_hash(upright),
+        "width": upright.width,
+        "height": upright.height,
+        "mode": mode,
+    }
 
 
 def _bad_message(folder: Path, bad: Sequence[BadImage]) -> str:
@@ -271,42 +267,33 @@ def _bad_message(folder: Path, bad: Sequence[BadImage]) -> str:
 
 
 def audit_images(
-    index: Sequence[ImageRecord],
-    bad: Sequence[BadImage],
-    ignored: Sequence[str] = (),
-) -> list[dict[str, str | int]]:
+    index: Sequence[Row], bad: Sequence[BadImage], ignored: Sequence[str] = ()
+) -> list[Row]:
     """Rows of the audit: counts, sizes, modes, identical images, files left out."""
-    rows = [
-        *_counts("images of class", (r.label for r in index)),
-        *_counts("stored size", (f"{r.width} x {r.height}" for r in index)),
-        *_counts("stored mode", (r.mode for r in index)),
-        _row("movies", "", "", len({r.movie for r in index})),
-        _row("clips", "", "", len({r.clip for r in index})),
+    counts = {
+        "images of class": Counter(r["label"] for r in index),
+        "stored size": Counter(f"{r['width']} x {r['height']}" for r in index),
+        "stored mode": Counter(r["mode"] for r in index),
+    }
+    found: list[tuple[str, str, str, int]] = [
+        *((check, value, "", n) for check, of in counts.items() for value, n in sorted(of.items())),
+        ("movies", "", "", len({r["movie"] for r in index})),
+        ("clips", "", "", len({r["clip"] for r in index})),
+        *_identical(index),
+        *(("skipped file", b.image, b.reason, 1) for b in bad),
+        *(("ignored file", name, "neither PNG nor JPEG by its name", 1) for name in ignored),
     ]
-    rows += _identical(index)
-    rows += [_row("skipped file", b.image, b.reason, 1) for b in bad]
-    rows += [_row("ignored file", name, "neither PNG nor JPEG by its name", 1) for name in ignored]
-    return rows
+    return [dict(zip(AUDIT_SCHEMA.names, row, strict=True)) for row in found]
 
 
-def _row(check: str, subject: str, detail: str, count: int) -> dict[str, str | int]:
-    return {"check": check, "subject": subject, "detail": detail, "count": count}
-
-
-def _counts(check: str, values: Iterable[str]) -> list[dict[str, str | int]]:
-    return [_row(check, value, "", n) for value, n in sorted(Counter(values).items())]
-
-
-def _identical(index: Sequence[ImageRecord]) -> list[dict[str, str | int]]:
+def _identical(index: Sequence[Row]) -> Iterator[tuple[str, str, str, int]]:
     """Sets of byte-identical files, and those of them that carry two labels."""
-    same: dict[str, list[ImageRecord]] = defaultdict(list)
-    for record in index:
-        same[record.sha256].append(record)
-    rows = []
-    for records in same.values():
-        if len(records) > 1:
-            first, *others = records
-            two_labels = len({r.label for r in records}) > 1
+    same: dict[str, list[Row]] = defaultdict(list)
+    for row in index:
+        same[row["sha256"]].append(row)
+    for rows in same.values():
+        if len(rows) > 1:
+            two_labels = len({row["label"] for row in rows}) > 1
             check = "same image, two labels" if two_labels else "byte-identical"
-            rows.append(_row(check, first.image, ", ".join(r.image for r in others), len(records)))
-    return rows
+            first, *others = (row["image"] for row in rows)
+            yield check, first, ", ".join(others), len(rows)

@@ -4,13 +4,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.parquet import PARTS, column, schema
-from neuron_pruning.data.near_duplicates import DISTANCE, near_duplicate_sets, unite
+from neuron_pruning.data.near_duplicates import DISTANCE, near_duplicate_sets
 
 INSEPARABLE = ("group", "byte-identical", "near-identical")
 PROMISED = {"movie": ("movie", *INSEPARABLE), "clip": ("clip", *INSEPARABLE), "group": INSEPARABLE}
@@ -45,56 +43,50 @@ LEAKAGE_SCHEMA = schema(
 
 def shared_sets(
     index: Sequence[Mapping[str, Any]], distance: int | None = DISTANCE
-) -> dict[str, dict[str, int]]:
-    """Number of the set of every image, by check; group and class are left out.
+) -> dict[str, dict[str, Any]]:
+    """What names the set of every image, by check; group and class are left out.
 
     ``distance`` is that of near-duplicates; None: they are not looked for.
     """
-    images = [row["image"] for row in index]
-    numbers = {
-        "movie": _numbers([row["movie"] for row in index]),
-        "clip": _numbers([row["clip"] for row in index]),
-        "byte-identical": _numbers([row["sha256"] for row in index]),
-    }
+    sources = {"movie": "movie", "clip": "clip", "byte-identical": "sha256"}
+    sets = {check: [row[source] for row in index] for check, source in sources.items()}
     if distance is not None:
         hashes = [row["perceptual_hash"] for row in index]
-        numbers["near-identical"] = near_duplicate_sets(hashes, distance)
-    return {
-        check: dict(zip(images, found.tolist(), strict=True)) for check, found in numbers.items()
-    }
-
-
-def _numbers(names: Sequence[str]) -> NDArray[np.int64]:
-    return unite(len(names), [], names)
+        sets["near-identical"] = near_duplicate_sets(hashes, distance).tolist()
+    images = [row["image"] for row in index]
+    return {check: dict(zip(images, found, strict=True)) for check, found in sets.items()}
 
 
 def audit_split(
-    rows: Sequence[Mapping[str, Any]], shared: Mapping[str, Mapping[str, int]]
+    rows: Sequence[Mapping[str, Any]], shared: Mapping[str, Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Rows of the audit for one split file.
+    """Rows of the audit for one split file; ``shared`` is what ``shared_sets`` returns.
 
     A relative in the validation part counts for a test image as one in the training part does:
     it influences the selection.
-
-    Args:
-        rows: Rows of the split file.
-        shared: What ``shared_sets`` returns.
     """
     parts = [row["part"] for row in rows]
     keys = {name: rows[0][name] for name in ("split", "protocol", "seed")}
     totals = {f"{part}_total": parts.count(part) for part in PARTS}
     sets = {check: [of[row["image"]] for row in rows] for check, of in shared.items()}
-    sets["group"] = _numbers([row["group"] for row in rows]).tolist()
-    found = [{"check": check, "subject": "", **_count_leaks(s, parts)} for check, s in sets.items()]
-    found += _class_counts(rows)
+    sets["group"] = [row["group"] for row in rows]
+    found: list[dict[str, Any]] = [
+        {"check": check, "subject": "", **_count_leaks(its, parts)} for check, its in sets.items()
+    ]
+    classes = Counter((row["label"], row["part"]) for row in rows)
+    for label in sorted({row["label"] for row in rows}):
+        counts = {f"{part}_images": classes[label, part] for part in PARTS}
+        found.append(
+            {"check": "class", "subject": label, "sets": None, "leaking_sets": None, **counts}
+        )
     return [{**keys, **row, **totals} for row in found]
 
 
-def _count_leaks(sets: Sequence[int], parts: Sequence[str]) -> dict[str, int | None]:
+def _count_leaks(sets: Sequence[Any], parts: Sequence[str]) -> dict[str, int | None]:
     """Numbers of the sets that lie in more than one part, and of their images."""
-    members: dict[int, Counter[str]] = defaultdict(Counter)
-    for number, part in zip(sets, parts, strict=True):
-        members[number][part] += 1
+    members: dict[Any, Counter[str]] = defaultdict(Counter)
+    for name, part in zip(sets, parts, strict=True):
+        members[name][part] += 1
     leaking = [count for count in members.values() if len(count) > 1]
     return {
         "sets": sum(count.total() > 1 for count in members.values()),
@@ -105,26 +97,8 @@ def _count_leaks(sets: Sequence[int], parts: Sequence[str]) -> dict[str, int | N
     }
 
 
-def _class_counts(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    count = Counter((row["label"], row["part"]) for row in rows)
-    return [
-        {
-            "check": "class",
-            "subject": label,
-            "sets": None,
-            "leaking_sets": None,
-            **{f"{part}_images": count[label, part] for part in PARTS},
-        }
-        for label in sorted({row["label"] for row in rows})
-    ]
-
-
 def check_promises(rows: Iterable[Mapping[str, Any]]) -> None:
-    """Refuse sets in two parts that the protocol keeps apart.
-
-    Raises:
-        UserError: a set is in two parts.
-    """
+    """Refuse sets in two parts that the protocol keeps apart."""
     for row in rows:
         if row["check"] in PROMISED.get(row["protocol"], ()) and row["leaking_sets"]:
             raise UserError(

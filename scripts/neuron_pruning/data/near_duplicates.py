@@ -39,23 +39,14 @@ def near_duplicate_pairs(hashes: Sequence[str], distance: int = DISTANCE) -> lis
     """
     words = np.array([int(text, 16) for text in hashes], dtype=np.uint64)
     found: set[tuple[int, int]] = set()
-    for mask in _bands(distance + 1):
-        for members in _buckets(words & mask):
-            found.update(_close_pairs(words, members, distance))
+    for bits in np.array_split(np.arange(HASH_BITS, dtype=np.uint64), distance + 1):
+        band = words & np.bitwise_or.reduce(np.uint64(1) << bits)
+        order = np.argsort(band, kind="stable")
+        starts = np.flatnonzero(np.diff(band[order])) + 1
+        for members in np.split(order, starts):
+            if len(members) > 1:
+                found.update(_close_pairs(words, members, distance))
     return sorted(found)
-
-
-def _bands(count: int) -> Iterator[np.uint64]:
-    """Masks that cut the bits into ``count`` runs of about one length."""
-    for positions in np.array_split(np.arange(HASH_BITS), count):
-        yield np.uint64(sum(1 << int(position) for position in positions))
-
-
-def _buckets(keys: NDArray[np.uint64]) -> Iterator[NDArray[np.int64]]:
-    """Positions of every key that occurs twice or more."""
-    order = np.argsort(keys, kind="stable")
-    starts = np.flatnonzero(np.diff(keys[order])) + 1
-    yield from (members for members in np.split(order, starts) if len(members) > 1)
 
 
 def _close_pairs(
@@ -75,10 +66,7 @@ def unite(
 ) -> NDArray[np.int64]:
     """Connected sets of ``count`` items: N positions, each the first member of the item's set.
 
-    Args:
-        count: How many items there are.
-        pairs: Positions of two items that belong together.
-        groupings: Names, one per item; items of one name belong together.
+    What belongs together are the positions in a pair, and the items of one name in a grouping.
     """
     edges = [np.array(pairs, dtype=np.int64).reshape(-1, 2)]
     for names in groupings:

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
@@ -31,28 +31,15 @@ class Split:
         classes: Names in alphabetical order.
         images: N files, relative to the folder of class folders.
         labels: N class numbers.
-        parts: N parts, ``train``, ``validation`` or ``test``; N booleans are taken as which
-            images are for testing.
-        groups: N groups; every image its own where none are given.
+        parts: N parts, ``train``, ``validation`` or ``test``.
+        groups: N groups, each of which stays in one part where the protocol says so.
     """
 
     classes: tuple[str, ...]
     images: tuple[str, ...]
     labels: NDArray[np.int64]
-    parts: NDArray[Any]
-    groups: NDArray[Any] | None = None
-
-    def __post_init__(self) -> None:
-        """Fill in what was left out."""
-        if self.parts.dtype == bool:
-            object.__setattr__(self, "parts", np.where(self.parts, "test", "train"))
-        if self.groups is None:
-            object.__setattr__(self, "groups", np.array(self.images, dtype=str))
-
-    @property
-    def group_names(self) -> NDArray[Any]:
-        """Group of every image, N."""
-        return np.asarray(self.groups)
+    parts: NDArray[np.str_]
+    groups: NDArray[np.str_]
 
     @property
     def test(self) -> NDArray[np.bool_]:
@@ -69,18 +56,10 @@ class Split:
         return np.flatnonzero(self.parts == part)
 
 
-SPLIT_COLUMNS = ("position", "image", "label", "part", "group")
-
-
 def read_split(path: Path) -> Split:
     """Read what ``split_dataset`` wrote; classes are numbered in alphabetical order."""
-    rows = sorted(read_rows(path, SPLIT_COLUMNS), key=lambda row: row["position"])
-    classes = tuple(sorted({row["label"] for row in rows}))
-    numbers = {name: number for number, name in enumerate(classes)}
-    return Split(
-        classes,
-        tuple(row["image"] for row in rows),
-        np.array([numbers[row["label"]] for row in rows]),
-        np.array([row["part"] for row in rows]),
-        np.array([row["group"] for row in rows]),
-    )
+    columns = ["position", "image", "label", "part", "group"]
+    rows = pd.DataFrame(read_rows(path, columns), columns=columns).sort_values("position")
+    labels, classes = pd.factorize(rows["label"], sort=True)
+    parts, groups = rows["part"].to_numpy(str), rows["group"].to_numpy(str)
+    return Split(tuple(classes), tuple(rows["image"]), labels, parts, groups)

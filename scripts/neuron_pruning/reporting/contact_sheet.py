@@ -11,8 +11,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from neuron_pruning.data.face_boxes import FaceBox
-from neuron_pruning.data.face_crops import crop_face
+from neuron_pruning.data.face_crops import FaceBox, crop_face
 from neuron_pruning.tables.rendering import one_line
 
 FRAME = (160, 128)  # pixels at most of a frame; as high as the crop beside it

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from neuron_pruning.core.parquet import as_dicts
-from neuron_pruning.data.face_boxes import FaceBox
+from neuron_pruning.data.face_crops import FaceBox
 from neuron_pruning.data.index import upright_rgb
 from neuron_pruning.reporting.contact_sheet import (
     CENTRE,

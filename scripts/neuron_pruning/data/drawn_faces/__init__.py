@@ -6,7 +6,11 @@ movies whose expressions combine facial action units, in seven class folders of 
 """
 
 from neuron_pruning.data.drawn_faces.drawing import draw_face, write_faces
-from neuron_pruning.data.drawn_faces.expressions import EXPRESSIONS
-from neuron_pruning.data.drawn_faces.planning import FacePlan, FacesSettings, plan_faces
+from neuron_pruning.data.drawn_faces.planning import (
+    EXPRESSIONS,
+    FacePlan,
+    FacesSettings,
+    plan_faces,
+)
 
 __all__ = ["EXPRESSIONS", "FacePlan", "FacesSettings", "draw_face", "plan_faces", "write_faces"]

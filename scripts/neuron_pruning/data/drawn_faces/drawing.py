@@ -10,25 +10,15 @@ from PIL import Image, ImageColor, ImageFilter
 
 from neuron_pruning.core.files import atomic_path
 from neuron_pruning.core.seeds import derive_seed
-from neuron_pruning.data.drawn_faces.body import draw_body
-from neuron_pruning.data.drawn_faces.features import draw_features
-from neuron_pruning.data.drawn_faces.hair import draw_back_hair, draw_beard, draw_front_hair
-from neuron_pruning.data.drawn_faces.head import Head, draw_skin
+from neuron_pruning.data.drawn_faces import attire
+from neuron_pruning.data.drawn_faces.head import Head, draw_features, draw_skin
 from neuron_pruning.data.drawn_faces.planning import FacePlan, FacesSettings, generator, plan_faces
 from neuron_pruning.data.drawn_faces.scenes import SETTINGS, paint
 from neuron_pruning.data.drawn_faces.svg import Sheet
 
 
 def draw_face(plan: FacePlan, settings: FacesSettings) -> Image.Image:
-    """Draw one picture; a pure function of its arguments.
-
-    Args:
-        plan: What to draw, from `plan_faces`.
-        settings: Size of the picture and the seed; the counts play no part.
-
-    Returns:
-        RGB image of `settings.width` x `settings.height` pixels.
-    """
+    """Draw one picture, RGB; it depends on the plan, the seed and the size alone."""
     image = _backdrop(plan, settings)
     image.alpha_composite(_person(plan, settings).image(settings.width, settings.height))
     return _graded(plan, settings, image.convert("RGB"))
@@ -54,14 +44,14 @@ def _person(plan: FacePlan, settings: FacesSettings) -> Sheet:
     tilt = f"{place} rotate({view['roll']:.2f} 0 110)"  # about the neck
     sheet = Sheet()
     with sheet.group("transform", tilt):
-        draw_back_hair(sheet, head)
+        attire.draw_back_hair(sheet, head)
     with sheet.group("transform", f"{place} translate(0 -14) rotate({view['roll'] / 4:.2f} 0 300)"):
-        draw_body(sheet, head)
+        attire.draw_body(sheet, head)
     with sheet.group("transform", tilt):
         draw_skin(sheet, head)
-        draw_beard(sheet, head)
+        attire.draw_beard(sheet, head)
         draw_features(sheet, head, np.array([view["gaze_right"], view["gaze_down"]]))
-        draw_front_hair(sheet, head)
+        attire.draw_front_hair(sheet, head)
     return sheet
 
 
@@ -89,16 +79,10 @@ def write_faces(
     processes: int = 1,
     progress: Callable[[Iterable[Path]], Iterable[Path]] = iter,
 ) -> list[Path]:
-    """Draw the whole set into class folders, as SFEW is laid out.
-
-    Args:
-        settings: What to draw.
-        folder: Where the class folders go; made if missing.
-        processes: Number of worker processes; the files do not depend on it.
-        progress: Wraps the stream of written paths, for example `tqdm`.
+    """Draw the whole set as SFEW is laid out; the files do not depend on the number of processes.
 
     Returns:
-        Paths of the images, `folder/label/Movie_timestamp_frame.png`, in the plan's order.
+        Paths `folder/label/Movie_timestamp_frame.png` in the plan's order; `progress` wraps them.
 
     Raises:
         ValueError: `processes` is below 1.
@@ -116,7 +100,6 @@ def write_faces(
 def _write_face(plan: FacePlan, settings: FacesSettings, folder: Path) -> Path:
     """Draw and write one picture; a file under its final name is always whole."""
     path = folder / plan.label / plan.file_name
-    path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as unfinished:
         draw_face(plan, settings).save(unfinished, format="PNG", compress_level=1)
     return path

@@ -11,10 +11,35 @@ from datetime import datetime, timedelta
 from itertools import chain, count, islice, product
 
 from neuron_pruning.core.seeds import derive_seed
-from neuron_pruning.data.drawn_faces.colours import mix, turn
-from neuron_pruning.data.drawn_faces.expressions import EXPRESSIONS, action_units
 from neuron_pruning.data.drawn_faces.scenes import SETTINGS
+from neuron_pruning.data.drawn_faces.svg import mix, turn
 
+EXPRESSIONS = ("Angry", "Disgust", "Fear", "Happy", "Neutral", "Sad", "Surprise")
+PROTOTYPES: Mapping[str, tuple[Mapping[int, float], ...]] = {
+    "Angry": (
+        {4: 1.0, 5: 0.6, 7: 0.6, 23: 0.9}, {4: 0.9, 7: 0.9, 17: 0.6, 24: 1.0},
+        {4: 1.0, 5: 0.5, 7: 0.6, 10: 0.6, 23: 0.4, 25: 0.9, 26: 0.5}),
+    "Disgust": (
+        {9: 1.0, 15: 0.6, 16: 0.7, 25: 0.4}, {4: 0.4, 9: 0.8, 10: 1.0, 17: 0.6},
+        {7: 0.6, 9: 0.7, 10: 0.8, 16: 0.5, 25: 0.7}),
+    "Fear": (
+        {1: 1.0, 2: 0.6, 4: 0.6, 5: 1.0, 7: 0.3, 20: 1.0, 25: 0.6, 26: 0.5},
+        {1: 0.9, 2: 0.5, 4: 0.7, 5: 0.9, 20: 0.8, 25: 0.5},
+        {1: 0.8, 2: 0.7, 4: 0.5, 5: 1.0, 20: 0.5, 25: 0.8, 27: 0.4}),
+    "Happy": ({6: 0.9, 12: 1.0, 25: 0.9}, {6: 0.6, 12: 0.8}, {6: 1.0, 12: 1.1, 25: 1.0, 26: 0.6}),
+    "Neutral": ({},),
+    "Sad": (
+        {1: 1.0, 4: 0.5, 15: 1.0}, {1: 0.9, 4: 0.4, 15: 0.8, 17: 0.8, 64: 0.5},
+        {1: 0.8, 4: 0.6, 7: 0.4, 15: 0.9, 25: 0.3, 64: 0.8}),
+    "Surprise": (
+        {1: 1.0, 2: 1.0, 5: 0.9, 25: 0.8, 26: 1.0}, {1: 1.0, 2: 1.0, 5: 1.0, 25: 1.0, 27: 0.9},
+        {1: 0.9, 2: 0.9, 5: 0.7, 25: 0.6, 26: 0.4}),
+}  # fmt: skip
+"""For each expression, variants as {action unit: strength}; 1 is a full, not an extreme, one.
+
+The numbers are those of the Facial Action Coding System (Ekman & Friesen, 1978; Ekman, Friesen &
+Hager, 2002); the combinations follow its table of emotion prototypes and their major variants.
+"""
 SFEW_COUNTS = {name: 75 if name == "Disgust" else 100 for name in EXPRESSIONS}
 """Images a class in SFEW, 675 in all (Dhall et al., 2011)."""
 MOVIE_WORDS = (
@@ -78,11 +103,9 @@ class FacesSettings:
 
     def __post_init__(self) -> None:
         """Refuse settings that nothing can be drawn from."""
-        unknown = sorted(set(self.counts) - set(EXPRESSIONS))
-        if unknown:
+        if unknown := sorted(set(self.counts) - set(EXPRESSIONS)):
             raise ValueError(f"counts: unknown classes {unknown}; known: {list(EXPRESSIONS)}")
-        negative = {name: n for name, n in self.counts.items() if n < 0}
-        if negative:
+        if negative := {name: n for name, n in self.counts.items() if n < 0}:
             raise ValueError(f"counts: images a class must not be negative, got {negative}")
         if min(self.width, self.height) < 16:
             got = f"got {self.width}x{self.height}"
@@ -168,14 +191,7 @@ class FacePlan:
 
 
 def plan_faces(settings: FacesSettings) -> list[FacePlan]:
-    """Plan every picture of the set, class by class; nothing is drawn.
-
-    Args:
-        settings: Seed, counts and number of movies; the size plays no part.
-
-    Returns:
-        One plan per image; `label` and `file_name` together are unique.
-    """
+    """Plan every picture, class by class; `label` and `file_name` together are unique."""
     names = generator(settings.seed, "movies").sample(MOVIES, len(MOVIES))[: settings.movies]
     looks = [Look(settings.seed, name, rank) for rank, name in enumerate(names)]
     plans: list[FacePlan] = []
@@ -210,6 +226,33 @@ def _clip(
             {unit: value * strength for unit, value in units.items()},
             {name: value + rng.gauss(0.0, VIEW[name][2]) for name, value in view.items()},
         )  # fmt: skip
+
+
+def action_units(label: str, rng: random.Random) -> dict[int, float]:
+    """Draw the action units of one clip of an expression: strength, 0 to about 1.2, by number.
+
+    ASSUME: one clip in eight is weak and one in six carries a trace of another expression, so that
+    the classes overlap as acted expressions in film do; SFEW's own annotators agreed only in part.
+    """
+    strength = rng.uniform(0.35, 0.6) if rng.random() < 0.125 else rng.uniform(0.75, 1.2)
+    units = {
+        unit: value * strength * rng.uniform(0.75, 1.2)
+        for unit, value in rng.choice(PROTOTYPES[label]).items()
+        if rng.random() > 0.05
+    }
+    if rng.random() < 1 / 6:
+        other = rng.choice([name for name in EXPRESSIONS if name != label])
+        share = rng.uniform(0.15, 0.4)
+        for unit, value in rng.choice(PROTOTYPES[other]).items():
+            units[unit] = max(units.get(unit, 0.0), value * share)
+    if rng.random() < 0.15:  # a word being spoken
+        units[25] = max(units.get(25, 0.0), rng.uniform(0.2, 0.7))
+        units[26] = max(units.get(26, 0.0), rng.uniform(0.0, 0.3))
+    for unit in (1, 2, 4, 7, 12, 15):
+        units[unit] = max(units.get(unit, 0.0) + rng.gauss(0.0, 0.07), 0.0)
+    if rng.random() < 0.04:  # a blink
+        units[43] = rng.uniform(0.6, 1.0)
+    return units
 
 
 def _timestamp(seed: int, clip: int) -> str:

@@ -4,8 +4,7 @@ import random
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from neuron_pruning.data.drawn_faces.colours import fade, mix
-from neuron_pruning.data.drawn_faces.svg import Sheet
+from neuron_pruning.data.drawn_faces.svg import Sheet, fade, mix
 
 Length = float | tuple[float, float]  # fixed, or the limits between which it is random
 

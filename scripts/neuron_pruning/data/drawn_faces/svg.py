@@ -1,8 +1,10 @@
-"""A small SVG sheet: smooth curves, gradients and shapes written as text.
+"""A small SVG sheet: colours, smooth curves, gradients and shapes, all of them text.
 
-Only text is made here; `resvg <https://github.com/linebender/resvg>`_ turns it into pixels.
+A colour is '#rrggbb' or with an opacity '#rrggbbaa'. `resvg <https://github.com/linebender/resvg>`_
+turns a sheet into pixels.
 """
 
+import colorsys
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,8 +13,7 @@ import numpy as np
 import resvg_py
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
-
-from neuron_pruning.data.drawn_faces.colours import fade
+from PIL.ImageColor import getrgb
 
 Curve = NDArray[np.float64]  # n x 2 points (x, y), or one point
 DOWN = np.array([0.0, 1.0])
@@ -47,6 +48,24 @@ def smooth(curve: Curve, closed: bool = False) -> str:
 def ribbon(there: Curve, back: Curve) -> str:
     """Return a closed shape: smooth along `there`, then smooth along `back` in reverse."""
     return f"{smooth(there)}L{smooth(back[::-1])[1:]}z"
+
+
+def mix(first: str, second: str, share: float) -> str:
+    """Return the colour a `share` (0..1) of the way from `first` to `second`."""
+    pairs = zip(getrgb(first), getrgb(second), strict=True)
+    return "#" + "".join(f"{round(a + (b - a) * share):02x}" for a, b in pairs)
+
+
+def turn(colour: str, hue: float, lightness: float = 1.0, saturation: float = 1.0) -> str:
+    """Return `colour` with its hue turned by `hue` (1 is a full circle) and the rest scaled."""
+    h, light, s = colorsys.rgb_to_hls(*(c / 255 for c in getrgb(colour)))
+    rgb = colorsys.hls_to_rgb((h + hue) % 1.0, min(light * lightness, 1.0), min(s * saturation, 1))
+    return "#" + "".join(f"{round(c * 255):02x}" for c in rgb)
+
+
+def fade(colour: str, opacity: float) -> str:
+    """Return '#rrggbb' with an opacity in 0..1, as '#rrggbbaa'."""
+    return f"{colour}{round(255 * min(max(opacity, 0.0), 1.0)):02x}"
 
 
 class Sheet:
