@@ -37,7 +37,8 @@ class Project:
     def variables(self) -> dict[str, str]:
         """The whole environment, in which jobs find the same Python."""
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        return {**os.environ, "PATH": path, **self.environment}
+        compiled = {"PYTHONDONTWRITEBYTECODE": ""}  # jobs share what one of them has compiled
+        return {**os.environ, "PATH": path, **compiled, **self.environment}
 
     def run(
         self,
@@ -78,6 +79,7 @@ def documented_technique() -> tuple[str, str]:
 
 def copy_project(folder: Path) -> Project:
     """A copy of what people check out, in ``folder``."""
+    folder.mkdir(exist_ok=True)
     for name in PARTS:
         source = ROOT / name
         if source.is_dir():

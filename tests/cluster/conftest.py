@@ -17,7 +17,7 @@ ONE_MACHINE = {
     "default-resources": {"slurm_partition": "main", "mem_mb": 1000, "runtime": 3, "step": 1},
 }
 # Half the jobs and less: each starts Snakemake twice within its submission.
-SMALLER = {"seeds": [0]}
+SMALLER = {"seeds": [0], "controls": {"untrained": True}}
 # The last bits of a result depend on the number of threads.
 ONE_THREAD = ["make_faces", "index_images", "prepare_frames", "crop_faces"]
 ONE_THREAD += ["describe_images", "initialise", "train", "evaluate"]

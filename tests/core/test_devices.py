@@ -1,36 +1,30 @@
 """GPUs are pretended: a lease is a matter of names and locked files."""
 
 import signal
-import subprocess
-import sys
-from pathlib import Path
+import time
+from multiprocessing import get_context
 
 import pytest
 import torch
 
 from neuron_pruning.core import devices
-from neuron_pruning.core.devices import choose_device, visible_gpus
+from neuron_pruning.core.devices import choose_device, lease_gpu, visible_gpus
 
-HOLDER = """
-import sys
-from pathlib import Path
-from neuron_pruning.core.devices import lease_gpu
-lease = lease_gpu(sys.argv[2:], Path(sys.argv[1]))
-print(lease, flush=True)
-sys.stdin.read()
-"""
-SCRIPTS = Path(devices.__file__).parents[2]
+FORK = get_context("fork")  # a process of its own, without importing PyTorch once more
+
+
+def hold(folder, gpus, said):
+    """Take a GPU, say which, and keep it."""
+    said.send(lease_gpu(gpus, folder))
+    time.sleep(600)
 
 
 def start(folder, *gpus):
-    """A job that takes a GPU and keeps it."""
-    return subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(folder), *gpus],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={"PYTHONPATH": str(SCRIPTS)},
-    )
+    """A job that takes a GPU and keeps it, and where it says which."""
+    heard, said = FORK.Pipe(duplex=False)
+    process = FORK.Process(target=hold, args=(folder, gpus, said), daemon=True)
+    process.start()
+    return process, heard
 
 
 @pytest.fixture
@@ -43,21 +37,25 @@ def jobs(tmp_path):
         return started[-1]
 
     yield job
-    for process in started:
+    for process, _ in started:
         process.kill()
-        process.communicate()
+        process.join()
 
 
-def gpu_of(process):
-    return int(process.stdout.readline())
+def gpu_of(job):
+    _, heard = job
+    assert heard.poll(60)
+    return heard.recv()
 
 
 def test_each_job_gets_a_gpu_of_its_own_and_a_killed_one_gives_it_back(jobs):
     running = [jobs("0", "1", "GPU-abc") for _ in range(3)]
-    gpus = [gpu_of(process) for process in running]
+    gpus = [gpu_of(one) for one in running]
     assert sorted(gpus) == [0, 1, 2]
-    running[1].send_signal(signal.SIGKILL)
-    running[1].wait()
+    process, _ = running[1]
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     assert gpu_of(jobs("0", "1", "GPU-abc")) == gpus[1]
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from tests.faults.conftest import jobs_of, wait_for
 
-JOBS = 24  # of the small experiment, without the target itself
+JOBS = 16  # of the small experiment, without the target itself
 
 
 def free_port():

@@ -34,11 +34,11 @@ def test_both_loops_have_one_loss_curve(pictures):
     plain.load_state_dict(
         {name: value.clone() for name, value in zip(plain.state_dict(), weights, strict=True)}
     )
-    settings = TrainingSettings(0.0005, 2, seed=0, epochs=3)
+    settings = TrainingSettings(0.0005, 2, seed=0, epochs=2)
     patterns = Patterns(array, np.arange(4), np.array([0, 0, 1, 1]))
     history = train_network(network, patterns, patterns, settings, CPU)
     shuffle = np.random.default_rng(derive_seed(0, "shuffle"))
-    orders = [shuffle.permutation(4).tolist() for _ in range(3)]
+    orders = [shuffle.permutation(4).tolist() for _ in range(2)]
     epochs = train_plain(plain, folder, orders, 2, 0.0005, 0, CPU)
     np.testing.assert_allclose(
         [epoch.train_loss for epoch in history], [loss for loss, _ in epochs], atol=1e-4

@@ -18,6 +18,7 @@ import psutil
 # The tiny experiment with every stage, but half of its jobs.
 SMALLER = {
     "seeds": [0],
+    "controls": {"untrained": True},
     "pruning": {"techniques_compared": ["distinctiveness"], "compensations": ["none"]},
 }
 PATIENCE = 120  # seconds until a server must be up

@@ -30,8 +30,10 @@ from runtime.tracking_uploader import TrackingUploader
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """Folder of a store that four processes opened at once, and what each of them got."""
+    import mlflow  # noqa: F401 - once, not in each of the four
+
     folder = tmp_path_factory.mktemp("store")
-    with ProcessPoolExecutor(4, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(4, mp_context=get_context("fork")) as pool:
         opened = list(pool.map(open_it, [folder] * 4))
     return folder, opened
 

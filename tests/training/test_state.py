@@ -36,7 +36,7 @@ RECIPES = {
         },
     ),
     "momentum": ("vgg8", "contrast", {"optimiser": OptimiserSettings("sgd")}),
-    "dropout": ("torchvision/alexnet", "none", {"micro_batch": 3}),
+    "dropout": ("torchvision/squeezenet1_1", "none", {"micro_batch": 3}),
 }
 
 

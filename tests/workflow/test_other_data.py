@@ -3,20 +3,26 @@
 Folders have names that no shell, table or page may take for anything else.
 """
 
+import csv
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from tests.project import copy_project
+
 FOLDER = "my 'digits' $(touch gone)"
+BOXES = "boxes of 'digits'.csv"
 CLASSES = [
     "-rf", "a b", "it's \"it\"", "new\nline", "ü|&<b>_%$#~^\\", "{x}", "`touch gone`", "7",
     "; touch gone", "日本 🙂",
 ]  # fmt: skip
 OVERLAY = {
     "experiment": "digits",
-    "dataset": {"path": FOLDER, "input_size": [48, 40], "resize": "stretch"},
+    "dataset": {"path": FOLDER, "input_size": [48, 40], "resize": "stretch", "boxes": BOXES},
     "seeds": [0],
     "split": "stratified",
     "splits": {"stratified": {"validation_fraction": 0.25}},
@@ -59,7 +65,7 @@ OVERLAY = {
         "compensations": ["none"],
         "cuts": {},
     },
-    "controls": {"untrained": False},
+    "controls": {"untrained": True},
     "tracking": {"uri": None},
 }
 
@@ -75,18 +81,38 @@ def write_digits(folder, per_class=12):
             image.resize((40 + n % 3, 44)).save(place / f"-{n} 'x'; touch gone.png")
 
 
-@pytest.fixture(scope="module")
-def tables(tmp_path_factory):
-    """Tables of the finished experiment by number, and its report."""
-    from tests.project import copy_project
+def write_boxes(project):
+    """Boxes of all faces but those of the first image of each class, which are looked for."""
+    rows = [["image", "x", "y", "width", "height"]]
+    for path in sorted((project.folder / FOLDER).glob("*/*.png")):
+        if not path.name.startswith("-0 "):
+            rows.append([f"{path.parent.name}/{path.name}", 2, 2, 36, 36])
+    with (project.folder / BOXES).open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)
 
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The project after a complete run."""
     project = copy_project(tmp_path_factory.mktemp("digits"))
     write_digits(project.folder / FOLDER)
+    write_boxes(project)
     ran = project.run("--resources", "gpu=2", overlay=OVERLAY)
     assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-6000:]
-    place = project.folder / "results" / "digits"
-    found = {path.stem: pd.read_parquet(path) for path in (place / "tables").glob("*.parquet")}
     assert not list(project.folder.rglob("gone"))
+    return project
+
+
+@pytest.fixture
+def place(finished):
+    """Its results."""
+    return finished.folder / "results" / "digits"
+
+
+@pytest.fixture
+def tables(place):
+    """Tables of the finished experiment by number, and its report."""
+    found = {path.stem: pd.read_parquet(path) for path in (place / "tables").glob("*.parquet")}
     return {**found, "report": (place / "report.html").read_text()}
 
 
@@ -99,6 +125,78 @@ def test_classes_come_from_the_data(tables):
 
 def test_one_model_leaves_the_second_class_table_out(tables):
     assert "table3" not in tables and set(tables["table4"]["units"]) == {20}
+
+
+def test_given_boxes_are_taken_and_the_other_faces_looked_for(place):
+    boxes = pd.read_parquet(place / "dataset" / "boxes.parquet")
+    assert len(boxes) == 120 and boxes["rule"].notna().all()
+    assert (boxes["rule"] == "given").sum() == 110
+
+
+def test_untrained_controls_are_measured_but_not_kept(place):
+    assert len(list(place.glob("pruned/**/state~untrained/**/metrics.parquet"))) == 3
+    assert not list(place.glob("pruned/**/state~untrained/**/network.safetensors"))
+
+
+def test_untrained_networks_have_rows_of_their_own(place, tables):
+    rows = tables["table4"]
+    assert rows["state"].tolist() == ["trained"] * 3 + ["untrained"] * 3
+    assert rows["angle"].tolist() == [15, 10, 5] * 2
+    for row in rows.itertuples():
+        files = place.glob(f"pruned/**/state~{row.state}/*/amount~{row.angle:g}/metrics.parquet")
+        (frame,) = [pd.read_parquet(path) for path in files]
+        removed = (frame["units_before"] - frame["units_after"]).item()
+        assert removed == frame[[c for c in frame if c.startswith("removed_")]].sum(axis=1).item()
+        assert row.removed_mean == pytest.approx(removed)
+        smaller = frame["parameters_after"] < frame["parameters_before"]
+        assert removed == 0 or smaller.all()
+    for name in ("table5", "table6"):
+        assert set(tables[name]["state"]) == {"trained", "untrained"}
+
+
+def test_sweeps_agree_with_the_written_networks_of_both_states(place):
+    points = pd.concat([pd.read_parquet(path) for path in place.glob("sweeps/**/*.parquet")])
+    rows = pd.concat([pd.read_parquet(path) for path in place.glob("pruned/**/metrics.parquet")])
+    own = (points["technique"] == "distinctiveness") & (points["compensation"] == "add")
+    both = rows.merge(points[own], on=["state", "angle"], suffixes=("", "_swept"))
+    assert len(both) == 6
+    assert (both["units_before"] - both["units_after"] == both["removed"]).all()
+    np.testing.assert_allclose(both["test_loss_after"], both["test_loss"], atol=1e-5)
+    # One of 20 images may change sides: an untrained network's logits are equal but for rounding.
+    np.testing.assert_allclose(both["agreement"], both["agreement_swept"], atol=0.051)
+
+
+@pytest.mark.parametrize(
+    ("pruning", "rerun"),
+    [
+        ({"angles": [15, 10, 7]}, {"prune": 1, "prune_untrained": 1, "table_pruning": 1}),
+        (
+            {"techniques": {"distinctiveness": {"compensation": "none"}}},
+            {"prune": 3, "prune_untrained": 3, "table_pruning": 1}
+            | {"sweep_technique": 2, "table_techniques": 1},
+        ),
+        (
+            {"fine_tuning": {"epochs": 1}},
+            {"fine_tune": 6, "prune_untrained": 3, "table_pruning": 1},
+        ),
+    ],
+    ids=["angle", "compensation", "fine-tuning"],
+)
+def test_untrained_networks_are_pruned_again_with_the_trained(finished, pruning, rerun):
+    found = finished.dry_run({**OVERLAY, "pruning": {**OVERLAY["pruning"], **pruning}})
+    found.pop("build_report", None)
+    assert found == rerun
+
+
+def test_a_changed_module_prunes_networks_of_both_states_again(finished, tmp_path):
+    folder = shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
+    module = folder / "scripts" / "neuron_pruning" / "pruning" / "surgery.py"
+    module.write_text(module.read_text() + "\nCHANGED = True\n")
+    found = type(finished)(folder).dry_run(OVERLAY)
+    found.pop("build_report", None)
+    tables = dict.fromkeys(["table_pruning", "table_techniques", "table_compensations"], 1)
+    pruned = {"prune": 3, "prune_untrained": 3, "sweep_technique": 6, "compare_compensations": 2}
+    assert found == {**pruned, **tables}
 
 
 def test_validation_images_select(tables):

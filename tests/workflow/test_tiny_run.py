@@ -69,9 +69,8 @@ def test_tables_2_and_3_hold_the_papers_figures(finished):
 
 def test_table4_counts_what_the_prunings_removed(finished):
     table = pd.read_parquet(results(finished) / "tables" / "table4.parquet")
-    assert table["model"].tolist() == ["alexnet"] * 3 + ["vgg"] * 3 + ["alexnet"] * 3 + ["vgg"] * 3
-    assert table["angle"].tolist() == [15, 10, 5] * 4
-    assert table["state"].tolist() == ["trained"] * 6 + ["untrained"] * 6
+    assert table["model"].tolist() == ["alexnet"] * 3 + ["vgg"] * 3
+    assert table["angle"].tolist() == [15, 10, 5] * 2
     for row in table.itertuples():
         pattern = f"pruned/{MAIN}/model~{row.model}/*/*/*/state~{row.state}/*/amount~{row.angle:g}"
         files = results(finished).glob(f"{pattern}/metrics.parquet")
@@ -113,11 +112,6 @@ def test_pruned_networks_are_written_smaller_and_predict_what_the_table_says(fin
         assert row["test_accuracy_before"] == pytest.approx(before)
 
 
-def test_untrained_controls_are_measured_but_not_kept(finished):
-    assert len(list(results(finished).glob("pruned/**/state~untrained/**/metrics.parquet"))) == 12
-    assert not list(results(finished).glob("pruned/**/state~untrained/**/network.safetensors"))
-
-
 def test_every_parquet_row_carries_its_keys(finished):
     for path in results(finished).glob("[erp][uvr]*/*/*/*/model~vgg/**/*.parquet"):
         frame = pd.read_parquet(path)
@@ -150,8 +144,8 @@ def test_every_job_is_mirrored_once(finished):
     rules = pd.Series([run.data.tags["rule"] for run in runs]).value_counts().to_dict()
     wanted = {"make_faces": 1, "index_images": 1, "prepare_frames": 1, "find_faces": 1}
     wanted |= {"crop_faces": 3, "describe_images": 1, "classify": 4, "audit_splits": 1}
-    wanted |= {"split_dataset": 4, "initialise": 12, "train": 14, "evaluate": 18}
-    wanted |= {"select_hyperparameters": 1, "prune": 12, "prune_untrained": 12}
+    wanted |= {"split_dataset": 4, "initialise": 12, "train": 14, "evaluate": 14}
+    wanted |= {"select_hyperparameters": 1, "prune": 12}
     wanted |= {
         "table_grid": 1,
         "table_classes": 2,
@@ -159,7 +153,7 @@ def test_every_job_is_mirrored_once(finished):
         "table_models": 1,
         "table_svm": 1,
     }
-    wanted |= {"sweep_technique": 28, "score_with_torch_pruning": 8, "compare_compensations": 16}
+    wanted |= {"sweep_technique": 16, "score_with_torch_pruning": 4, "compare_compensations": 8}
     wanted |= {"table_techniques": 1, "table_compensations": 1}
     assert {rule: rules.get(rule) for rule in wanted} == wanted
     trained = [run for run in runs if run.data.tags["rule"] == "train"]
@@ -201,7 +195,7 @@ MOVIE |= {"audit_splits": 1, "table_models": 1, "table_svm": 1}
     [
         (
             {"pruning": {"angles": [15, 10, 7]}},
-            {"prune": 4, "prune_untrained": 4, "table_pruning": 1},
+            {"prune": 4, "table_pruning": 1},
         ),
         (
             {"models": {"alexnet": {"learning_rates": [0.001, 0.004]}}},
@@ -232,23 +226,22 @@ MOVIE |= {"audit_splits": 1, "table_models": 1, "table_svm": 1}
             {"pruning": {"techniques": {"distinctiveness": {"compensation": "none"}}}},
             {
                 "prune": 12,
-                "prune_untrained": 12,
                 "table_pruning": 1,
-                "sweep_technique": 8,
+                "sweep_technique": 4,
                 "table_techniques": 1,
             },
         ),
         (
             {"pruning": {"techniques_compared": [*sorted(SWEPT), "l2"]}},
-            {"sweep_technique": 8, "table_techniques": 1},
+            {"sweep_technique": 4, "table_techniques": 1},
         ),
         (
             {"pruning": {"compensations": ["none", "add", "lstsq"]}},
-            {"compare_compensations": 8, "table_compensations": 1},
+            {"compare_compensations": 4, "table_compensations": 1},
         ),
         (
             {"pruning": {"fine_tuning": {"epochs": 1}}},
-            {"fine_tune": 24, "prune_untrained": 12, "table_pruning": 1},
+            {"fine_tune": 12, "table_pruning": 1},
         ),
     ],
     ids=[
@@ -260,7 +253,7 @@ MOVIE |= {"audit_splits": 1, "table_models": 1, "table_svm": 1}
 def test_a_changed_value_reruns_only_what_depends_on_it(finished, overlay, rerun):
     """Jobs after the selection appear once it has been made again: all but those count."""
     found = finished.dry_run(overlay)
-    after_selection = {"table_classes", "build_report", "prune", "prune_untrained"}
+    after_selection = {"table_classes", "build_report", "prune"}
     after_selection |= {
         "table_pruning",
         "table_techniques",
@@ -295,8 +288,8 @@ def test_a_changed_module_reruns_its_dependents(finished, tmp_path):
     found = project.dry_run()
     found.pop("build_report", None)
     tables = dict.fromkeys(["table_pruning", "table_techniques", "table_compensations"], 1)
-    pruned = {"prune": 12, "prune_untrained": 12}
-    assert found == {**pruned, "sweep_technique": 28, "compare_compensations": 16, **tables}
+    sweeps = {"sweep_technique": 16, "compare_compensations": 8}
+    assert found == {"prune": 12, **sweeps, **tables}
     module = folder / "scripts" / "neuron_pruning" / "tables" / "rendering.py"
     module.write_text(module.read_text() + "\nCHANGED = True\n")
     assert set(project.dry_run()) >= TABLES
@@ -335,7 +328,7 @@ def test_a_checkpoint_of_another_config(finished, tmp_path):
     assert ran.returncode != 0
     assert "does not belong to this config (recipe: other instead of" in ran.stderr
     others = folder.glob("results/tiny/evaluations/**/seed~1/**/metrics.parquet")
-    assert len(list(others)) == 9
+    assert len(list(others)) == 7
 
 
 def test_a_changed_technique_reruns_its_own_sweeps(finished, tmp_path):
@@ -346,9 +339,9 @@ def test_a_changed_technique_reruns_its_own_sweeps(finished, tmp_path):
     found = type(finished)(folder).dry_run()
     found.pop("build_report", None)
     assert found == {
-        "sweep_technique": 8,
+        "sweep_technique": 4,
         "table_techniques": 1,
-        "compare_compensations": 16,
+        "compare_compensations": 8,
         "table_compensations": 1,
     }
 
@@ -362,7 +355,7 @@ def test_a_new_technique_is_one_file(finished, tmp_path):
     overlay = {"pruning": {"techniques_compared": [*sorted(SWEPT), "bias_size"]}}
     found = project.dry_run(overlay)
     found.pop("build_report", None)
-    assert found == {"sweep_technique": 8, "table_techniques": 1}
+    assert found == {"sweep_technique": 4, "table_techniques": 1}
     ran = project.run("results/tiny/tables/table5.md", overlay=overlay)
     assert ran.returncode == 0, ran.stderr[-3000:]
     assert "bias_size" in (folder / "results/tiny/tables/table5.md").read_text()
@@ -370,7 +363,7 @@ def test_a_new_technique_is_one_file(finished, tmp_path):
 
 def test_sweeps_hold_every_technique_and_agree_with_the_written_networks(finished):
     found = list(results(finished).glob("sweeps/**/*.parquet"))
-    assert len(found) == 28
+    assert len(found) == 16
     points = pd.concat([pd.read_parquet(path) for path in found])
     assert set(points["technique"]) == SWEPT
     assert points.groupby("technique")["draw"].max()["random"] == 2
@@ -379,7 +372,7 @@ def test_sweeps_hold_every_technique_and_agree_with_the_written_networks(finishe
     own = (points["technique"] == "distinctiveness") & (points["compensation"] == "add")
     keys = ["model", "learning_rate", "seed", "state", "angle"]
     both = rows.merge(points[own], on=keys, suffixes=("", "_swept"))
-    assert len(both) == 24
+    assert len(both) == 12
     assert (both["units_before"] - both["units_after"] == both["removed"]).all()
     np.testing.assert_allclose(both["test_loss_after"], both["test_loss"], atol=1e-5)
     np.testing.assert_allclose(both["agreement"], both["agreement_swept"])
