@@ -33,7 +33,7 @@ from neuron_pruning.pruning.compensations import COMPENSATIONS
 from neuron_pruning.pruning.techniques import REGISTRY
 from neuron_pruning.pruning.techniques.technique import Technique
 from neuron_pruning.statistics.hyperparameter_selection import SELECTION_SCHEMA
-from neuron_pruning.training.history import HISTORY_SCHEMA, SPEED_SCHEMA
+from neuron_pruning.training.runs import HISTORY_SCHEMA, SPEED_SCHEMA
 from planning.paths import RUN, Paths
 
 DOCS = Path(__file__).parent

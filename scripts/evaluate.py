@@ -1,7 +1,5 @@
 """Evaluate one network on all images: predictions, metrics, and activations of its layers."""
 
-from typing import Any
-
 from safetensors.numpy import save_file
 
 from neuron_pruning.core.devices import choose_device
@@ -11,11 +9,11 @@ from neuron_pruning.evaluation.inference import compute_activations
 from neuron_pruning.evaluation.predictions import overall, write_evaluation
 from neuron_pruning.models.networks import load_network
 from neuron_pruning.pruning.network_source import NetworkSource, RunDescription
-from runtime.job_adapter import Files, TrackedResult, run_job
+from runtime.job_adapter import Config, Files, TrackedResult, run_job
 
 
 def evaluate(
-    input: Files, output: Files, run: dict[str, Any], batch_size: int, threads: int
+    input: Files, output: Files, run: Config, batch_size: int, threads: int
 ) -> TrackedResult:
     """Run all images through the network once and write what comes out of its layers."""
     source = NetworkSource(input.network, input.split, RunDescription(**run))

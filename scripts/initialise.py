@@ -1,7 +1,5 @@
 """Initial network of a model and seed: the start of its runs, and the untrained control."""
 
-from typing import Any
-
 import numpy as np
 
 from neuron_pruning.core.devices import use_cpu
@@ -11,15 +9,15 @@ from neuron_pruning.data.split_file import read_split
 from neuron_pruning.models.architectures import count_parameters, with_classes
 from neuron_pruning.models.initialisation import InitialisationSettings, initialise_network
 from neuron_pruning.models.networks import save_network
-from runtime.job_adapter import Files, TrackedResult, run_job
+from runtime.job_adapter import Config, Files, TrackedResult, run_job
 
 
 def initialise(
     input: Files,
     output: Files,
-    architecture: dict[str, Any],
-    initialisation: dict[str, Any],
-    keys: dict[str, Any],
+    architecture: Config,
+    initialisation: Config,
+    keys: Config,
     threads: int,
 ) -> TrackedResult:
     """Write the network before its first step."""

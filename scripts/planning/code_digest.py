@@ -14,7 +14,7 @@ from typing import Any
 
 SCRIPTS = Path(__file__).parents[1]
 PACKAGE = "neuron_pruning"
-DATA = (".j2", ".yaml")  # files of the package that its modules read
+DATA = (".j2", ".yaml", ".csv")  # files of the package that its modules read
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 

@@ -163,10 +163,12 @@ class JobSettings:
         section = self.config["pruning"]["fine_tuning"]
         return {
             "keys": self.keys(wildcards),
-            **self.layers(wildcards),
-            "fine_tuning": {key: section[key] for key in ("epochs", "trainable")},
+            "fine_tuning": {
+                **{key: section[key] for key in ("epochs", "trainable")},
+                **self.config["evaluation"],
+                **self.layers(wildcards),
+            },
             "training": self.training(wildcards),
-            **self.config["evaluation"],
         }
 
     def torch_pruning_scores(self, wildcards: Wildcards) -> Settings:

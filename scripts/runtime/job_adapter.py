@@ -24,6 +24,7 @@ from runtime.clock import date_back
 from runtime.parent_watchdog import end_with_run
 
 DECODERS = ("pillow", "numpy", "imagehash", "opencv-python-headless")  # what pixels depend on
+Config = dict[str, Any]  # a section of the config, or the keys of a run
 NOT_ARGUMENTS = {"about"}  # an input that only says when to run again
 
 

@@ -9,7 +9,7 @@ from neuron_pruning import Removal, Selection, prune_layer
 from neuron_pruning.evaluation import latency
 from neuron_pruning.evaluation.latency import Latency, measure_latency
 from neuron_pruning.evaluation.sizes import latency_rows
-from neuron_pruning.models.networks import Network, build_architecture
+from neuron_pruning.models.networks import Network
 
 
 def test_quartiles_of_every_batch_size(small_vgg):
@@ -78,6 +78,6 @@ def test_nothing_to_measure(small_vgg, wrong):
 
 
 def test_other_images_cannot_be_compared(small_vgg):
-    other = build_architecture(replace(small_vgg.architecture, input_size=(128, 128)))
+    other = Network(replace(small_vgg.architecture, input_size=(128, 128)))
     with pytest.raises(ValueError, match="same images"):
         measure_latency([small_vgg, other], [1], repeats=2)

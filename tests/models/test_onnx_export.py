@@ -8,7 +8,7 @@ import torch
 
 from neuron_pruning import Removal, Selection, prune_layer
 from neuron_pruning.models import onnx_export as export
-from neuron_pruning.models.networks import build_architecture
+from neuron_pruning.models.networks import Network
 from neuron_pruning.models.onnx_export import OPSET, compare_onnx, export_onnx, onnx_logits
 
 
@@ -19,7 +19,7 @@ def some_images(network, count):
 
 @pytest.mark.parametrize("normalisation", ["none", "batch", "contrast"])
 def test_an_exported_network_computes_the_same(small_network, normalisation, tmp_path, capfd):
-    network = build_architecture(replace(small_network.architecture, normalisation=normalisation))
+    network = Network(replace(small_network.architecture, normalisation=normalisation))
     network.train().to(memory_format=torch.channels_last)
     path = tmp_path / "folder" / "network.onnx"
     export_onnx(network, path)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from neuron_pruning.models.architectures import FEATURES
-from neuron_pruning.models.networks import build_architecture
+from neuron_pruning.models.networks import Network
 from neuron_pruning.models.sequential import evaluating, plain_module, tail
 
 
@@ -14,7 +14,7 @@ from neuron_pruning.models.sequential import evaluating, plain_module, tail
 @torch.no_grad()
 def test_a_chain_of_modules_gives_the_same_logits(small_network, normalisation):
     architecture = replace(small_network.architecture, normalisation=normalisation)
-    network = build_architecture(architecture).eval()
+    network = Network(architecture).eval()
     images = torch.randn(3, 3, *network.architecture.input_size)
     module = plain_module(network)
     torch.testing.assert_close(module(images), network(images), atol=1e-6, rtol=1e-5)

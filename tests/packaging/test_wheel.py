@@ -113,7 +113,7 @@ def test_the_wheel_holds_the_package_without_scripts_tests_and_faces(wheel):
     wanted = {
         str(file.relative_to(PACKAGE.parent))
         for file in PACKAGE.rglob("*")
-        if file.suffix in {".py", ".pyi", ".typed", ".j2", ".yaml"}
+        if file.suffix in {".py", ".pyi", ".typed", ".j2", ".yaml", ".csv"}
         and not file.is_relative_to(PACKAGE / "data" / "drawn_faces")
     }
     assert {"neuron_pruning/py.typed", "neuron_pruning/__init__.pyi"} <= wanted

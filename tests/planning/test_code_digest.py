@@ -80,10 +80,11 @@ def test_modules_that_are_not_imported_do_not_count_unless_they_are_named(script
     assert digest() == before and digest("neuron_pruning.core.alone") != named
 
 
-def test_a_template_beside_a_module_counts(scripts):
-    (scripts / "neuron_pruning" / "core" / "page.j2").write_text("one")
+@pytest.mark.parametrize("name", ["page.j2", "sizes.csv"])
+def test_data_beside_a_module_count(scripts, name):
+    (scripts / "neuron_pruning" / "core" / name).write_text("one")
     before = digest()
-    (scripts / "neuron_pruning" / "core" / "page.j2").write_text("two")
+    (scripts / "neuron_pruning" / "core" / name).write_text("two")
     assert digest() != before
 
 

@@ -12,7 +12,7 @@ from torch.nn import functional
 from neuron_pruning import Removal, Selection, load_network, save_network
 from neuron_pruning.models.architectures import describe
 from neuron_pruning.models.convolutions import blocks
-from neuron_pruning.models.networks import build_architecture
+from neuron_pruning.models.networks import Network
 from neuron_pruning.pruning.channels import (
     REFUSED_COMPENSATIONS,
     channel_importances,
@@ -41,7 +41,7 @@ def prepared(architecture, normalisation="none"):
     channels = (4,) * len(architecture.channels)
     architecture = replace(architecture, normalisation=normalisation, channels=channels)
     torch.manual_seed(1)
-    network = build_architecture(architecture).eval()
+    network = Network(architecture).eval()
     for block in blocks(network.features):
         weight = nn.init.kaiming_normal_(block.convolution.weight)
         weight.sub_(weight.mean((1, 2, 3), keepdim=True))  # else some are always zero

@@ -3,16 +3,12 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import nn
 
 from neuron_pruning import UserError
-from neuron_pruning.core.numerics import precision_context
 from neuron_pruning.core.resume import Resume
-from neuron_pruning.core.seeds import derive_seed
 from neuron_pruning.data import images as images_module
-from neuron_pruning.data.images import ImageReader, Patterns
+from neuron_pruning.data.images import Patterns
 from neuron_pruning.models.architectures import describe
 from neuron_pruning.models.initialisation import InitialisationSettings, initialise_network
 from neuron_pruning.training.callbacks import EpochLog, ProgressBar, TrainingCheckpoint
@@ -124,20 +120,6 @@ def test_bfloat16_keeps_float32_weights(small_vgg, parts):
     assert {p.dtype for p in network.parameters()} == {torch.float32}
 
 
-def arithmetic():
-    cudnn = torch.backends.cudnn
-    return torch.get_float32_matmul_precision() == "high", cudnn.allow_tf32, cudnn.benchmark
-
-
-@pytest.mark.parametrize("autotune", [False, True])
-@pytest.mark.parametrize(("precision", "tf32"), [("float32", False), ("tf32", True)])
-def test_precision_and_autotuning_hold_inside_their_block_alone(precision, tf32, autotune):
-    before = arithmetic()
-    with precision_context(precision, CPU, autotune):
-        assert arithmetic() == (tf32, tf32, autotune)
-    assert arithmetic() == before
-
-
 def test_training_on_a_device_that_holds_the_images_is_the_same(small_vgg, parts, monkeypatch):
     a = small_vgg.architecture
     streamed = history(start(a), parts, SETTINGS)
@@ -175,53 +157,6 @@ def test_every_optimiser_moves_weights(small_vgg, parts, name):
     settings = dataclasses.replace(SETTINGS, optimiser=OptimiserSettings(name=name))
     train_network(small_vgg, *parts, settings, CPU)
     assert not torch.equal(before, small_vgg.linear("fc2").weight)
-
-
-def test_initialisation_depends_on_the_seed_alone(small_vgg):
-    a = small_vgg.architecture
-    torch.manual_seed(123)
-    first = start(a, 1).linear("fc1").weight
-    state = torch.random.get_rng_state()
-    second = start(a, 1).linear("fc1").weight
-    assert torch.equal(first, second)
-    assert torch.equal(state, torch.random.get_rng_state())
-    assert not torch.equal(first, start(a, 2).linear("fc1").weight)
-
-
-def test_centred_sigmoids_start_in_the_middle(small_vgg):
-    network = start(small_vgg.architecture, scheme="centred")
-    fc2 = network.linear("fc2")
-    at_half = fc2(torch.full((1, 12), 0.5))
-    torch.testing.assert_close(at_half, torch.zeros_like(at_half), atol=1e-5, rtol=0)
-    assert fc2.weight.std() > 2 * start(small_vgg.architecture).linear("fc2").weight.std()
-
-
-def test_standardised_units_have_mean_zero_and_deviation_one(small_vgg, images):
-    (batch,) = ImageReader(images, CPU).read([np.arange(12)])
-    settings = InitialisationSettings("standardised", output_deviation=0.5)
-    network = initialise_network(small_vgg.architecture, settings, 0, batch)
-    outputs = network.activations(batch)
-    before = torch.logit(outputs["fc2"])
-    torch.testing.assert_close(before.mean(0), torch.zeros(10), atol=1e-4, rtol=0)
-    torch.testing.assert_close(before.std(0, correction=0), torch.ones(10), atol=1e-3, rtol=0)
-    spread = outputs["fc3"].std(0, correction=0)
-    torch.testing.assert_close(spread, torch.full((3,), 0.5), atol=1e-3, rtol=0)
-    first = network.features[0](batch)
-    torch.testing.assert_close(first.mean((0, 2, 3)), torch.zeros(2), atol=1e-4, rtol=0)
-
-
-def test_impossible_initialisations(small_vgg):
-    with pytest.raises(ValueError, match="unknown initialisation 'he'; known: default"):
-        start(small_vgg.architecture, scheme="he")
-    with pytest.raises(ValueError, match="needs training images"):
-        start(small_vgg.architecture, scheme="standardised")
-
-
-@given(st.integers(0, 10**6), st.text(max_size=8), st.text(max_size=8))
-def test_seeds_of_components_differ_and_repeat(seed, one, other):
-    assert derive_seed(seed, one) == derive_seed(seed, one)
-    assert (derive_seed(seed, one) == derive_seed(seed, other)) == (one == other)
-    assert 0 <= derive_seed(seed, one) < 2**63
 
 
 def seen_images(network):

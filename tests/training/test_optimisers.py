@@ -1,9 +1,10 @@
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from neuron_pruning.training.optimisers import build_optimiser, centre_gradients
-from neuron_pruning.training.settings import OptimiserSettings
+from neuron_pruning.training.optimisers import build_optimiser, build_schedule, centre_gradients
+from neuron_pruning.training.settings import OptimiserSettings, TrainingSettings
 
 
 def rates(network, **settings):
@@ -30,3 +31,16 @@ def test_centred_gradients_have_mean_zero(small_vgg):
             means = layer.weight.grad.flatten(1).mean(dim=1)
             torch.testing.assert_close(means, torch.zeros_like(means), atol=1e-6, rtol=0)
     assert torch.equal(bias, small_vgg.linear("fc2").bias.grad)
+
+
+def test_warm_up_and_cosine(small_vgg):
+    optimiser = build_optimiser(small_vgg, 0.1, OptimiserSettings())
+    chosen = OptimiserSettings(warmup_steps=1, schedule="cosine")
+    settings = TrainingSettings(0.1, batch_size=5, seed=3, epochs=2, optimiser=chosen)
+    schedule = build_schedule(optimiser, settings, images=9)
+    seen = []
+    for _ in range(5):
+        seen.append(optimiser.param_groups[0]["lr"])
+        optimiser.step()
+        schedule.step()
+    np.testing.assert_allclose(seen, [0.05, 0.1, 0.075, 0.025, 0.0], atol=1e-9)

@@ -36,6 +36,7 @@ PRUNING_COLUMNS = (
     column("count", pa.int64(), "units counted out; none where there was a threshold"),
     column("fine_tuning", pa.int64(), "epochs of fine-tuning"),
 )
+ROW_KEYS = [field.name for field in PRUNING_COLUMNS]
 PRUNED_METRICS_SCHEMA = schema(
     *PRUNING_COLUMNS,
     column("units_before", pa.int64(), "units of the layers before pruning"),

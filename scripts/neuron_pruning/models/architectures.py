@@ -1,14 +1,13 @@
-"""Networks as descriptions: sizes, without weights.
+"""Networks as descriptions, without weights.
 
-The paper's two (sections 2.2.1 and 2.2.2), a small one for faces, and the classifiers of
-torchvision by their names there, as ``torchvision/resnet18``, in front of the same fully connected
-layers.
+The paper's two (sections 2.2.1 and 2.2.2), a small one for faces, and torchvision's classifiers, as
+``torchvision/resnet18``, in front of the same fully connected layers.
 """
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.models.backbone_sizes import BACKBONES, SIDE, BackboneSize
@@ -33,8 +32,7 @@ DEFAULT_WIDTHS = {
 }
 
 
-@dataclass(frozen=True)
-class Window:
+class Window(NamedTuple):
     """What slides over an image: side, step and border in pixels."""
 
     size: int
@@ -50,8 +48,7 @@ class Window:
         return max((places - 1) * self.stride + self.size - 2 * self.padding, 1)
 
 
-@dataclass(frozen=True)
-class ConvolutionPlan:
+class ConvolutionPlan(NamedTuple):
     """One convolution and the max-pooling after it, if any."""
 
     convolution: Window
@@ -62,11 +59,9 @@ POOL = Window(3, 2)
 # ASSUME: stride 4 in AlexNet's second convolution too: only it gives the paper's 3072.
 PLANS: dict[str, tuple[ConvolutionPlan, ...]] = {
     "alexnet": (
-        ConvolutionPlan(Window(11, 4), POOL),
-        ConvolutionPlan(Window(11, 4), POOL),
+        *(ConvolutionPlan(Window(11, 4), POOL),) * 2,
         ConvolutionPlan(Window(5, 1, 2)),
-        ConvolutionPlan(Window(3, 1, 1)),
-        ConvolutionPlan(Window(3, 1, 1)),
+        *(ConvolutionPlan(Window(3, 1, 1)),) * 2,
         ConvolutionPlan(Window(3, 1, 1), POOL),
     ),
     "vgg": (ConvolutionPlan(Window(3, 1, 1), Window(2, 2)),) * 7,
@@ -97,9 +92,19 @@ class Architecture:
         return self.name.removeprefix(TORCHVISION) if self.name.startswith(TORCHVISION) else None
 
     @property
+    def backbone_size(self) -> BackboneSize:
+        """What is known of a classifier of torchvision; zeros for the paper's networks."""
+        return BACKBONES.get(self.backbone or "", BackboneSize())
+
+    @property
     def layer_names(self) -> list[str]:
         """Names of the fully connected layers, input side first; the last gives the logits."""
         return [f"fc{number}" for number in range(1, len(self.widths) + 1)]
+
+    @property
+    def output_names(self) -> list[str]:
+        """Names under which outputs are recorded: of the convolutions, and of those layers."""
+        return [FEATURES, *self.layer_names]
 
     def place_of(self, layer: str) -> int:
         """Index of a fully connected layer.
@@ -118,20 +123,19 @@ class Architecture:
         Raises:
             UserError: no such layer, or the output layer, which nothing reads from.
         """
-        place = self.place_of(layer)
-        *hidden, last = self.layer_names
-        if layer == last:
-            raise UserError(f"{layer} is the output layer: its units are the classes; use {hidden}")
-        return self.layer_names[place + 1]
+        place, names = self.place_of(layer), self.layer_names
+        if layer == names[-1]:
+            raise UserError(
+                f"{layer} is the output layer: its units are the classes; use {names[:-1]}"
+            )
+        return names[place + 1]
 
     def input_name(self, layer: str) -> str:
         """Name under which the inputs of a fully connected layer are recorded."""
-        place = self.place_of(layer)
-        return self.layer_names[place - 1] if place else FEATURES
+        return self.output_names[self.place_of(layer)]
 
 
-@dataclass(frozen=True)
-class LayerSize:
+class LayerSize(NamedTuple):
     """Sizes of one layer for one image; a fully connected layer has one place."""
 
     name: str
@@ -147,11 +151,7 @@ def describe(
     channels: Sequence[int] | None = None,
     normalisation: Normalisation = "none",
 ) -> Architecture:
-    """Architecture of the arguments of :func:`neuron_pruning.build_network`.
-
-    Raises:
-        UserError: unknown name, wrong number of channels or widths, or images too small.
-    """
+    """Architecture of the arguments of :func:`neuron_pruning.build_network`, checked."""
     check_name(name)
     if name not in PLANS and normalisation == "batch":
         normalisation = "none"  # torchvision's networks have their own
@@ -180,20 +180,16 @@ def check_name(name: str) -> None:
     known = [*PLANS, *(f"{TORCHVISION}{backbone}" for backbone in BACKBONES)]
     if name in known:
         return
-    bare = name.removeprefix(TORCHVISION)
-    near = [TORCHVISION + other for other in difflib.get_close_matches(bare, BACKBONES, 4)]
+    near = difflib.get_close_matches(name.removeprefix(TORCHVISION), BACKBONES, 4)
+    hint = f"did you mean {' or '.join(TORCHVISION + other for other in near)}? " if near else ""
     listed = ", ".join([*PLANS, f"{TORCHVISION}<name of a classifier of torchvision>"])
-    hint = f"did you mean {' or '.join(near)}? " if near else ""
     raise UserError(f"unknown model {name!r}; {hint}known: {listed}")
 
 
 def check_architecture(architecture: Architecture) -> None:
-    """Refuse what cannot be built.
+    """Refuse with a UserError what cannot be built.
 
     Whether a classifier of torchvision takes images of some size, torchvision says itself.
-
-    Raises:
-        UserError: saying why.
     """
     check_name(architecture.name)
     name, expected = architecture.name, len(PLANS.get(architecture.name, ()))
@@ -229,7 +225,7 @@ def layer_sizes(architecture: Architecture) -> Iterator[LayerSize]:
     """
     inputs, sides = 3, list(architecture.input_size)
     if architecture.backbone is not None:
-        inputs, sides = BACKBONES[architecture.backbone].features, [1, 1]
+        inputs, sides = architecture.backbone_size.features, [1, 1]
     plans = zip(PLANS.get(architecture.name, ()), architecture.channels, strict=True)
     for number, (plan, kernels) in enumerate(plans, start=1):
         sides = [plan.convolution.outputs(side) for side in sides]
@@ -251,30 +247,18 @@ def count_multiply_adds(architecture: Architecture) -> int:
     torchvision's own size takes; borders make the true number differ by some percent.
     """
     layers = sum(layer.inputs * layer.outputs * layer.places for layer in layer_sizes(architecture))
-    size = _backbone_size(architecture)
     height, width = architecture.input_size
     contrast = architecture.normalisation == "contrast"
     means = 2 * height * width * (height + width) * contrast  # two, along rows and columns
-    return layers + means + round(size.multiply_adds * _area_share(architecture))
+    backbone = architecture.backbone_size.multiply_adds * (height * width / SIDE**2)
+    return layers + means + round(backbone)
 
 
 def count_parameters(architecture: Architecture) -> int:
     """Trainable parameters: weights, biases, and two per kernel where batches are normalised."""
     weights = sum((layer.inputs + 1) * layer.outputs for layer in layer_sizes(architecture))
     weights += 2 * sum(architecture.channels) * (architecture.normalisation != "none")
-    return weights + _backbone_size(architecture).parameters
-
-
-def _backbone_size(architecture: Architecture) -> BackboneSize:
-    """What is known of a classifier of torchvision; zeros for the paper's networks."""
-    name = architecture.backbone
-    return BackboneSize(0, 0, 0, 0) if name is None else BACKBONES[name]
-
-
-def _area_share(architecture: Architecture) -> float:
-    """Area of the images, as a share of that which torchvision's sizes were measured with."""
-    height, width = architecture.input_size
-    return height * width / SIDE**2
+    return weights + architecture.backbone_size.parameters
 
 
 def activation_bytes(architecture: Architecture) -> int:
@@ -287,16 +271,13 @@ def activation_bytes(architecture: Architecture) -> int:
     pixels that most take.
     """
     height, width = architecture.input_size
-    if architecture.backbone is not None:
-        outputs = _backbone_size(architecture).outputs * _area_share(architecture)
-        return int(4 * (2 * 3 * height * width + 2 * outputs))
-    convolved = pooled = 0
-    for layer, plan in zip(layer_sizes(architecture), PLANS[architecture.name], strict=False):
+    outputs = 2 * architecture.backbone_size.outputs * (height * width / SIDE**2)
+    plans = PLANS.get(architecture.name, ())
+    for layer, plan in zip(layer_sizes(architecture), plans, strict=False):
         values = layer.outputs * layer.places
-        convolved += values
-        pooled += values // (plan.pooling.stride**2 if plan.pooling else 1)
-    normalised = 4.5 * convolved * (architecture.normalisation != "none")
-    return int(4 * (2 * 3 * height * width + 3 * pooled + normalised))
+        outputs += 3 * (values // (plan.pooling.stride**2 if plan.pooling else 1))
+        outputs += 4.5 * values * (architecture.normalisation != "none")
+    return int(4 * (2 * 3 * height * width + outputs))
 
 
 def memory_mb(architecture: Architecture, images: int, copies: int) -> int:

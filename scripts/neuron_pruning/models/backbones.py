@@ -44,15 +44,10 @@ class Backbone(nn.Module):
 
 
 def build_backbone(name: str, input_size: tuple[int, int], contrast: bool = False) -> Backbone:
-    """New backbone with torchvision's own initialisation.
-
-    Args:
-        name: one of ``torchvision.models.list_models``.
-        input_size: height and width of the images.
-        contrast: whether local contrast is normalised first.
+    """New backbone with torchvision's own initialisation, behind local contrast if asked for.
 
     Raises:
-        UserError: torchvision does not know the name, or refuses images of that size.
+        UserError: torchvision does not know the name, or refuses images of that height and width.
     """
     check_input_size(name, input_size)
     first = LocalContrast(input_size) if contrast else nn.Identity()

@@ -74,12 +74,17 @@ def load_checkpoint(path: Path, since: str | None = None) -> Checkpoint:
     architecture, _ = read_description(path)
     names = architecture.layer_names[architecture.place_of(since) if since else 0 :]
     wanted = {f"classifier.{name}.{kind}" for name in names for kind in ("weight", "bias")}
-    checkpoint = Checkpoint(architecture, load_tensors(path, wanted if since else None))
+    tensors = load_tensors(path, wanted if since else None)
     try:
-        _check_shapes(checkpoint, names)
+        for layer in layer_sizes(architecture):
+            shapes = ("weight", (layer.outputs, layer.inputs)), ("bias", (layer.outputs,))
+            for kind, shape in shapes:
+                name = f"classifier.{layer.name}.{kind}"
+                if name in wanted and (name not in tensors or tensors[name].shape != shape):
+                    raise ValueError(f"{name} is not of shape {shape}")
     except ValueError as error:
         raise unreadable(path, error) from error
-    return checkpoint
+    return Checkpoint(architecture, tensors)
 
 
 def load_tensors(path: Path, names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
@@ -93,23 +98,6 @@ def load_tensors(path: Path, names: Iterable[str] | None = None) -> dict[str, ND
             return {name: file.get_tensor(name) for name in (names or file.keys())}
     except (OSError, SafetensorError) as error:
         raise unreadable(path, error) from error
-
-
-def _check_shapes(checkpoint: Checkpoint, names: Iterable[str]) -> None:
-    """Compare the fully connected layers of ``names`` with the architecture.
-
-    Raises:
-        ValueError: naming the tensor that is missing or of another shape.
-    """
-    for layer in layer_sizes(checkpoint.architecture):
-        if layer.name not in names:
-            continue
-        shapes = {"weight": (layer.outputs, layer.inputs), "bias": (layer.outputs,)}
-        for kind, shape in shapes.items():
-            name = f"classifier.{layer.name}.{kind}"
-            found = checkpoint.tensors.get(name)
-            if found is None or found.shape != shape:
-                raise ValueError(f"{name} is not of shape {shape}")
 
 
 def unreadable(path: Path | str, error: Exception) -> UserError:
@@ -126,14 +114,9 @@ def read_description(path: Path) -> tuple[Architecture, dict[str, Any]]:
     try:
         fields = description["architecture"]
         height, width = _numbers(fields["input_size"])
-        architecture = Architecture(
-            str(fields["name"]),
-            (height, width),
-            _numbers(fields["channels"]),
-            _numbers(fields["widths"]),
-            fields["normalisation"],
-        )
-        return architecture, dict(description["provenance"])
+        channels, widths = _numbers(fields["channels"]), _numbers(fields["widths"])
+        shape = (height, width), channels, widths, fields["normalisation"]
+        return Architecture(str(fields["name"]), *shape), dict(description["provenance"])
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{description_path(path)} describes no network ({error!r}); delete it and run again"

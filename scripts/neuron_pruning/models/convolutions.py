@@ -11,15 +11,16 @@ as they are:
   the convolution writes is read back from the cache, and is not kept for the backward pass.
 """
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from neuron_pruning.core.errors import UserError
+from neuron_pruning.models.architectures import Window
 from neuron_pruning.models.local_contrast import LocalContrast
 
 CHUNK_BYTES = 64 * 2**20  # of one convolution's output; any size that fits a cache does
@@ -28,14 +29,13 @@ DENSE_CHANNELS = 64  # a space-to-depth image has at most so many
 aten = torch.ops.aten
 
 
-@dataclass(frozen=True)
-class Block:
+class Block(NamedTuple):
     """A convolution and what follows it up to the next one; before the first, what is there."""
 
     convolution: nn.Conv2d
     normalisation: nn.BatchNorm2d | None
     pooling: nn.MaxPool2d | None
-    contrast: LocalContrast | None = None
+    contrast: LocalContrast | None
 
 
 def blocks(features: nn.Module) -> Iterator[Block]:
@@ -49,16 +49,14 @@ def blocks(features: nn.Module) -> Iterator[Block]:
             "the convolutions of a network of torchvision are no chain: they cannot be cut or "
             "looked at one by one; choose fully connected layers"
         )
-    layers = list(features)
-    starts = [at for at, layer in enumerate(layers) if isinstance(layer, nn.Conv2d)]
-    for start, end in zip(starts, [*starts[1:], len(layers)], strict=True):
-        convolution, *rest = layers[start:end]
-        assert isinstance(convolution, nn.Conv2d)
-        normalisation = next((m for m in rest if isinstance(m, nn.BatchNorm2d)), None)
-        pooling = next((m for m in rest if isinstance(m, nn.MaxPool2d)), None)
-        first = layers[0] if start == starts[0] else None
-        contrast = first if isinstance(first, LocalContrast) else None
-        yield Block(convolution, normalisation, pooling, contrast)
+    found: dict[type, Any] = {}
+    for layer in features:
+        found[type(layer)] = layer
+        if isinstance(layer, nn.ReLU):
+            convolution, normalisation = found[nn.Conv2d], found.get(nn.BatchNorm2d)
+            pooling, contrast = found.get(nn.MaxPool2d), found.get(LocalContrast)
+            yield Block(convolution, normalisation, pooling, contrast)
+            found = {}
 
 
 def run_features(features: nn.Module, images: Tensor) -> Tensor:
@@ -66,10 +64,10 @@ def run_features(features: nn.Module, images: Tensor) -> Tensor:
 
     Those of a network of torchvision are N x features already.
     """
-    if not isinstance(features, nn.Sequential):
-        outputs: Tensor = features(images)
-        return outputs
     values = images
+    if not isinstance(features, nn.Sequential):
+        values = features(images)
+        return values
     for block in blocks(features):
         values = run_block(block, values)
     return values
@@ -108,7 +106,7 @@ def space_to_depth(images: Tensor, kernels: Tensor, stride: int) -> tuple[Tensor
     size = kernels.shape[-1]
     cells = -(-size // stride)
     kernels = functional.pad(kernels, [0, cells * stride - size] * 2)
-    outputs = [(length - size) // stride + 1 for length in images.shape[2:]]
+    outputs = map(Window(size, stride).outputs, images.shape[2:])
     height, width = ((count - 1 + cells) * stride for count in outputs)
     missing = (max(width - images.shape[3], 0), max(height - images.shape[2], 0))
     if any(missing):
@@ -129,15 +127,16 @@ def _run_fused(
     values: Tensor, weight: Tensor, layer: nn.Conv2d, stride: int, pooling: nn.MaxPool2d | None
 ) -> Tensor:
     """One fused block, in the precision that autocast asks for."""
-    bias = layer.bias
-    assert bias is not None
+    assert layer.bias is not None
+    parameters = [values, weight, layer.bias]
     if torch.is_autocast_enabled("cpu"):
-        kind = torch.get_autocast_dtype("cpu")
-        values, weight, bias = values.to(kind), weight.to(kind), bias.to(kind)
-    window = None if pooling is None else (pooling.kernel_size, pooling.stride)
-    outputs: Tensor = _ConvolutionPoolingReLU.apply(
-        values, weight, bias, stride, int(layer.padding[0]), window
-    )
+        parameters = [tensor.to(torch.get_autocast_dtype("cpu")) for tensor in parameters]
+    window = Window(weight.shape[-1], stride, int(layer.padding[0]))
+    pool = None
+    if pooling is not None:
+        assert isinstance(pooling.kernel_size, int) and isinstance(pooling.stride, int)
+        pool = Window(pooling.kernel_size, pooling.stride)
+    outputs: Tensor = _ConvolutionPoolingReLU.apply(*parameters, window, pool)
     return outputs
 
 
@@ -150,34 +149,28 @@ class _ConvolutionPoolingReLU(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
-        values: Tensor,
-        weight: Tensor,
-        bias: Tensor,
-        stride: int,
-        padding: int,
-        window: tuple[int, int] | None,
+        ctx: Any, values: Tensor, weight: Tensor, bias: Tensor, window: Window, pool: Window | None
     ) -> Tensor:
-        shape = _output_shape(values, weight, stride, padding)
-        images = max(1, CHUNK_BYTES // (values.element_size() * shape.numel()))
-        joined, places = None, []
+        convolved = list(map(window.outputs, values.shape[2:]))
+        bytes_per_image = values.element_size() * len(weight) * math.prod(convolved)
+        images = max(1, CHUNK_BYTES // bytes_per_image)
+        sides = convolved if pool is None else list(map(pool.outputs, convolved))
+        outputs, places = _room(values, len(weight), sides), []
         for start in range(0, len(values), images):
-            made = functional.conv2d(values[start : start + images], weight, bias, stride, padding)
-            if window is not None:
-                made, where = _pool(made, *window)
-                places.append(where)
-            if joined is None:
-                joined = _room(made, len(values), made.shape[1:])
-            torch.clamp_min(made, 0, out=joined[start : start + images])
-        assert joined is not None
-        ctx.save_for_backward(values, weight, joined, *places)
-        ctx.settings = (stride, padding, window, shape, images)
-        return joined
+            piece = values[start : start + images]
+            made = functional.conv2d(piece, weight, bias, window.stride, window.padding)
+            if pool is not None:
+                made, where = aten.max_pool2d_with_indices(made, [pool.size] * 2, [pool.stride] * 2)
+                places.append(where.int())
+            torch.clamp_min(made, 0, out=outputs[start : start + images])
+        ctx.save_for_backward(values, weight, outputs, *places)
+        ctx.settings = (window, pool, convolved, images)
+        return outputs
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         values, weight, outputs, *places = ctx.saved_tensors
-        stride, padding, window, shape, images = ctx.settings
+        window, pool, convolved, images = ctx.settings
         wanted = [ctx.needs_input_grad[0], True, True]
         exact = torch.promote_types(weight.dtype, torch.float32)
         to_values = torch.empty_like(values) if wanted[0] else None
@@ -187,41 +180,24 @@ class _ConvolutionPoolingReLU(torch.autograd.Function):
             zip(values.split(images), outputs.split(images), gradient.split(images), strict=True)
         ):
             part = aten.threshold_backward(part, output, 0)
-            if window is not None:
-                part = _unpool(part, places[number], shape, *window)
+            if pool is not None:  # each maximum gets what came to it
+                part = aten.max_pool2d_with_indices_backward(
+                    part, _room(part, len(weight), convolved), [pool.size] * 2, [pool.stride] * 2,
+                    [0, 0], [1, 1], False, places[number].long(),
+                )  # fmt: skip
             to_piece, more_weight, more_bias = aten.convolution_backward(
-                part, piece, weight, [len(weight)], [stride] * 2, [padding] * 2, [1, 1],
-                False, [0, 0], 1, wanted,
+                part, piece, weight, [len(weight)], [window.stride] * 2, [window.padding] * 2,
+                [1, 1], False, [0, 0], 1, wanted,
             )  # fmt: skip
             to_weight += more_weight
             to_bias += more_bias
             if to_values is not None:
                 to_values[number * images : (number + 1) * images] = to_piece
         kind = weight.dtype
-        return to_values, to_weight.to(kind), to_bias.to(kind), None, None, None
+        return to_values, to_weight.to(kind), to_bias.to(kind), None, None
 
 
-def _output_shape(values: Tensor, weight: Tensor, stride: int, padding: int) -> torch.Size:
-    """Channels, height and width of the convolution's output for one image."""
-    size = weight.shape[-1]
-    sides = [(length + 2 * padding - size) // stride + 1 for length in values.shape[2:]]
-    return torch.Size([len(weight), *sides])
-
-
-def _room(values: Tensor, count: int, shape: torch.Size) -> Tensor:
-    """Memory for ``count`` outputs of ``shape``, in the type of ``values``, channels last."""
-    return torch.empty((count, *shape), dtype=values.dtype, memory_format=torch.channels_last)
-
-
-def _pool(values: Tensor, size: int, stride: int) -> tuple[Tensor, Tensor]:
-    pooled, places = aten.max_pool2d_with_indices(values, [size] * 2, [stride] * 2)
-    return pooled, places.int()
-
-
-def _unpool(gradient: Tensor, places: Tensor, shape: torch.Size, size: int, stride: int) -> Tensor:
-    """Gradient of the pooling's input: each maximum gets what came to it."""
-    inputs = _room(gradient, len(gradient), shape)
-    result: Tensor = aten.max_pool2d_with_indices_backward(
-        gradient, inputs, [size] * 2, [stride] * 2, [0, 0], [1, 1], False, places.long()
-    )
-    return result
+def _room(values: Tensor, channels: int, sides: list[int]) -> Tensor:
+    """Memory for as many images as ``values`` and in their type, channels last."""
+    shape = (len(values), channels, *sides)
+    return torch.empty(shape, dtype=values.dtype, memory_format=torch.channels_last)

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.seeds import derive_seed
 from neuron_pruning.models.architectures import Architecture
-from neuron_pruning.models.networks import Network, build_architecture
+from neuron_pruning.models.convolutions import blocks
+from neuron_pruning.models.networks import Network
 
 Scheme = Literal["default", "centred", "standardised"]
 
@@ -45,13 +46,9 @@ def initialise_network(
     seed: int,
     images: Tensor | None = None,
 ) -> Network:
-    """New network whose weights depend on the settings, the seed and ``images`` alone.
+    """New network whose weights depend on the settings, the experiment's seed and ``images`` alone.
 
-    Args:
-        architecture: what to build.
-        settings: the scheme.
-        seed: experiment seed; the stream ``init`` is derived from it.
-        images: normalised training images, N x 3 x height x width, for ``standardised`` only.
+    Those are normalised training images, N x 3 x height x width, for ``standardised`` only.
 
     Raises:
         UserError: unknown scheme, ``standardised`` without images, or weights that are not
@@ -62,11 +59,16 @@ def initialise_network(
         raise UserError(f"unknown initialisation {settings.scheme!r}; known: {known}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "init"))
-        network = build_architecture(architecture)
+        network = Network(architecture)
         if settings.weights is not None:
             from neuron_pruning.models.pretrained import load_weights
 
             load_weights(network, settings.weights)
+        if settings.scheme != "default" and architecture.backbone is None:
+            for block in blocks(network.features):
+                nn.init.kaiming_normal_(block.convolution.weight, nonlinearity="relu")
+                assert block.convolution.bias is not None
+                nn.init.zeros_(block.convolution.bias)
         if settings.scheme == "centred":
             _centre(network, settings.gain)
         elif settings.scheme == "standardised":
@@ -76,19 +78,8 @@ def initialise_network(
     return network.eval()
 
 
-def _he_convolutions(network: Network) -> None:
-    if network.architecture.backbone is not None:
-        return
-    for layer in network.features.modules():
-        if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-            assert layer.bias is not None
-            nn.init.zeros_(layer.bias)
-
-
 @torch.no_grad()
 def _centre(network: Network, gain: float) -> None:
-    _he_convolutions(network)
     first, *_, last = network.layer_names
     for name in network.layer_names:
         layer = network.linear(name)
@@ -103,22 +94,19 @@ def _centre(network: Network, gain: float) -> None:
 @torch.no_grad()
 def _standardise(network: Network, values: Tensor, output_deviation: float) -> None:
     """Walk the layers once; ``values`` is what leaves the layer before."""
-    _he_convolutions(network)
-    if isinstance(network.features, nn.Sequential):
-        for layer in network.features:
-            values = _standardise_layer(layer, values, 1.0)
-    else:
-        values = network.features(values)
+    front = network.features
+    for layer in front if isinstance(front, nn.Sequential) else [front]:
+        values = _standardise_layer(layer, values)
     values = values.flatten(1)
     *hidden, last = network.layer_names
     for name in hidden:
         nn.init.kaiming_normal_(network.linear(name).weight)
-        values = _standardise_layer(network.linear(name), values, 1.0).sigmoid()
+        values = _standardise_layer(network.linear(name), values).sigmoid()
     nn.init.kaiming_normal_(network.linear(last).weight)
     _standardise_layer(network.linear(last), values, output_deviation)
 
 
-def _standardise_layer(layer: nn.Module, values: Tensor, deviation: float) -> Tensor:
+def _standardise_layer(layer: nn.Module, values: Tensor, deviation: float = 1.0) -> Tensor:
     """Give each output channel mean 0 and ``deviation`` over images and positions."""
     outputs = layer(values)
     if not isinstance(layer, nn.Conv2d | nn.Linear):

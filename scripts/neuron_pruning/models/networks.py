@@ -10,37 +10,42 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from neuron_pruning.models import checkpoints
 from neuron_pruning.models.architectures import (
     FEATURES,
     PLANS,
     Architecture,
-    ConvolutionPlan,
     Normalisation,
     check_architecture,
     describe,
     layer_sizes,
 )
-from neuron_pruning.models.checkpoints import (
-    Checkpoint,
-    load_checkpoint,
-    save_checkpoint,
-    unreadable,
-)
+from neuron_pruning.models.checkpoints import Checkpoint
 from neuron_pruning.models.convolutions import run_features
 from neuron_pruning.models.local_contrast import LocalContrast
 
 
 class Network(nn.Module):
-    """Convolutions, then fully connected layers ``fc1`` ... ``fcN`` with sigmoids between."""
+    """Convolutions, then fully connected layers ``fc1`` ... ``fcN`` with sigmoids between.
 
-    def __init__(self, architecture: Architecture, features: nn.Module, flat: int) -> None:
+    New, with PyTorch's default initialisation.
+
+    Raises:
+        UserError: what ``architecture`` describes cannot be built.
+    """
+
+    def __init__(self, architecture: Architecture) -> None:
         super().__init__()
+        check_architecture(architecture)
         self.architecture = architecture
-        self.features = features
-        self.classifier = nn.ModuleDict()
-        for number, width in enumerate(architecture.widths, start=1):
-            self.classifier[f"fc{number}"] = nn.Linear(flat, width)
-            flat = width
+        self.features = _build_features(architecture)
+        self.classifier = nn.ModuleDict(
+            {
+                layer.name: nn.Linear(layer.inputs, layer.outputs)
+                for layer in layer_sizes(architecture)
+                if layer.name in self.layer_names
+            }
+        )
 
     @property
     def layer_names(self) -> list[str]:
@@ -58,11 +63,6 @@ class Network(nn.Module):
         assert isinstance(layer, nn.Linear)
         return layer
 
-    def steps(self, name: str) -> list[nn.Module]:
-        """Modules of a fully connected layer in turn: itself, and the sigmoid of a hidden one."""
-        linear = self.linear(name)
-        return [linear] if name == self.layer_names[-1] else [linear, nn.Sigmoid()]
-
     def to_checkpoint(self) -> Checkpoint:
         """The network as arrays, which share its memory where it is on the CPU."""
         tensors = {name: value.detach().cpu().numpy() for name, value in self.state_dict().items()}
@@ -76,7 +76,7 @@ class Network(nn.Module):
             RuntimeError: the arrays do not fit the architecture.
         """
         with torch.device("meta"):
-            network = build_architecture(checkpoint.architecture)
+            network = Network(checkpoint.architecture)
         tensors = {name: torch.from_numpy(array) for name, array in checkpoint.tensors.items()}
         network.load_state_dict(tensors, assign=True)
         return network.eval()
@@ -92,10 +92,10 @@ class Network(nn.Module):
         """
         values = run_features(self.features, images).flatten(1)
         outputs = {FEATURES: values}
-        for name in self.layer_names:
-            for step in self.steps(name):
-                values = step(values)
-            outputs[name] = values
+        *hidden, last = self.layer_names
+        for name in hidden:
+            values = outputs[name] = self.linear(name)(values).sigmoid()
+        outputs[last] = self.linear(last)(values)
         return outputs
 
 
@@ -120,21 +120,21 @@ def build_network(
     Raises:
         UserError: unknown name, wrong number of widths, or images too small for the layers.
     """
-    return build_architecture(describe(name, input_size, widths, channels, normalisation))
+    return Network(describe(name, input_size, widths, channels, normalisation))
 
 
 def save_network(network: Network, path: Path, provenance: dict[str, Any]) -> None:
-    """Write weights to ``path`` and architecture and provenance to the JSON beside it.
+    """Write weights to ``path``, a ``.safetensors`` file, and all else to the JSON beside it.
 
     Args:
-        network: any :class:`Network`, pruned or not.
-        path: of the weights, a ``.safetensors`` file.
+        network: pruned or not.
+        path: of the weights.
         provenance: where the network comes from, as JSON holds it; {} if that does not matter.
 
     Raises:
         UserError: the disk is full.
     """
-    save_checkpoint(network.to_checkpoint(), path, provenance)
+    checkpoints.save_checkpoint(network.to_checkpoint(), path, provenance)
 
 
 def load_network(path: Path | str) -> Network:
@@ -147,16 +147,9 @@ def load_network(path: Path | str) -> Network:
         UserError: a file is missing or damaged, or weights and description do not match.
     """
     try:
-        return Network.from_checkpoint(load_checkpoint(Path(path)))
+        return Network.from_checkpoint(checkpoints.load_checkpoint(Path(path)))
     except RuntimeError as error:
-        raise unreadable(path, error) from error
-
-
-def build_architecture(architecture: Architecture) -> Network:
-    """New network of a given architecture; see :func:`build_network`."""
-    check_architecture(architecture)
-    flat = next(layer.inputs for layer in layer_sizes(architecture) if layer.name == "fc1")
-    return Network(architecture, _build_features(architecture), flat)
+        raise checkpoints.unreadable(path, error) from error
 
 
 def _build_features(architecture: Architecture) -> nn.Module:
@@ -169,27 +162,13 @@ def _build_features(architecture: Architecture) -> nn.Module:
         return build_backbone(architecture.backbone, architecture.input_size, contrast)
     inputs = 3
     layers: list[nn.Module] = [LocalContrast(architecture.input_size)] if contrast else []
-    plans = PLANS[architecture.name]
-    for plan, kernels in zip(plans, architecture.channels, strict=True):
-        layers += _convolution(inputs, kernels, plan, architecture.normalisation)
+    for plan, kernels in zip(PLANS[architecture.name], architecture.channels, strict=True):
+        layers.append(nn.Conv2d(inputs, kernels, *plan.convolution))
+        if architecture.normalisation != "none":
+            layers.append(nn.BatchNorm2d(kernels))
+        if plan.pooling is not None:
+            # Before the ReLU: the same function, as it never swaps a maximum, on fewer values.
+            layers.append(nn.MaxPool2d(plan.pooling.size, plan.pooling.stride))
+        layers.append(nn.ReLU())
         inputs = kernels
     return nn.Sequential(*layers)
-
-
-def _convolution(
-    inputs: int, kernels: int, plan: ConvolutionPlan, normalisation: Normalisation
-) -> list[nn.Module]:
-    """Layers of one convolution.
-
-    Pooling stands before the ReLU: the same function, as the ReLU never swaps a maximum, on
-    fewer values.
-    """
-    window, pooling = plan.convolution, plan.pooling
-    layers: list[nn.Module] = [
-        nn.Conv2d(inputs, kernels, window.size, window.stride, window.padding)
-    ]
-    if normalisation != "none":
-        layers.append(nn.BatchNorm2d(kernels))
-    if pooling is not None:
-        layers.append(nn.MaxPool2d(pooling.size, pooling.stride))
-    return [*layers, nn.ReLU()]

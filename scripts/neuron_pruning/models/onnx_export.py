@@ -23,6 +23,12 @@ OPSET = 18  # version of the ONNX operators: what PyTorch's exporter writes itse
 INPUT, OUTPUT = "images", "logits"
 MAX_BYTES = 2**31 - 2**20  # bytes of weights that one file may hold: protobuf ends at 2 GiB
 
+_errors = onnxruntime.capi.onnxruntime_pybind11_state
+_UNREADABLE = (  # they have no common base but Exception
+    *(_errors.Fail, _errors.InvalidArgument, _errors.InvalidGraph, _errors.InvalidProtobuf),
+    *(_errors.NoSuchFile, _errors.RuntimeException, ValueError),
+)
+
 
 def export_onnx(network: Network, path: Path) -> None:
     """Write ``network`` as it computes in evaluation mode; the batch may have any size.
@@ -34,11 +40,10 @@ def export_onnx(network: Network, path: Path) -> None:
     Raises:
         UserError: the disk is full.
     """
-    path = Path(path)
+    large = sum(values.nbytes for values in network.state_dict().values()) > MAX_BYTES
     with atomic_path(path) as temporary, _quiet():
         program = _translate(network)
-        apart = _weight_bytes(network) > MAX_BYTES
-        onnx_ir.save(program, temporary, external_data=f"{path.name}.data" if apart else None)
+        onnx_ir.save(program, temporary, external_data=f"{path.name}.data" if large else None)
 
 
 def _translate(network: Network) -> onnx_ir.Model:
@@ -61,10 +66,6 @@ def _translate(network: Network) -> onnx_ir.Model:
     return program.model
 
 
-def _weight_bytes(network: Network) -> int:
-    return sum(values.nbytes for values in network.state_dict().values())
-
-
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """No output of the exporter reaches the terminal; errors are raised."""
@@ -84,7 +85,7 @@ def compare_onnx(network: Network, path: Path, images: Tensor) -> float:
     Args:
         network: as it computes in evaluation mode, where its parameters are.
         path: what :func:`export_onnx` wrote of it.
-        images: normalised, N x 3 x height x width, N of one or more.
+        images: normalised, N x 3 x height x width.
 
     Raises:
         UserError: the file is missing, is no ONNX, or is of a network with another input.
@@ -98,12 +99,7 @@ def compare_onnx(network: Network, path: Path, images: Tensor) -> float:
 
 
 def onnx_logits(path: Path, images: Tensor) -> NDArray[np.float32]:
-    """Logits, N x classes, of normalised images, N x 3 x height x width, by onnxruntime.
-
-    Raises:
-        UserError: see :func:`compare_onnx`.
-    """
-    path = Path(path)
+    """Logits, N x classes, by onnxruntime; arguments and errors are those of `compare_onnx`."""
     if not path.is_file():
         raise UserError(f"{path} does not exist; export the network again")
     options = onnxruntime.SessionOptions()
@@ -117,15 +113,3 @@ def onnx_logits(path: Path, images: Tensor) -> NDArray[np.float32]:
         reason = str(error).splitlines()[0]
         raise UserError(f"{path} cannot be run ({reason}); export the network again") from error
     return logits
-
-
-_ERRORS = onnxruntime.capi.onnxruntime_pybind11_state
-_UNREADABLE = (  # they have no common base but Exception
-    _ERRORS.Fail,
-    _ERRORS.InvalidArgument,
-    _ERRORS.InvalidGraph,
-    _ERRORS.InvalidProtobuf,
-    _ERRORS.NoSuchFile,
-    _ERRORS.RuntimeException,
-    ValueError,
-)

@@ -1,7 +1,7 @@
 """Pretrained weights of torchvision's networks: downloaded by torchvision, or from a file."""
 
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,8 @@ UNUSED = (*HEADS, "aux1", "aux2", "AuxLogits")  # parts that score ImageNet's cl
 # ASSUME: weights in a file were trained with ImageNet's normalisation, as torchvision's are.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
-Channels = Sequence[float]
 
-
+@torch.no_grad()
 def load_weights(network: Network, weights: str) -> None:
     """Put pretrained weights in front of the fully connected layers, in place.
 
@@ -45,24 +44,22 @@ def load_weights(network: Network, weights: str) -> None:
             f"{CONFIG_KEY}: there are none for {network.architecture.name}; write null, or choose "
             "a model torchvision/<name>"
         )
-    mean: Channels
-    std: Channels
+    mean_std: Any = IMAGENET_MEAN, IMAGENET_STD
     if weights.endswith(WEIGHT_SUFFIXES):
-        tensors, mean, std = read_tensors(Path(weights)), IMAGENET_MEAN, IMAGENET_STD
+        tensors = _read_tensors(Path(weights))
     else:
-        tensors, mean, std = _from_torchvision(name, weights)
+        tensors, *mean_std = _from_torchvision(name, weights)
     _check_fit(name, weights, tensors, backbone.body)
     backbone.body.load_state_dict(tensors, strict=False)
     if name not in AUXILIARY:  # those were trained with our range
-        _set_range(backbone, mean, std)
+        # Lead [-1, 1] to (x - mean) / std of x in [0, 1].
+        centre, spread = (torch.tensor(values).view(3, 1, 1) for values in mean_std)
+        backbone.scale.copy_(0.5 / spread)
+        backbone.shift.copy_((0.5 - centre) / spread)
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Tensors of a file by name.
-
-    Raises:
-        UserError: it is missing, damaged, or holds anything else.
-    """
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    """Tensors of a file by name; a UserError if it is missing, damaged, or holds anything else."""
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
@@ -81,7 +78,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     return content
 
 
-def _from_torchvision(name: str, entry: str) -> tuple[dict[str, Tensor], Channels, Channels]:
+def _from_torchvision(name: str, entry: str) -> tuple[Any, ...]:
     """Tensors of a whole classifier, and mean and deviation that its images were given."""
     known: Mapping[str, Any] = torchvision.models.get_model_weights(name).__members__
     if entry not in known:
@@ -107,25 +104,16 @@ def _check_fit(name: str, weights: str, tensors: Mapping[str, Tensor], body: nn.
     Raises:
         UserError: naming the first tensor that is missing, superfluous or of another shape.
     """
-    wanted = {key: tensor.shape for key, tensor in body.state_dict().items()}
-    found = {key: tensor.shape for key, tensor in tensors.items()}
+    wanted, found = (
+        {key: list(tensor.shape) for key, tensor in part.items()}
+        for part in (body.state_dict(), tensors)
+    )
     for key in [*wanted, *found]:
-        if key.endswith("num_batches_tracked") or wanted.get(key) == found.get(key):
+        expected, given = wanted.get(key, "absent"), found.get(key, "absent")
+        unused = expected == "absent" and key.split(".")[0] in UNUSED
+        if expected == given or unused or key.endswith("num_batches_tracked"):
             continue  # old files do not count batches
-        if key not in wanted and key.split(".")[0] in UNUSED:
-            continue
-        expected, given = (
-            list(shapes[key]) if key in shapes else "absent" for shapes in (wanted, found)
-        )
         raise UserError(
             f"{CONFIG_KEY}: {weights} does not fit torchvision/{name}: {key} is {given}, should be "
             f"{expected}; choose the weights of that network"
         )
-
-
-@torch.no_grad()
-def _set_range(backbone: Backbone, mean: Channels, std: Channels) -> None:
-    """Lead [-1, 1] to (x - mean) / std of x in [0, 1]."""
-    centre, spread = (torch.tensor(values).view(3, 1, 1) for values in (mean, std))
-    backbone.scale.copy_(0.5 / spread)
-    backbone.shift.copy_((0.5 - centre) / spread)

@@ -5,7 +5,7 @@ nothing of them there.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -20,8 +20,8 @@ def plain_module(network: Network) -> nn.Sequential:
     N x 3 x height x width normalised images to N x classes logits, as the network itself to
     rounding. The modules are the network's own: hooks, modes and surgery act on both.
     """
-    steps = [("features", network.features), ("flatten", nn.Flatten())]
-    return nn.Sequential(OrderedDict(steps + _steps(network, network.layer_names)))
+    front = {"features": network.features, "flatten": nn.Flatten()}
+    return nn.Sequential(OrderedDict({**front, **dict(tail(network, "fc1").named_children())}))
 
 
 def tail(network: Network, layer: str) -> nn.Sequential:
@@ -30,17 +30,17 @@ def tail(network: Network, layer: str) -> nn.Sequential:
     Raises:
         UserError: no such layer; the message lists those there are.
     """
-    place = network.architecture.place_of(layer)
-    return nn.Sequential(OrderedDict(_steps(network, network.layer_names[place:])))
+    names = network.layer_names[network.architecture.place_of(layer) :]
+    return dense_chain({name: network.linear(name) for name in names})
 
 
-def _steps(network: Network, names: list[str]) -> list[tuple[str, nn.Module]]:
-    """Modules of the named fully connected layers by name."""
-    return [
-        (name if isinstance(step, nn.Linear) else f"sigmoid{name.removeprefix('fc')}", step)
-        for name in names
-        for step in network.steps(name)
-    ]
+def dense_chain(layers: Mapping[str, nn.Linear]) -> nn.Sequential:
+    """Fully connected layers by name, with a sigmoid after each but the last."""
+    steps: OrderedDict[str, nn.Module] = OrderedDict()
+    for name, layer in layers.items():
+        steps |= {name: layer, f"sigmoid{name.removeprefix('fc')}": nn.Sigmoid()}
+    steps.popitem()
+    return nn.Sequential(steps)
 
 
 @contextmanager

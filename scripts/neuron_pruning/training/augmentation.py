@@ -13,18 +13,10 @@ LARGEST_ERASED = 0.4  # of a side
 
 
 def augment(images: Tensor, settings: AugmentationSettings, generator: torch.Generator) -> Tensor:
-    """Augment images.
+    """Changed copies of normalised images, N x 3 x height x width, or themselves without a change.
 
-    What happens to an image depends on the generator and on how many images came before, not on
-    the device or on how images are batched.
-
-    Args:
-        images: N x 3 x height x width, normalised to [-1, 1].
-        settings: how far images are changed.
-        generator: on the CPU; every image takes the same number of draws.
-
-    Returns:
-        Changed copies of ``images``, or ``images`` themselves where the settings change nothing.
+    What happens to an image depends on the generator, which is on the CPU, and on how many images
+    came before, not on the device or on how images are batched: each takes as many draws.
     """
     if not settings.draws:
         return images

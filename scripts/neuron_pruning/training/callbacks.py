@@ -3,49 +3,28 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from neuron_pruning.core.resume import Arrays, Resume, StateKeeper
+from neuron_pruning.core.resume import Resume, StateKeeper
 from neuron_pruning.training.settings import TrainingSettings
-from neuron_pruning.training.state import (
-    Epoch,
-    TrainingProgress,
-    TrainingState,
-    to_arrays,
-    to_tensors,
-    with_prefix,
-)
-
-Hook = Literal[
-    "on_training_start",
-    "on_epoch_start",
-    "before_step",
-    "after_step",
-    "on_epoch_end",
-    "on_training_end",
-]
+from neuron_pruning.training.state import Epoch, TrainingProgress, TrainingState, with_prefix
 
 
 @dataclass(frozen=True)
 class StepContext:
-    """What the steps of one training share, and what callbacks get to see.
+    """What the steps of one training share, and what callbacks get to see."""
 
-    Attributes:
-        state: network, optimiser and all else that a step changes.
-        progress: finished epochs and steps.
-        settings: of the run.
-        images: training images per epoch.
-        callbacks: in the order in which their hooks are called.
-    """
-
-    state: TrainingState
+    state: TrainingState  # network, optimiser and all else that a step changes
     progress: TrainingProgress
     settings: TrainingSettings
-    images: int
-    callbacks: Sequence["Callback"]
+    images: int  # training images per epoch
+    callbacks: Sequence["Callback"]  # in the order in which their hooks are called
 
     @property
     def images_done(self) -> int:
@@ -53,7 +32,7 @@ class StepContext:
         of_epoch = min(self.progress.step * self.settings.batch_size, self.images)
         return len(self.progress.history) * self.images + of_epoch
 
-    def notify(self, hook: Hook) -> None:
+    def notify(self, hook: str) -> None:
         """Call ``hook`` of every callback in turn."""
         for callback in self.callbacks:
             getattr(callback, hook)(self)
@@ -120,10 +99,7 @@ class ProgressBar(Callback):
 
 
 class EpochLog(Callback):
-    """Writes a line to the log as soon as an epoch ends, for who follows a job without a terminal.
-
-    Epochs of an earlier process come first, so that the log of a resumed job is complete.
-    """
+    """Writes a line to the log when an epoch ends; epochs of an earlier process come first."""
 
     def __init__(self) -> None:
         self._logged = 0
@@ -136,18 +112,13 @@ class EpochLog(Callback):
         """Log the epochs that are not in the log yet."""
         history = context.progress.history
         for row in history[self._logged :]:
-            logging.info("%s", describe_epoch(row, context.settings.epochs))
+            logging.info(
+                f"epoch {row.epoch} of {context.settings.epochs}: "
+                f"train loss {row.train_loss:.3f}, train accuracy {row.train_accuracy:.3f}, "
+                f"test loss {row.test_loss:.3f}, test accuracy {row.test_accuracy:.3f}, "
+                f"{row.images_per_second:.1f} images/s"
+            )
         self._logged = len(history)
-
-
-def describe_epoch(row: Epoch, epochs: int) -> str:
-    """One line on a finished epoch of ``epochs``."""
-    return (
-        f"epoch {row.epoch} of {epochs}: "
-        f"train loss {row.train_loss:.3f}, train accuracy {row.train_accuracy:.3f}, "
-        f"test loss {row.test_loss:.3f}, test accuracy {row.test_accuracy:.3f}, "
-        f"{row.images_per_second:.1f} images/s"
-    )
 
 
 class TrainingCheckpoint(Callback):
@@ -158,18 +129,18 @@ class TrainingCheckpoint(Callback):
 
     def __init__(self, resume: Resume) -> None:
         self._keeper = StateKeeper(resume)
-        self._restored: Arrays | None = None  # until PyTorch's generators are restored
+        self._restored: Mapping[str, Tensor] = {}  # until PyTorch's generators are restored
 
     def on_training_start(self, context: StepContext) -> None:
         """Continue from the checkpoint of an earlier process, if there is one."""
         loaded = self._keeper.load()
         if loaded is None:
             return
-        self._restored, about = loaded
+        arrays, about = loaded
+        self._restored = {name: torch.from_numpy(array) for name, array in arrays.items()}
         context.state.load_state(self._restored, about["numbers"])
-        tensors = to_tensors(self._restored)
         for callback in context.callbacks:
-            callback.load_state_dict(with_prefix(tensors, _prefix(callback)))
+            callback.load_state_dict(with_prefix(self._restored, _prefix(callback)))
         progress = context.progress
         progress.history = [Epoch(**row) for row in about["history"]]
         progress.step, progress.seconds = about["step"], about["seconds"]
@@ -177,9 +148,9 @@ class TrainingCheckpoint(Callback):
 
     def on_epoch_start(self, context: StepContext) -> None:
         """Restore PyTorch's generators, which the loop has seeded for the whole epoch."""
-        if self._restored is not None:
+        if self._restored:
             context.state.load_torch_rng(self._restored)
-            self._restored = None
+            self._restored = {}
 
     def after_step(self, context: StepContext) -> None:
         """Write the state if the last checkpoint is old enough; the time is not training time."""
@@ -187,19 +158,22 @@ class TrainingCheckpoint(Callback):
             return
         progress = context.progress
         progress.stop_clock()
-        arrays = context.state.arrays()
+        tensors = context.state.tensors()
         for callback in context.callbacks:
-            arrays |= to_arrays(
-                {_prefix(callback) + n: t for n, t in callback.state_dict().items()}
-            )
+            tensors |= {_prefix(callback) + n: t for n, t in callback.state_dict().items()}
         about = {
             "history": [asdict(row) for row in progress.history],
             "step": progress.step,
             "seconds": progress.seconds,
             "numbers": context.state.numbers(),
         }
-        self._keeper.save(arrays, about)
+        self._keeper.save({n: _array(tensor) for n, tensor in tensors.items()}, about)
         progress.start_clock()
+
+
+def _array(tensor: Tensor) -> NDArray[Any]:
+    """On the CPU it shares the memory of the training; safetensors needs one dimension or more."""
+    return np.atleast_1d(tensor.detach().cpu().numpy())
 
 
 def _prefix(callback: Callback) -> str:

@@ -1,25 +1,26 @@
 """Fine-tuning of a pruned network: of the layers downstream of the pruned one, or of all."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.seeds import derive_seed
-from neuron_pruning.data.images import Patterns, batches
+from neuron_pruning.data.images import batches
 from neuron_pruning.data.split_file import Split
 from neuron_pruning.models.checkpoints import Checkpoint
 from neuron_pruning.models.networks import Network
-from neuron_pruning.training.callbacks import Callback
-from neuron_pruning.training.loop import train_network
-from neuron_pruning.training.optimisers import build_optimiser, centre_gradients
-from neuron_pruning.training.schedules import build_schedule
+from neuron_pruning.models.sequential import dense_chain
+from neuron_pruning.training.callbacks import EpochLog
+from neuron_pruning.training.loop import train_and_test, train_network
+from neuron_pruning.training.memory import retry_with_smaller_micro_batch
+from neuron_pruning.training.optimisers import build_optimiser, build_schedule, centre_gradients
 from neuron_pruning.training.settings import TrainingSettings
-from neuron_pruning.training.state import Epoch
 
 
 def fine_tune_downstream(
@@ -48,90 +49,59 @@ def fine_tune_downstream(
     """
     names = checkpoint.architecture.layer_names
     downstream = names[names.index(checkpoint.architecture.following(layer)) :]
-    layers = {name: _linear(checkpoint, name) for name in downstream}
-    tail = nn.Sequential(
-        *[part for linear in layers.values() for part in (linear, nn.Sigmoid())][:-1]
-    ).train()
+    shapes = {name: checkpoint.linear(name).weight.T.shape for name in downstream}
+    tail = dense_chain({name: nn.Linear(*shape) for name, shape in shapes.items()})
+    for name, parameter in tail.state_dict().items():
+        parameter.copy_(torch.from_numpy(checkpoint.tensors[f"classifier.{name}"]))
     _train(tail, torch.from_numpy(np.asarray(activations, dtype=np.float32)), labels, settings)
-    return replace(checkpoint, tensors={**checkpoint.tensors, **_tensors(layers)})
+    tuned = {f"classifier.{name}": tensor.numpy() for name, tensor in tail.state_dict().items()}
+    return replace(checkpoint, tensors={**checkpoint.tensors, **tuned})
 
 
 def fine_tune_pruned(
     checkpoint: Checkpoint,
     layers: Sequence[str],
     outputs: Mapping[str, NDArray[np.float32]],
-    labels: NDArray[np.int64],
+    split: Split,
     settings: TrainingSettings,
 ) -> Checkpoint:
     """Train the layers downstream of the first of several pruned layers.
 
-    Args:
-        checkpoint: the pruned network; left as it is.
-        layers: names of its pruned layers.
-        outputs: recorded outputs of the unpruned network for the training images, N x units each.
-        labels: class of every training image, N.
-        settings: as of :func:`fine_tune_downstream`.
+    ``outputs`` are those that the unpruned network gave for all images, N x units each; for the
+    rest see :func:`fine_tune_downstream`.
     """
-    architecture = checkpoint.architecture
+    architecture, rows = checkpoint.architecture, split.positions("train")
     first = min(layers, key=architecture.place_of)
-    inputs = outputs[architecture.input_name(first)]
+    inputs = outputs[architecture.input_name(first)][rows]
     activations = checkpoint.hidden_activations(first, inputs)
-    return fine_tune_downstream(checkpoint, first, activations, labels, settings)
+    return fine_tune_downstream(checkpoint, first, activations, split.labels[rows], settings)
 
 
 def fine_tune_all_layers(
-    network: Network,
+    checkpoint: Checkpoint,
     images: NDArray[np.uint8],
     split: Split,
     settings: TrainingSettings,
     device: torch.device,
-    callbacks: Sequence[Callback] = (),
-) -> list[Epoch]:
-    """Train all layers of a pruned network in place on the training images.
+) -> Network:
+    """Train all layers of a pruned network on the training images, in an order of its own.
 
-    The images come in another order than in the run itself.
-
-    Args:
-        network: the pruned network.
-        images: all images of the data set, N x height x width x 3.
-        split: their labels and subsets.
-        settings: of the run; ``epochs`` of the fine-tuning.
-        device: where the training runs.
-        callbacks: of the training loop.
-
-    Returns:
-        The history, one row per epoch.
+    ``images`` are all of the data set, N x height x width x 3. The trained network is on
+    ``device``; ``checkpoint`` stays as it is.
     """
-    train, test = (
-        Patterns(images, split.positions(subset), split.labels[split.positions(subset)])
-        for subset in ("train", "test")
-    )
-    own_seed = replace(settings, seed=derive_seed(settings.seed, "fine-tuning"))
-    return train_network(network, train, test, own_seed, device, callbacks)
+    parts = train_and_test(images, split)
+    own_seed = derive_seed(settings.seed, "fine-tuning")
 
+    def attempt(settings: TrainingSettings) -> Network:
+        network = Network.from_checkpoint(copy.deepcopy(checkpoint))
+        train_network(network, *parts, settings, device, [EpochLog()])
+        return network
 
-def _linear(checkpoint: Checkpoint, name: str) -> nn.Linear:
-    weight, bias = checkpoint.linear(name)
-    linear = nn.Linear(weight.shape[1], weight.shape[0])
-    with torch.no_grad():
-        linear.weight.copy_(torch.from_numpy(weight))
-        linear.bias.copy_(torch.from_numpy(bias))
-    return linear
-
-
-def _tensors(layers: Mapping[str, nn.Linear]) -> dict[str, NDArray[np.float32]]:
-    return {
-        f"classifier.{name}.{kind}": parameter.detach().numpy()
-        for name, linear in layers.items()
-        for kind, parameter in linear.named_parameters()
-    }
+    return retry_with_smaller_micro_batch(attempt, replace(settings, seed=own_seed))
 
 
 def _train(
-    tail: nn.Sequential,
-    inputs: torch.Tensor,
-    labels: NDArray[np.int64],
-    settings: TrainingSettings,
+    tail: nn.Sequential, inputs: Tensor, labels: NDArray[np.int64], settings: TrainingSettings
 ) -> None:
     """Train on recorded activations, which are small enough for one tensor, in float32."""
     optimiser = build_optimiser(tail, settings.learning_rate, settings.optimiser)

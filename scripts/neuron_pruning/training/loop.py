@@ -1,23 +1,22 @@
 """Training of one network (the paper, section 2.2.3)."""
 
-import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.numerics import precision_context
 from neuron_pruning.core.seeds import derive_seed
 from neuron_pruning.data.images import ImageReader, Patterns, Positions, batches, rows_on
+from neuron_pruning.data.split_file import Split
 from neuron_pruning.models.networks import Network
 from neuron_pruning.training.augmentation import augment
 from neuron_pruning.training.callbacks import Callback, StepContext
-from neuron_pruning.training.optimisers import build_optimiser, centre_gradients
-from neuron_pruning.training.schedules import build_schedule
+from neuron_pruning.training.optimisers import build_optimiser, build_schedule, centre_gradients
 from neuron_pruning.training.settings import TrainingSettings
 from neuron_pruning.training.state import Epoch, TrainingProgress, TrainingState
 
@@ -38,6 +37,12 @@ class Subset:
             yield images, self._labels[indices]
 
 
+def train_and_test(images: NDArray[np.uint8], split: Split) -> tuple[Patterns, Patterns]:
+    """Training and test images of a split, of N x height x width x 3 images."""
+    train, test = split.positions("train"), split.positions("test")
+    return Patterns(images, train, split.labels[train]), Patterns(images, test, split.labels[test])
+
+
 def train_network(
     network: Network,
     train: Patterns,
@@ -46,15 +51,10 @@ def train_network(
     device: torch.device,
     callbacks: Sequence[Callback] = (),
 ) -> list[Epoch]:
-    """Train ``network`` in place.
+    """Train ``network`` in place and on ``device``.
 
-    Args:
-        network: moved to ``device``.
-        train: images that it learns from.
-        test: images that it is evaluated on after every epoch.
-        settings: of the run.
-        device: where the training runs.
-        callbacks: called at fixed points of the loop, in this order.
+    Callbacks are called at fixed points of the loop, in their order. The network is evaluated on
+    ``test`` after every epoch.
 
     Returns:
         The history, one row per epoch.
@@ -63,7 +63,12 @@ def train_network(
         UserError: the loss is no longer finite.
     """
     images = len(train.positions)
-    state = _initial_state(network, settings, images, device)
+    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimiser = build_optimiser(network, settings.learning_rate, settings.optimiser)
+    schedule = build_schedule(optimiser, settings, images)
+    augmentation_rng = torch.Generator().manual_seed(derive_seed(settings.seed, "augment"))
+    totals = torch.zeros(2, dtype=torch.float64, device=device)
+    state = TrainingState(network, optimiser, schedule, augmentation_rng, totals, device)
     context = StepContext(state, TrainingProgress(), settings, images, callbacks)
     try:
         context.notify("on_training_start")
@@ -73,46 +78,25 @@ def train_network(
     return context.progress.history
 
 
-def _initial_state(
-    network: Network, settings: TrainingSettings, images: int, device: torch.device
-) -> TrainingState:
-    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = build_optimiser(network, settings.learning_rate, settings.optimiser)
-    schedule = build_schedule(optimiser, settings, images)
-    augmentation_rng = torch.Generator().manual_seed(derive_seed(settings.seed, "augment"))
-    return TrainingState(network, optimiser, schedule, augmentation_rng, _totals(device), device)
-
-
-def _totals(device: torch.device) -> Tensor:
-    """Zeros for a summed loss and a number of correct predictions."""
-    return torch.zeros(2, dtype=torch.float64, device=device)
-
-
 def _train_epochs(context: StepContext, train: Subset, test: Subset) -> None:
     """Train all epochs that are left and append their rows to the history."""
     progress, settings = context.progress, context.settings
-    orders = _image_orders(settings.seed, train.count, progress.epoch)
-    while progress.epoch <= settings.epochs:
-        loss, accuracy = _train_epoch(context, train, next(orders))
+    rng = np.random.default_rng(derive_seed(settings.seed, "shuffle"))
+    for epoch in range(1, settings.epochs + 1):
+        order = rng.permutation(train.count)  # of epochs of an earlier process, too
+        if epoch < progress.epoch:
+            continue
+        loss, accuracy = _train_epoch(context, train, order)
         if not math.isfinite(loss):
             raise UserError(
-                f"training diverged: the loss of epoch {progress.epoch} is {loss}; "
+                f"training diverged: the loss of epoch {epoch} is {loss}; "
                 f"try a learning rate below {settings.learning_rate} or another recipe"
             )
         evaluated = _loss_and_accuracy(context, test)
         speed = progress.seconds, train.count / progress.seconds
-        progress.finish_epoch(Epoch(progress.epoch, loss, accuracy, *evaluated, *speed))
+        progress.finish_epoch(Epoch(epoch, loss, accuracy, *evaluated, *speed))
         context.state.totals.zero_()
         context.notify("on_epoch_end")
-
-
-def _image_orders(seed: int, images: int, first: int) -> Iterator[Positions]:
-    """Order of the training images in every epoch from ``first`` on."""
-    rng = np.random.default_rng(derive_seed(seed, "shuffle"))
-    for epoch in itertools.count(1):
-        order = rng.permutation(images)
-        if epoch >= first:
-            yield order
 
 
 def _train_epoch(context: StepContext, train: Subset, order: Positions) -> tuple[float, float]:
@@ -124,7 +108,8 @@ def _train_epoch(context: StepContext, train: Subset, order: Positions) -> tuple
         for rows in batches(order, settings.batch_size)
     ][progress.step :]
     patterns = train.read(micro_batch for step in steps for micro_batch in step)
-    with _seeded_dropout(derive_seed(settings.seed, f"dropout/{progress.epoch}"), state.device):
+    with torch.random.fork_rng([state.device] if state.device.type == "cuda" else []):
+        torch.manual_seed(derive_seed(settings.seed, f"dropout/{progress.epoch}"))
         context.notify("on_epoch_start")
         progress.start_clock()
         for step in steps:
@@ -134,14 +119,6 @@ def _train_epoch(context: StepContext, train: Subset, order: Positions) -> tuple
     loss, accuracy = (state.totals / len(order)).tolist()
     progress.stop_clock()
     return loss, accuracy
-
-
-@contextmanager
-def _seeded_dropout(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed PyTorch's own random numbers, which dropout draws, inside the block."""
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        yield
 
 
 def _take_step(
@@ -196,7 +173,7 @@ def _loss_and_accuracy(context: StepContext, subset: Subset) -> tuple[float, flo
     """Mean cross-entropy and accuracy in evaluation mode."""
     state, settings = context.state, context.settings
     state.network.eval()
-    totals = _totals(state.device)
+    totals = torch.zeros_like(state.totals)
     size = settings.micro_batch or settings.batch_size
     for images, labels in subset.read(batches(np.arange(subset.count), size)):
         totals += _loss_and_correct(_logits(context, images), labels)

@@ -17,14 +17,7 @@ Result = TypeVar("Result")
 def retry_with_smaller_micro_batch(
     attempt: Callable[[TrainingSettings], Result], settings: TrainingSettings
 ) -> Result:
-    """Call ``attempt``, with half the micro-batch each time the GPU runs out of memory.
-
-    Args:
-        attempt: trains with the settings that it gets.
-        settings: of the first attempt.
-
-    Returns:
-        What the first successful attempt returns.
+    """What ``attempt`` returns, with half the micro-batch each time the GPU runs out of memory.
 
     Raises:
         UserError: not even one image fits.
@@ -33,19 +26,15 @@ def retry_with_smaller_micro_batch(
         try:
             return attempt(settings)
         except torch.cuda.OutOfMemoryError as error:
-            micro_batch = settings.micro_batch or settings.batch_size
-            if micro_batch == 1:
+            micro_batch = (settings.micro_batch or settings.batch_size) // 2
+            if micro_batch == 0:
                 raise UserError(
                     "the GPU has no memory for a single image; use a smaller network or input "
                     "size, or run fewer jobs per GPU (resources: gpu)"
                 ) from error
-            settings = replace(settings, micro_batch=micro_batch // 2)
         # Only here, after the except block, are the tensors of the failed attempt free.
-        warn_user(f"GPU out of memory: continuing with micro-batches of {micro_batch // 2}")
+        settings = replace(settings, micro_batch=micro_batch)
+        warning = f"GPU out of memory: continuing with micro-batches of {micro_batch}"
+        logging.warning(warning)
+        print(f"warning: {warning}", file=sys.stderr, flush=True)
         torch.cuda.empty_cache()
-
-
-def warn_user(warning: str) -> None:
-    """Write a warning to the log and to the terminal."""
-    logging.warning(warning)
-    print(f"warning: {warning}", file=sys.stderr, flush=True)

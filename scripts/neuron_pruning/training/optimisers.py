@@ -1,9 +1,11 @@
-"""Optimisers: fused steps, learning rates by fan-in, centred gradients."""
+"""Optimisers and schedules: fused steps, learning rates by fan-in, centred gradients, warm-up."""
+
+import math
 
 import torch
 from torch import nn
 
-from neuron_pruning.training.settings import OptimiserSettings
+from neuron_pruning.training.settings import OptimiserSettings, TrainingSettings
 
 
 def build_optimiser(
@@ -11,15 +13,12 @@ def build_optimiser(
 ) -> torch.optim.Optimizer:
     """Fused optimiser with one parameter group per learning rate.
 
-    Args:
-        network: whose parameters are trained.
-        learning_rate: of layers that are not scaled by their fan-in.
-        settings: the update rule and its options.
+    ``learning_rate`` is that of layers which are not scaled by their fan-in.
     """
     groups: dict[float, list[nn.Parameter]] = {}
     for module in network.modules():
         for name, parameter in module.named_parameters(recurse=False):
-            scale = _fan_in_scale(module, name, settings)
+            scale = _fan_in_scale(module, settings) if name == "weight" else 1.0
             groups.setdefault(scale, []).append(parameter)
     parameters = [{"params": ps, "lr": learning_rate * scale} for scale, ps in groups.items()]
     decay = settings.weight_decay
@@ -27,20 +26,19 @@ def build_optimiser(
         return torch.optim.SGD(
             parameters, learning_rate, momentum=settings.momentum, weight_decay=decay, fused=True
         )
-    if settings.name == "adamw":
-        return torch.optim.AdamW(parameters, learning_rate, weight_decay=decay, fused=True)
-    return torch.optim.Adam(parameters, learning_rate, weight_decay=decay, fused=True)
+    kind = torch.optim.AdamW if settings.name == "adamw" else torch.optim.Adam
+    return kind(parameters, learning_rate, weight_decay=decay, fused=True)
 
 
-def _fan_in_scale(module: nn.Module, name: str, settings: OptimiserSettings) -> float:
-    """Factor on the learning rate of one parameter; below 1 for weights of wide layers only."""
-    if name != "weight" or not isinstance(module, nn.Linear | nn.Conv2d):
+def _fan_in_scale(module: nn.Module, settings: OptimiserSettings) -> float:
+    """Factor on the learning rate of a module's weights; below 1 in wide layers only."""
+    if isinstance(module, nn.Linear):
+        reference = settings.linear_fan_in
+    elif isinstance(module, nn.Conv2d):
+        reference = settings.convolution_fan_in
+    else:
         return 1.0
-    linear = isinstance(module, nn.Linear)
-    reference = settings.linear_fan_in if linear else settings.convolution_fan_in
-    if reference is None:
-        return 1.0
-    return min(1.0, reference / module.weight[0].numel())
+    return 1.0 if reference is None else min(1.0, reference / module.weight[0].numel())
 
 
 @torch.no_grad()
@@ -50,3 +48,26 @@ def centre_gradients(network: nn.Module) -> None:
         if isinstance(layer, nn.Linear | nn.Conv2d) and layer.weight.grad is not None:
             gradient = layer.weight.grad
             gradient.sub_(gradient.mean(dim=tuple(range(1, gradient.ndim)), keepdim=True))
+
+
+def build_schedule(
+    optimiser: torch.optim.Optimizer, settings: TrainingSettings, images: int
+) -> torch.optim.lr_scheduler.LambdaLR:
+    """Linear warm-up, then constant or a cosine to zero, counted in optimiser steps.
+
+    Args:
+        optimiser: whose learning rates are scheduled.
+        settings: of the run; epochs and batch size give the length of the cosine.
+        images: training images per epoch.
+    """
+    warmup = settings.optimiser.warmup_steps
+    steps = settings.epochs * math.ceil(images / settings.batch_size)
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        if settings.optimiser.schedule == "constant":
+            return 1.0
+        return 0.5 * (1.0 + math.cos(math.pi * (step - warmup) / max(steps - warmup, 1)))
+
+    return torch.optim.lr_scheduler.LambdaLR(optimiser, factor)

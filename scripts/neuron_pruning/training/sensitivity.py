@@ -1,6 +1,7 @@
 """Karnin's sensitivity (1990), which must be accumulated while a network is trained."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -69,28 +70,22 @@ class Sensitivity(Callback):
         Returns:
             By hidden layer, one value per unit.
         """
-        names = self._network.layer_names
-        by_layer = {name: self._layer(name, initial) for name in names}
-        return {
-            name: (incoming + outgoing).cpu().numpy()
-            for (name, (incoming, _)), (_, outgoing) in zip(
-                list(by_layer.items())[:-1], list(by_layer.values())[1:], strict=True
-            )
-        }
+        parameters = self._parameters()
 
-    def _layer(self, layer: str, initial: Mapping[str, NDArray[np.float32]]) -> tuple[Tensor, ...]:
-        """Sums over each row of a layer, bias included, and over each column."""
-        weight = self._weight_sensitivity(f"classifier.{layer}.weight", initial)
-        bias = self._weight_sensitivity(f"classifier.{layer}.bias", initial)
-        rows = weight.sum(dim=1, dtype=torch.float64) + bias.double()
-        return rows, weight.sum(dim=0, dtype=torch.float64)
+        def cost(name: str) -> Tensor:
+            name, final = f"classifier.{name}", parameters[f"classifier.{name}"]
+            change = final - torch.from_numpy(np.asarray(initial[name])).to(final.device)
+            unchanged = change.abs() <= MIN_RELATIVE_CHANGE * final.abs()
+            factor = torch.where(unchanged, 0.0, final / torch.where(unchanged, 1.0, change))
+            return (self._sums[name] * factor).abs()
 
-    def _weight_sensitivity(self, name: str, initial: Mapping[str, NDArray[np.float32]]) -> Tensor:
-        final = self._parameters()[name]
-        change = final - torch.from_numpy(np.asarray(initial[name])).to(final.device)
-        unchanged = change.abs() <= MIN_RELATIVE_CHANGE * final.abs()
-        factor = torch.where(unchanged, 0.0, final / torch.where(unchanged, 1.0, change))
-        return (self._sums[name] * factor).abs()
+        def scores_of(layer: str, following: str) -> Tensor:
+            incoming = cost(f"{layer}.weight").sum(dim=1, dtype=torch.float64)
+            outgoing = cost(f"{following}.weight").sum(dim=0, dtype=torch.float64)
+            return incoming + cost(f"{layer}.bias").double() + outgoing
+
+        hidden = pairwise(self._network.layer_names)
+        return {layer: scores_of(layer, following).cpu().numpy() for layer, following in hidden}
 
     def _parameters(self) -> dict[str, nn.Parameter]:
         return {f"classifier.{n}": p for n, p in self._network.classifier.named_parameters()}

@@ -32,11 +32,7 @@ class AugmentationSettings:
     erase: float = 0.0
 
     def __post_init__(self) -> None:
-        """Check the ranges.
-
-        Raises:
-            UserError: a share outside 0 to 1, or an angle outside 0 to 180 degrees.
-        """
+        """Refuse a share outside 0 to 1, and an angle outside 0 to 180 degrees."""
         for name in ("crop", "colour", "grey", "erase"):
             if not 0.0 <= getattr(self, name) <= 1.0 or self.crop == 1.0:
                 raise UserError(f"augmentation.{name} must be a share from 0 to 1 (crop: below 1)")
@@ -51,7 +47,7 @@ class AugmentationSettings:
     @property
     def draws(self) -> bool:
         """Whether any change is made, so that random numbers are drawn."""
-        return self.moves or self.colour > 0 or self.grey > 0 or self.erase > 0
+        return self != AugmentationSettings()
 
 
 @dataclass(frozen=True)
@@ -123,8 +119,7 @@ class TrainingSettings:
             keys: of the run, which hold its hyper-parameters and seed.
         """
         hyper_parameters = {name: keys[name] for name in ("learning_rate", "batch_size", "seed")}
-        nested = {
-            "optimiser": OptimiserSettings(**training["optimiser"]),
-            "augmentation": AugmentationSettings(**training["augmentation"]),
-        }
+        optimiser = OptimiserSettings(**training["optimiser"])
+        augmentation = AugmentationSettings(**training["augmentation"])
+        nested = {"optimiser": optimiser, "augmentation": augmentation}
         return cls(**{**training, **hyper_parameters, **nested})

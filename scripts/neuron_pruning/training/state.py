@@ -1,4 +1,4 @@
-"""Everything that changes while a network trains, as arrays and back again.
+"""Everything that changes while a network trains, as tensors by name and back again.
 
 A training that loads its state continues as if it had never stopped, to the last bit. The moments
 of the optimiser must have the memory layout of their parameters, because fused steps go through
@@ -10,12 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from neuron_pruning.core.resume import Arrays
 from neuron_pruning.models.networks import Network
 
 
@@ -37,17 +34,11 @@ class Epoch:
 
 @dataclass
 class TrainingProgress:
-    """How far a training has come: finished epochs, and steps of the current one.
+    """How far a training has come: finished epochs, and steps of the current one."""
 
-    Attributes:
-        history: one row per finished epoch.
-        step: finished optimiser steps of the current epoch.
-        seconds: training time of the current epoch up to the last :meth:`stop_clock`.
-    """
-
-    history: list[Epoch] = field(default_factory=list)
-    step: int = 0
-    seconds: float = 0.0
+    history: list[Epoch] = field(default_factory=list)  # one row per finished epoch
+    step: int = 0  # finished optimiser steps of the current epoch
+    seconds: float = 0.0  # training time of the current epoch up to the last stop_clock
     _started: float = field(default=0.0, init=False, repr=False)
 
     @property
@@ -73,25 +64,19 @@ class TrainingProgress:
 class TrainingState:
     """What a training step changes.
 
-    Attributes:
-        network: in training.
-        optimiser: with its moments.
-        schedule: of the learning rate.
-        augmentation_rng: random numbers of the augmentation, on the CPU.
-        totals: summed loss and number of correct predictions of the current epoch, on the device.
-            Nothing reads their values inside an epoch, so that a GPU never waits for the host.
-        device: where the network is.
+    ``totals`` are the summed loss and the number of correct predictions of the current epoch, on
+    the device. Nothing reads their values inside an epoch: a GPU never waits for the host.
     """
 
     network: Network
     optimiser: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LambdaLR
-    augmentation_rng: torch.Generator
+    augmentation_rng: torch.Generator  # on the CPU
     totals: Tensor
     device: torch.device
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """All tensors by name; see :func:`to_arrays`."""
+    def tensors(self) -> dict[str, Tensor]:
+        """All tensors by name; they share the memory of the training."""
         tensors = {f"network/{n}": t for n, t in self.network.state_dict().items()}
         for name, parameter in self.network.named_parameters():
             for key, value in self.optimiser.state.get(parameter, {}).items():
@@ -102,7 +87,7 @@ class TrainingState:
         tensors["rng/torch"] = torch.get_rng_state()
         if self.device.type == "cuda":
             tensors["rng/cuda"] = torch.cuda.get_rng_state(self.device)
-        return to_arrays(tensors)
+        return tensors
 
     def numbers(self) -> dict[str, Any]:
         """Position on the schedule, and the learning rates there."""
@@ -113,9 +98,8 @@ class TrainingState:
         }
 
     @torch.no_grad()
-    def load_state(self, arrays: Arrays, numbers: Mapping[str, Any]) -> None:
-        """Continue from :meth:`arrays` and :meth:`numbers`, except PyTorch's own generators."""
-        tensors = to_tensors(arrays)
+    def load_state(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
+        """Continue from :meth:`tensors` and :meth:`numbers`, except PyTorch's own generators."""
         for name, target in self.network.state_dict().items():
             target.copy_(tensors[f"network/{name}"].reshape(target.shape))
         for name, parameter in self.network.named_parameters():
@@ -131,24 +115,11 @@ class TrainingState:
         for group, rate in zip(self.optimiser.param_groups, numbers["rates"], strict=True):
             group["lr"] = rate
 
-    def load_torch_rng(self, arrays: Arrays) -> None:
+    def load_torch_rng(self, tensors: Mapping[str, Tensor]) -> None:
         """Continue PyTorch's own random numbers, which dropout draws."""
-        torch.set_rng_state(torch.from_numpy(arrays["rng/torch"]))
-        if self.device.type == "cuda" and "rng/cuda" in arrays:
-            torch.cuda.set_rng_state(torch.from_numpy(arrays["rng/cuda"]), self.device)
-
-
-def to_arrays(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
-    """Tensors as arrays; scalars get one dimension, which safetensors needs.
-
-    On the CPU they share the memory of the training: write them before the next step.
-    """
-    return {name: np.atleast_1d(tensor.detach().cpu().numpy()) for name, tensor in tensors.items()}
-
-
-def to_tensors(arrays: Arrays) -> dict[str, Tensor]:
-    """The inverse of :func:`to_arrays`, but for scalars."""
-    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+        torch.set_rng_state(tensors["rng/torch"])
+        if self.device.type == "cuda" and "rng/cuda" in tensors:
+            torch.cuda.set_rng_state(tensors["rng/cuda"], self.device)
 
 
 def with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
