@@ -15,8 +15,9 @@ SETTINGS = TrainingSettings(learning_rate=0.01, batch_size=5, seed=3, epochs=2)
 def run(small_vgg, images, tmp_path):
     """Function that trains a stored network; eight images train, four test."""
     save_network(small_vgg, tmp_path / "initial.safetensors", {})
-    names = tuple(f"{n}.png" for n in range(12))
-    split = Split(("a", "b", "c"), names, np.arange(12) % 3, np.arange(12) >= 8)
+    names = np.array([f"{n}.png" for n in range(12)])
+    parts = np.repeat(["train", "test"], [8, 4])
+    split = Split(("a", "b", "c"), tuple(names), np.arange(12) % 3, parts, names)
     place, device = tmp_path / "initial.safetensors", torch.device("cpu")
     return lambda resume=None: train_run(place, images, split, SETTINGS, device, "title", resume)
 
