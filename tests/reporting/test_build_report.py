@@ -19,7 +19,6 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 import build_report as script
-from build_report import TABLES, build_report, read_table
 from make_table import make_table
 from neuron_pruning.configuration.models_training import RECIPES
 from neuron_pruning.configuration.validation import check_config
@@ -29,8 +28,9 @@ from neuron_pruning.reporting.findings import Guessing
 from neuron_pruning.reporting.provenance import job_seconds
 from neuron_pruning.reporting.results import layer_angles
 from neuron_pruning.reporting.sample_images import spread_over_classes, thumbnail
-from neuron_pruning.reporting.table_notes import page_table
+from neuron_pruning.reporting.table_notes import page_table, read_tables
 from neuron_pruning.reporting.templating import duration, environment
+from runtime.job_adapter import Files
 
 HOME = Path(script.__file__).parents[1]
 PAPER = HOME / "resources" / "paper.yaml"
@@ -255,7 +255,7 @@ def make_boxes(folder, classes):
 
 
 def make_results(folder, config, classes):
-    """All arguments of build_report."""
+    """Inputs, output and settings of build_report."""
     states = ["trained", "untrained"] if config["controls"]["untrained"] else ["trained"]
     runs, histories, speeds, grid = [], [], [], []
     for model in config["run_models"]:
@@ -302,8 +302,8 @@ def make_results(folder, config, classes):
         "boxes": [make_boxes(folder, classes)],
         "folder": str(folder),
         "selection": selection,
-        "histories": histories,
-        "speeds": speeds,
+        "history": histories,
+        "speed": speeds,
         "predictions": [files["predictions"] for _, files in runs],
         "confusion": [files["confusion"] for _, files in trained],
         "activations": [files["activations"] for _, files in runs],
@@ -316,6 +316,18 @@ def make_results(folder, config, classes):
         "config": config,
         "benchmarks": str(folder / "benchmarks"),
     }
+
+
+def build_report(config, benchmarks, page, folder=None, **inputs):
+    """Run the script on :func:`make_results`."""
+    files = Files(**inputs), Files(page=page)
+    script.build_report(*files, config, benchmarks, folder)
+
+
+def built(arguments):
+    """The page of :func:`make_results`."""
+    build_report(**arguments)
+    return Page(arguments["page"].read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
@@ -441,14 +453,14 @@ def test_rest_of_the_comparisons_is_folded(arguments, text, monkeypatch):
     assert len({tuple(row[:3]) for row in everything}) == len(everything) > 20
 
 
-def tables_of(arguments, number):
-    """File of a table."""
-    return next(path for path in arguments["tables"] if path.stem == f"table{number}")
+def table_of(arguments, number):
+    """Rows of a table."""
+    return read_tables(arguments["tables"])[number]
 
 
 def shown_table(arguments, number):
     """A table as the page shows it."""
-    return page_table(number, read_table(tables_of(arguments, number)), TABLES[number])
+    return page_table(number, table_of(arguments, number))
 
 
 def test_table6_folds_the_untrained_networks(arguments):
@@ -466,34 +478,32 @@ def test_several_pruned_layers_have_a_chart_each(tmp_path):
     arguments["sweeps"] = [write(tmp_path / "both.parquet", both)]
     splits, table = [tmp_path / "random0.parquet"], tmp_path / "table5.parquet"
     compare_techniques(arguments["sweeps"], splits, table, [2])
-    build_report(**arguments)
-    page = Page(arguments["page"].read_text(encoding="utf-8"))
+    page = built(arguments)
     assert (
         page.text.count("VGG, layer fc1") == 2 * 4 + 1
         and "4 of the 6 units of layer fc1" in page.text
     )
 
 
-def test_page_without_figures_of_distinctiveness(tmp_path):
-    arguments = make_results(tmp_path, make_config(("vgg",), (0,)), ["A", "B"])
-    for path in arguments["pruned"]:
-        rows = pd.read_parquet(path)
-        write(path, rows[rows["technique"] == "obd_unit"])
-    build_report(**arguments)
-    page = Page(arguments["page"].read_text(encoding="utf-8"))
-    assert "units of its layer" not in page.text
-    assert "Units that each threshold angle removes" not in page.text and "obd_unit" in page.text
-
-
-def test_layer_smaller_than_every_number_of_table5_has_its_curves(tmp_path):
-    arguments = make_results(tmp_path, make_config(("vgg",), (0,)), ["A", "B"])
-    table = tmp_path / "table5.parquet"
+@pytest.fixture(scope="module")
+def unusual(tmp_path_factory):
+    """Page of real images, some for validation, and of a layer that Table 5 says nothing of."""
+    folder, config = tmp_path_factory.mktemp("unusual"), make_config(("vgg",), (0,))
+    config["dataset"]["path"] = "data/sfew"
+    arguments = make_results(folder, config, ["A", "B"])
+    table = folder / "table5.parquet"
     write(table, pd.read_parquet(table).assign(layer="fc1"))
-    build_report(**arguments)
-    page = Page(arguments["page"].read_text(encoding="utf-8"))
+    for path in arguments["predictions"]:
+        rows = pd.read_parquet(path)
+        rows.loc[rows["position"] == 1, "part"] = "validation"
+        write(path, rows)
+    return built(arguments)
+
+
+def test_layer_smaller_than_every_number_of_table5_has_its_curves(unusual):
     assert (
-        page.text.count("Does the pruned network make") == 1
-        and "can be removed for less than one point of accuracy, by" not in page.text
+        unusual.text.count("Does the pruned network make") == 1
+        and "can be removed for less than one point of accuracy, by" not in unusual.text
     )
 
 
@@ -531,20 +541,19 @@ def test_tables_7_and_8_have_intervals_and_say_what_they_are(page):
 
 
 def test_published_figures_of_table7_come_with_their_sources(arguments):
-    rows = read_table(tables_of(arguments, 7))
+    rows = table_of(arguments, 7)
     note = {"kind": "published", "contender": "Z", "split": "any", "note": "a book, page 7"}
     both = pd.concat([rows, pd.DataFrame([note])], ignore_index=True)
-    caption = page_table(7, both, TABLES[7])["caption"]
+    caption = page_table(7, both)["caption"]
     assert caption.endswith("Published figures: Z: a book, page 7.")
-    assert "Published" not in page_table(7, rows, TABLES[7])["caption"]
+    assert "Published" not in page_table(7, rows)["caption"]
 
 
 def test_page_without_classifiers_svms_and_faces(tmp_path):
     arguments = make_results(tmp_path, make_config(("vgg",), (0,)), ["A", "B", "C"])
     arguments["tables"] = arguments["tables"][:-2]
     arguments |= {"boxes": [], "folder": None}
-    build_report(**arguments)
-    page = Page(arguments["page"].read_text(encoding="utf-8"))
+    page = built(arguments)
     absent = r"Tables? 7|Table 8|Face detection|Contact sheet|SVM|Split movie"
     assert not re.search(absent, page.text)
     assert "VGG is not significantly better than guessing." in page.text
@@ -552,30 +561,35 @@ def test_page_without_classifiers_svms_and_faces(tmp_path):
     assert re.findall(r"Figure (\d+)\.", page.text) == [str(number) for number in range(1, 9)]
 
 
-def test_page_with_table7_alone(tmp_path):
-    arguments = make_results(tmp_path, make_config(("vgg",), (0,)), ["A", "B"])
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory):
+    """Page without samples, Table 8 and figures of distinctiveness."""
+    config = make_config(("vgg",), (0,), samples=0)
+    arguments = make_results(tmp_path_factory.mktemp("bare"), config, ["A", "B"])
     arguments["tables"] = arguments["tables"][:-1]
-    build_report(**arguments)
-    page = Page(arguments["page"].read_text(encoding="utf-8"))
-    assert "Table 7." in page.text and "Table 8" not in page.text
-
-
-def test_page_without_samples_has_no_image_of_the_data(tmp_path):
-    arguments = make_results(tmp_path, make_config(("vgg",), (0,), samples=0), ["A", "B"])
-    build_report(**arguments)
-    page = Page(arguments["page"].read_text(encoding="utf-8"))
-    assert "img" not in page.tags and "A face was found in 2 of 3 images" in page.text
-
-
-def test_validation_images_are_not_counted_as_learned_from(tmp_path):
-    arguments = make_results(tmp_path, make_config(("vgg",), (0,)), ["A", "B"])
-    for path in arguments["predictions"]:
+    for path in [*arguments["pruned"], *arguments["tables"]]:
         rows = pd.read_parquet(path)
-        rows.loc[rows["position"] == 1, "part"] = "validation"
-        write(path, rows)
-    build_report(**arguments)
-    text = Page(arguments["page"].read_text(encoding="utf-8")).text
-    assert "was trained on 17 images and tested on 6 others; 1 more were used for selection" in text
+        if path in arguments["pruned"] or path.stem == "table4":
+            write(path, rows[rows["technique"] == "obd_unit"])
+    return built(arguments)
+
+
+def test_page_without_figures_of_distinctiveness(bare):
+    assert "units of its layer" not in bare.text and "obd_unit" in bare.text
+    assert "Units that each threshold angle removes" not in bare.text
+
+
+def test_page_with_table7_alone(bare):
+    assert "Table 7." in bare.text and "Table 8" not in bare.text
+
+
+def test_page_without_samples_has_no_image_of_the_data(bare):
+    assert "img" not in bare.tags and "A face was found in 2 of 3 images" in bare.text
+
+
+def test_validation_images_are_not_counted_as_learned_from(unusual):
+    words = "was trained on 17 images and tested on 6 others; 1 more were used for selection"
+    assert words in unusual.text
 
 
 def test_no_sentence_has_a_space_before_its_punctuation(text):
@@ -625,8 +639,7 @@ def test_one_model_seed_and_state_without_samples(tmp_path):
     config = make_config(["vgg"], [3], untrained=False, angles=(7.5,), samples=0)
     classes = [f"a class with quite a long name {number}" for number in range(12)]
     arguments = make_results(tmp_path, config, classes)
-    build_report(**arguments)
-    page = Page(arguments["page"].read_text(encoding="utf-8"))
+    page = built(arguments)
     assert page.tags.count("svg") == 1 + 2 + 1 + 1 + 2 + 4 and "img" not in page.tags
     assert "One network was trained on" in page.text and "Figures are of one seed." in page.text
     assert not re.search("nan|None|untrained network", page.text.split("Provenance")[0])
@@ -634,13 +647,8 @@ def test_one_model_seed_and_state_without_samples(tmp_path):
     assert "panel wide" in page.values("class")
 
 
-def test_real_images_come_with_a_note_on_their_licence(tmp_path):
-    config = make_config(("alexnet",), (0,))
-    config["dataset"]["path"] = "data/sfew"
-    arguments = make_results(tmp_path, config, ["A", "B"])
-    build_report(**arguments)
-    words = Page(arguments["page"].read_text(encoding="utf-8")).text
-    assert "licence of the data set" in words and "drawn faces" not in words
+def test_real_images_come_with_a_note_on_their_licence(unusual):
+    assert "licence of the data set" in unusual.text and "drawn faces" not in unusual.text
 
 
 def test_layer_angles_are_those_of_the_training_images(tmp_path):
@@ -707,7 +715,7 @@ def test_recipes_in_words():
     ],
 )  # fmt: skip
 def test_standing_is_what_the_tests_against_guessing_show(chance, majority, words):
-    guessing = Guessing("vgg", 0.5, 60, 0.4, 0.6, 0.25, chance, 0.125, majority)
+    guessing = Guessing("vgg", 0.5, 60, 0.4, 0.6, chance, majority, 0.25, 0.125)
     assert phrase("phrases", "standing", guessing) == words
 
 

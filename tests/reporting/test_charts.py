@@ -20,8 +20,8 @@ from neuron_pruning.reporting.charts import (
     dot_plot,
     learning_curves,
     own_names,
-    pair_angles,
 )
+from neuron_pruning.reporting.results import pair_angles
 
 
 def texts(svg):

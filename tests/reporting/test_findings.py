@@ -11,23 +11,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from neuron_pruning.reporting.comparison_chart import classifier_panels, dots, in_words
 from neuron_pruning.reporting.contact_sheet import contact_sheet
 from neuron_pruning.reporting.findings import (
+    Comparison,
     after_pruning,
     against_guessing,
     against_svm,
     between_networks,
     by_selection,
-    direction_of,
     evidence,
     leakage_by_split,
     of_paired,
     on_unseen_movies,
 )
 from neuron_pruning.reporting.found_faces import faces_by_class, faces_found, rules_found
+from neuron_pruning.reporting.panels import classifier_panels, dots, in_words
 from neuron_pruning.reporting.results import Results
 from neuron_pruning.reporting.templating import p_value, percentage, points, render
+from neuron_pruning.statistics.model_comparison import correct_predictions, right_by_seed
 from neuron_pruning.statistics.significance import paired_over_seeds
 
 HARD = "\N{NO-BREAK SPACE}"
@@ -269,8 +270,8 @@ def test_predictions_are_paired_image_by_image_in_whatever_order_they_lie():
     turned = pd.concat([rows[:: -1 if m == "vgg" else 1] for m, rows in by_model])
     ((_, sentence),) = network_statements(make_results({}, turned))
     assert "(0.0 points; 0 of 1 seed, p = 1.00 after Holm)" in sentence
-    results = make_results({}, turned)
-    ours, theirs = map(results.correct_predictions, ("alexnet", "vgg"))
+    rows = correct_predictions(make_results({}, turned).trained)
+    ours, theirs = (right_by_seed(rows[rows["model"] == name]) for name in ("alexnet", "vgg"))
     assert (ours[0] == theirs[0]).all()
 
 
@@ -335,7 +336,7 @@ def test_seeds_that_contradict_each_other(seeds, figures):
 
 @given(st.floats(-1, 1), st.integers(0, 5), st.integers(0, 5))
 def test_a_direction_is_that_of_every_significant_seed_and_of_the_mean(difference, better, worse):
-    direction = direction_of(difference, better, worse)
+    direction = Comparison("net", difference, 0.0, better, worse).direction
     if direction is None:
         assert (better and worse) or np.sign(difference) != np.sign(better - worse)
     elif direction:
@@ -619,7 +620,7 @@ def test_chart_of_table7_has_every_classifier_but_chance_in_words():
         "movie 12.5; ALEXNET: random 42.0 (32 to 52), movie 20.0 (10 to 30); ZHANG: random 23.0 "
         "(13 to 33); PRETRAINED: 30.0"
     )
-    assert "<svg" in panel.svg and classifier_panels(make_results()) == []
+    assert "<svg" in panel.svg and not list(classifier_panels(make_results()))
 
 
 def test_guessing_is_the_better_of_chance_and_the_largest_class():

@@ -2,11 +2,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from neuron_pruning.statistics.significance import corrected_t
+from neuron_pruning.statistics.significance import corrected_t, majority_share
 from neuron_pruning.statistics.technique_comparison import (
     compensation_table,
     free_units,
-    majority_share,
     per_seed,
     ranking,
     with_reference,

@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from evaluate import METRICS_SCHEMA
 from neuron_pruning.core.parquet import read_rows, write_rows
+from neuron_pruning.evaluation.predictions import METRICS_SCHEMA
 from neuron_pruning.statistics.hyperparameter_selection import SELECTION_SCHEMA
 from neuron_pruning.tables.grid import display, selection_bias
 from select_hyperparameters import select_hyperparameters

@@ -48,6 +48,13 @@ def test_one_table_in_five_formats(tmp_path):
     assert "<caption>Table 9. In %.</caption>" in html and "95 ± 1" in html
 
 
+def test_markdown_cells_end_where_the_table_says(tmp_path):
+    rows = pd.DataFrame({"model": ["a|<b>"], "removed": [1.0]})
+    text = tmp_path / "t.md"
+    write_table(rows, rows[["model"]], "", TABLE, tmp_path / "t.parquet", [text])
+    assert r"| a\|&lt;b> |" in text.read_text()
+
+
 def test_a_column_too_few_is_refused(tmp_path):
     rows = pd.DataFrame({"model": ["A"]})
     with pytest.raises(ValueError, match="removed"):

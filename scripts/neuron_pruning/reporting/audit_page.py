@@ -29,19 +29,11 @@ WEIGHTS = ("result", "method", "wording")
 
 
 def audit_page(paper: Paper, findings: Mapping[str, Any]) -> str:
-    """The page in Markdown.
-
-    Args:
-        paper: the published figures.
-        findings: on the text, as ``resources/audit.yaml`` has them.
-    """
+    """The page in Markdown; ``findings``: on the text, as ``resources/audit.yaml`` has them."""
     functions = (flattened_alexnet, pairing_bounds, parameters, unit_parameters, unpaired_p)
-    context = {
-        "paper": paper,
-        "findings": findings,
-        "smallest_loss": smallest_loss_interval(1, paper.test_images),
-        **{function.__name__: function for function in functions},
-    }
+    context: dict[str, Any] = {of.__name__: of for of in functions}
+    context |= {"paper": paper, "findings": findings}
+    context["smallest_loss"] = smallest_loss_interval(1, paper.test_images)
     return fill_markdown(render("paper_audit/page.md.j2", context))
 
 

@@ -1,17 +1,15 @@
 """Faces as they were found: whole frames with the box, the aligned crops beside them."""
 
-import base64
-import io
 import math
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, cycle, pairwise, takewhile
 from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
 from neuron_pruning.data.face_crops import FaceBox, crop_face
+from neuron_pruning.reporting.sample_images import data_uri
 from neuron_pruning.tables.rendering import one_line
 
 FRAME = (160, 128)  # pixels at most of a frame; as high as the crop beside it
@@ -59,13 +57,14 @@ def pick_examples(
         each: how many of a rule, evenly spaced by score.
         fallbacks: how many of rule ``centre``, spaced by name.
     """
-    by_rule: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    by_rule: dict[str, list[Mapping[str, Any]]] = {}
     for row in sorted(rows, key=lambda row: (row["score"], row["image"])):
-        by_rule[row["rule"]].append(row)
-    order = [*MARKS, *sorted(by_rule.keys() - MARKS.keys())]
-    rules = sorted(by_rule, key=lambda rule: (rule == CENTRE, order.index(rule)))
-    picked = [_spaced(by_rule[rule], fallbacks if rule == CENTRE else each) for rule in rules]
-    return [row for some in picked for row in some]
+        by_rule.setdefault(row["rule"], []).append(row)
+    known = [rule for rule in MARKS if rule in by_rule and rule != CENTRE]
+    picked: list[Mapping[str, Any]] = []
+    for rule in [*known, *sorted(by_rule.keys() - MARKS.keys())]:
+        picked += _spaced(by_rule[rule], each)
+    return picked + _spaced(by_rule.get(CENTRE, []), fallbacks)
 
 
 def _spaced(rows: Sequence[Mapping[str, Any]], number: int) -> list[Mapping[str, Any]]:
@@ -102,9 +101,7 @@ def contact_sheet(
     for number, cell in enumerate(cells):
         line, place = divmod(number, columns)
         sheet.paste(cell, (place * (width + GAP), line * (height + GAP)))
-    buffer = io.BytesIO()
-    sheet.save(buffer, format="JPEG", quality=QUALITY, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return data_uri(sheet, quality=QUALITY, optimize=True)
 
 
 def _cell(
@@ -165,13 +162,9 @@ def dashed(start: Point, end: Point, dashes: Sequence[int]) -> list[tuple[Point,
         share = min(way, length) / length
         return (start[0] + share * (end[0] - start[0]), start[1] + share * (end[1] - start[1]))
 
-    pieces, way, number = [], 0.0, 0
-    while way < length:
-        step = dashes[number % len(dashes)]
-        if number % 2 == 0:
-            pieces.append((at(way), at(way + step)))
-        way, number = way + step, number + 1
-    return pieces
+    starts = [0.0, *takewhile(lambda way: way < length, accumulate(cycle(dashes)))]
+    drawn = zip(starts[::2], cycle(dashes[::2]), strict=False)
+    return [(at(way), at(way + step)) for way, step in drawn]
 
 
 def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

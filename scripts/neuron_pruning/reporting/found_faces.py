@@ -1,6 +1,6 @@
 """What the face detection found, in numbers and pictures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ SHEET_COLUMNS = 3  # of the contact sheet: its text is legible at the width of t
 
 def faces_found(
     boxes: pd.DataFrame,
-    folder: Path | None,
+    folder: str | Path | None,
     size: Sequence[int] = (1, 1),
     margin: float = 0.0,
 ) -> dict[str, Any]:
@@ -39,46 +39,42 @@ def faces_found(
     return {
         **rules_found(boxes),
         "table": faces_by_class(boxes),
-        "sheet": None if folder is None else sheet(boxes, folder, size, margin),
+        "sheet": None if folder is None else sheet(boxes, Path(folder), size, margin),
     }
 
 
 def rules_found(boxes: pd.DataFrame) -> dict[str, Any]:
     """Images with a given box, images searched for a face, and those by rule, most first."""
-    rules = boxes["rule"].value_counts(sort=False)
-    ordered = sorted(rules.items(), key=lambda item: (-item[1], str(item[0])))
-    found = {str(rule): int(number) for rule, number in ordered}
-    given, missed = found.pop(GIVEN, 0), found.pop(CENTRE, 0)
-    return {"given": given, "missed": missed, "searched": len(boxes) - given, "rules": found}
+    found = boxes["rule"].sort_values().value_counts(sort=False)
+    rules = found.sort_values(ascending=False, kind="stable").to_dict()
+    given, missed = rules.pop(GIVEN, 0), rules.pop(CENTRE, 0)
+    return {"given": given, "missed": missed, "searched": len(boxes) - given, "rules": rules}
 
 
 def faces_by_class(boxes: pd.DataFrame) -> dict[str, Any]:
     """One row per class: its images and those by every rule, as texts."""
     counts = pd.crosstab(boxes["label"], boxes["rule"])
-    rules = counts.sum().sort_values(ascending=False, kind="stable").index
+    counts = counts[counts.sum().sort_values(ascending=False, kind="stable").index]
+    rows = [[label, row.sum(), *row] for label, row in counts.iterrows()]
     return {
-        "head": ["Class", "Images", *(str(rule).capitalize() for rule in rules)],
-        "rows": [
-            [str(label), str(row.sum()), *(str(row[rule]) for rule in rules)]
-            for label, row in counts.iterrows()
-        ],
+        "head": ["Class", "Images", *counts.columns.str.capitalize()],
+        "rows": [[str(cell) for cell in row] for row in rows],
     }
 
 
 def sheet(boxes: pd.DataFrame, folder: Path, size: Sequence[int], margin: float) -> dict[str, Any]:
     """Frames with their boxes, and the cropped faces, of some images of every rule."""
-    picked = pick_examples(as_dicts(boxes))
-    rules = dict.fromkeys(str(row["rule"]) for row in picked)
+    picked, names = pick_examples(as_dicts(boxes)), [field.name for field in fields(FaceBox)]
     examples = (
-        (upright_rgb(folder / row["image"]), box_of(row), str(row["image"])) for row in picked
+        (
+            upright_rgb(folder / row["image"]),
+            FaceBox(**{name: row[name] for name in names}),
+            row["image"],
+        )
+        for row in picked
     )
     return {
         "data": contact_sheet(examples, SHEET_COLUMNS, size, margin),
         "images": len(picked),
-        "rules": {rule: MARKS.get(rule, OTHER).letter for rule in rules},
+        "rules": {row["rule"]: MARKS.get(row["rule"], OTHER).letter for row in picked},
     }
-
-
-def box_of(row: Mapping[str, Any]) -> FaceBox:
-    """The box of a row of boxes.parquet."""
-    return FaceBox(**{field.name: row[field.name] for field in fields(FaceBox)})

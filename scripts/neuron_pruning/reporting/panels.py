@@ -1,35 +1,33 @@
 """The charts of the report, each with its heading and a description for screen readers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
 from matplotlib.ticker import MaxNLocator
 
+from neuron_pruning.core.parquet import as_dicts
 from neuron_pruning.reporting.charts import (
     LINES,
     STATES,
     Curve,
+    Dot,
     Level,
     against_angle,
     angle_histogram,
     banded_curves,
     confusion_chart,
+    dot_plot,
     learning_curves,
     own_names,
 )
 from neuron_pruning.reporting.results import Results
-from neuron_pruning.reporting.sweep_findings import (
-    Line,
-    PlacedLines,
-    by_removed,
-    compensation_lines,
-    removed_by_angle,
-    shown_lines,
-)
+from neuron_pruning.reporting.sweep_findings import Layer, PlacedLines
 from neuron_pruning.reporting.templating import counted
+from neuron_pruning.statistics.model_comparison import ANY_SPLIT, CONSTANT_KIND, PUBLISHED_KIND
 from neuron_pruning.tables.rendering import display_name
 
 ANGLES = range(0, 91, 15)  # degrees
@@ -57,65 +55,74 @@ class Panel:
         return Markup(own_names(self.chart, self.name))
 
 
-def figures(results: Results) -> dict[str, list[Panel]]:
+def figures(results: Results, layers: Sequence[Layer]) -> dict[str, list[Panel]]:
     """All charts by figure; every figure has one or two panels per model or pruned layer."""
+    guessing = 100 * results.guessing
     return {
         "learning": [p for model in results.models for p in learning_panels(results, model)],
         "confusion": [confusion_panel(results, model) for model in results.models],
-        "angles": [angle_panel(results, *network) for network in results.networks],
+        "angles": [angle_panel(results, layer) for layer in layers],
         "pruning": [p for model in results.models for p in pruning_panels(results, model)],
+        "how_much": [accuracy_panel(of, of.best_lines, "go", guessing) for of in layers],
+        "compensation": [
+            accuracy_panel(of, of.compensation_lines, "compensated", guessing) for of in layers
+        ],
+        "agreement": [agreement_panel(layer) for layer in layers],
+        "at_angles": [removed_panel(layer) for layer in layers if layer.by_angle],
+        "classifiers": list(classifier_panels(results)),
     }
 
 
 def learning_panels(results: Results, model: str) -> Iterator[Panel]:
     """Loss and accuracy by epoch."""
-    history = results.history[results.history["model"] == model]
-    chosen = results.selected(model)
-    cell = (chosen["learning_rate"], chosen["batch_size"])
+    history, name = results.history[results.history["model"] == model], display_name(model)
+    cell = tuple(results.selected(model)[["learning_rate", "batch_size"]])
     guesses = {"loss": float(np.log(len(results.classes))), "accuracy": results.guessing}
+    setting = f"learning rate {cell[0]:g}, batch size {cell[1]}"
+    seeds = counted(history["seed"].nunique(), "seed")
     for quantity, guess in guesses.items():
         yield Panel(
             f"{quantity}-{model}",
-            f"{display_name(model)}: {quantity}",
-            f"{quantity} of {display_name(model)} on training and test images by epoch, "
-            f"learning rate {cell[0]:g}, batch size {cell[1]}; "
-            f"{counted(history['seed'].nunique(), 'seed')}",
+            f"{name}: {quantity}",
+            f"{quantity} of {name} on training and test images by epoch, {setting}; {seeds}",
             learning_curves(history, cell, quantity, guess),
         )
 
 
 def confusion_panel(results: Results, model: str) -> Panel:
     """Predictions for the test images, summed over the seeds."""
-    rows = results.confusion
+    rows, classes, name = results.confusion, results.classes, display_name(model)
     rows = rows[(rows["model"] == model) & (rows["part"] == "test")]
-    classes = results.classes
     summed = rows.pivot_table(index="label", columns="predicted", values="count", aggfunc="sum")
     counts = summed.loc[classes, classes].to_numpy()
-    right, total = int(np.trace(counts)), int(counts.sum())
+    predictions = f"{int(np.trace(counts))} of {int(counts.sum())} test predictions"
     return Panel(
         f"confusion-{model}",
-        display_name(model),
-        f"confusion matrix of {display_name(model)}: {right} of {total} test predictions "
-        "are correct",
+        name,
+        f"confusion matrix of {name}: {predictions} are correct",
         confusion_chart(counts, classes),
         wide=len(classes) > 8,
     )
 
 
-def angle_panel(results: Results, model: str, layer: str) -> Panel:
+def angle_panel(results: Results, layer: Layer) -> Panel:
     """Angles between the units of a pruned layer."""
-    found = results.angles.items()
-    angles = {state: values for (*place, state), values in found if place == [model, layer]}
-    thresholds = results.config["pruning"]["angles"]
-    listed = ", ".join(
-        f"{state} median {np.median(values):.1f} degrees" for state, values in angles.items()
+    place, found = (layer.model, layer.name), results.angles.items()
+    angles = {key[-1]: values for key, values in found if key[:-1] == place}
+    medians = [f"{s} median {np.median(values):.1f} degrees" for s, values in angles.items()]
+    return layer_panel(
+        layer,
+        "angles",
+        f"histogram of the angles between units of {display_name(layer.model)}: "
+        f"{', '.join(medians)}",
+        angle_histogram(angles, results.config["pruning"]["angles"]),
     )
-    return Panel(
-        f"angles-{model}-{layer}",
-        f"{display_name(model)}, layer {layer}",
-        f"histogram of the angles between units of {display_name(model)}: {listed}",
-        angle_histogram(angles, thresholds),
-    )
+
+
+def layer_panel(layer: Layer, name: str, description: str, chart: str) -> Panel:
+    """A chart of one pruned layer."""
+    title = f"{display_name(layer.model)}, layer {layer.name}"
+    return Panel(f"{name}-{layer.model}-{layer.name}", title, description, chart)
 
 
 def pruning_panels(results: Results, model: str) -> Iterator[Panel]:
@@ -124,127 +131,80 @@ def pruning_panels(results: Results, model: str) -> Iterator[Panel]:
     if rows.empty:  # the config may save other techniques only
         return
     share = 100 * (1 - rows["units_after"] / rows["units_before"])
-    removed = pd.DataFrame({**rows[["state", "angle"]], "value": share})
     paper = published.assign(value=100 * published["removed"] / published["units"])
-    name, layer = display_name(model), rows["layer"].iloc[0]
+    name, points = display_name(model), rows[["state", "angle"]]
     yield Panel(
         f"removed-{model}",
-        f"{name}: units removed from {layer}",
+        f"{name}: units removed from {rows['layer'].iloc[0]}",
         f"share of the units of {name} removed against the threshold angle",
-        against_angle(removed, "units removed (%)", paper),
+        against_angle(points.assign(value=share), "units removed (%)", paper),
     )
-    after = rows[["state", "angle"]].assign(value=100 * rows["test_accuracy_after"])
+    after = points.assign(value=100 * rows["test_accuracy_after"])
     before = rows.drop_duplicates(["state", "seed"])
     before = before[["state"]].assign(angle=0.0, value=100 * before["test_accuracy_before"])
-    accuracy = pd.concat([before, after])
+    unpruned = published[:1].assign(angle=0, value=100 * published["before"][:1])
+    paper = pd.concat([unpruned, published.assign(value=100 * published["after"])])
+    accuracy, guess = pd.concat([before, after]), 100 * results.guessing
     yield Panel(
         f"accuracy-after-{model}",
         f"{name}: test accuracy",
         f"test accuracy of {name} before and after pruning against the threshold angle",
-        against_angle(
-            accuracy,
-            "test accuracy (%)",
-            published_accuracy(published),
-            100 * results.guessing,
-        ),
+        against_angle(accuracy, "test accuracy (%)", paper, guess),
     )
 
 
-def published_accuracy(published: pd.DataFrame) -> pd.DataFrame:
-    """The paper's accuracies in percent by angle, 0 being before pruning."""
-    before = published[:1].assign(angle=0, value=100 * published["before"][:1])
-    return pd.concat([before, published.assign(value=100 * published["after"])])
-
-
-def sweep_figures(results: Results) -> dict[str, list[Panel]]:
-    """The charts of the sweeps by question, one panel per network and pruned layer."""
-    shown = {network: shown_lines(results, *network) for network in results.networks}
-    return {
-        "how_much": [accuracy_panel(results, *n, lines, "go") for n, lines in shown.items()],
-        "compensation": [
-            accuracy_panel(results, *n, compensation_lines(results, *n), "compensated")
-            for n in results.networks
-        ],
-        "agreement": [agreement_panel(results, *n, lines) for n, lines in shown.items()],
-        "at_angles": [
-            removed_panel(results, *n) for n in results.networks if removed_by_angle(results, *n)
-        ],
-    }
-
-
-def accuracy_panel(
-    results: Results, model: str, layer: str, lines: PlacedLines, name: str
-) -> Panel:
+def accuracy_panel(layer: Layer, lines: PlacedLines, name: str, guessing: float) -> Panel:
     """Test accuracy against removed units."""
-    curves = curves_of(results, model, layer, lines, "test_accuracy")
-    before = float(curves[0].values.iloc[0].mean())
-    levels = [
-        Level("one point below unpruned", before - 1),
-        Level("guessing", 100 * results.guessing, in_legend=False),
-    ]
-    return removal_panel(results, model, layer, curves, ("test accuracy", name), levels)
+    curves = curves_of(layer, lines, "test_accuracy")
+    below = Level("one point below unpruned", float(curves[0].values.iloc[0].mean()) - 1)
+    levels = [below, Level("guessing", guessing, in_legend=False)]
+    return removal_panel(layer, curves, ("test accuracy", name), levels)
 
 
-def agreement_panel(results: Results, model: str, layer: str, lines: PlacedLines) -> Panel:
+def agreement_panel(layer: Layer) -> Panel:
     """Unchanged predictions against removed units."""
-    curves = curves_of(results, model, layer, lines, "agreement")
-    return removal_panel(results, model, layer, curves, ("unchanged predictions", "agreement"))
+    curves = curves_of(layer, layer.best_lines, "agreement")
+    return removal_panel(layer, curves, ("unchanged predictions", "agreement"))
 
 
 def removal_panel(
-    results: Results,
-    model: str,
-    layer: str,
-    curves: list[Curve],
-    names: tuple[str, str],
-    levels: Sequence[Level] = (),
+    layer: Layer, curves: list[Curve], names: tuple[str, str], levels: Sequence[Level] = ()
 ) -> Panel:
     """Curves against removed units; ``names``: of the quantity and of the panel."""
-    units, (quantity, panel) = results.units(model, layer), names
+    quantity, panel = names
     seeds = counted(curves[0].values.shape[1], "seed")
-    axes = f"removed of {units} units", f"{quantity} (%)"
-    return Panel(
-        f"{panel}-{model}-{layer}",
-        f"{display_name(model)}, layer {layer}",
-        f"{quantity} in percent of {display_name(model)} against the number of units removed from "
-        f"{layer}, {seeds}; {'; '.join(map(ends, curves))}",
-        banded_curves(curves, axes, ticks(units), levels),
+    ticks = MaxNLocator(nbins=6, integer=True).tick_values(0, layer.units)
+    ticks = [float(place) for place in ticks if place <= layer.units]
+    axes = f"removed of {layer.units} units", f"{quantity} (%)"
+    return layer_panel(
+        layer,
+        panel,
+        f"{quantity} in percent of {display_name(layer.model)} against the number of units removed "
+        f"from {layer.name}, {seeds}; {'; '.join(map(ends, curves))}",
+        banded_curves(curves, axes, ticks, levels),
     )
 
 
-def removed_panel(results: Results, model: str, layer: str) -> Panel:
+def removed_panel(layer: Layer) -> Panel:
     """Removed units against the threshold, trained and untrained."""
-    found = removed_by_angle(results, model, layer)
-    curves = [Curve(state, values, STATES[state]) for state, values in found.items()]
-    axes = "threshold angle (degrees)", f"removed of {results.units(model, layer)} units"
-    return Panel(
-        f"at-angles-{model}-{layer}",
-        f"{display_name(model)}, layer {layer}",
-        f"units of {layer} of {display_name(model)} removed against the threshold angle in "
-        f"degrees; {'; '.join(map(ends, curves))}",
+    curves = [Curve(state, values, STATES[state]) for state, values in layer.by_angle.items()]
+    axes = "threshold angle (degrees)", f"removed of {layer.units} units"
+    return layer_panel(
+        layer,
+        "at-angles",
+        f"units of {layer.name} of {display_name(layer.model)} removed against the threshold angle "
+        f"in degrees; {'; '.join(map(ends, curves))}",
         banded_curves(curves, axes, ANGLES),
     )
 
 
-def curves_of(
-    results: Results, model: str, layer: str, lines: PlacedLines, figure: str
-) -> list[Curve]:
+def curves_of(layer: Layer, lines: PlacedLines, figure: str) -> list[Curve]:
     """One curve per line, in the look that its place stands for."""
+    labels = [f"{t}, {'no compensation' if c == 'none' else c}" for t, c in lines]
     return [
-        Curve(label(line), by_removed(results, model, layer, line, figure), LINES[place])
-        for line, place in lines
+        Curve(label, layer.by_removed(line, figure), LINES[place])
+        for label, (line, place) in zip(labels, lines.items(), strict=True)
     ]
-
-
-def label(line: Line) -> str:
-    """A line in a legend: ``random, no compensation``."""
-    return f"{line[0]}, {'no compensation' if line[1] == 'none' else line[1]}"
-
-
-def ticks(units: int) -> list[float]:
-    """Round numbers of removed units, up to all of them."""
-    places = MaxNLocator(nbins=6, integer=True).tick_values(0, units)
-    return [float(place) for place in places if place <= units]
 
 
 def ends(curve: Curve) -> str:
@@ -253,3 +213,45 @@ def ends(curve: Curve) -> str:
     places = sorted({0, len(means) // 2, len(means) - 1})
     listed = ", ".join(f"{means.iloc[p]:.1f} at {means.index[p]:g}" for p in places)
     return f"{curve.label}: {listed}"
+
+
+def classifier_panels(results: Results) -> Iterator[Panel]:
+    """Table 7 as one chart of all classifiers and splits; none without that table."""
+    if 7 not in results.tables:
+        return
+    rows = results.tables[7]
+    shown = rows[(rows["contender"] != "chance") | (rows["kind"] != CONSTANT_KIND)]
+    level = Level("chance", 100 * results.constant("chance"))
+    yield Panel(
+        "classifiers",
+        "Test accuracy under every split",
+        f"test accuracy in percent with 95 % intervals; chance {level.value:.1f}; "
+        f"{in_words(shown)}",
+        dot_plot(dots(shown), "test accuracy (%)", level),
+        column=True,
+    )
+
+
+def dots(rows: pd.DataFrame) -> list[Dot]:
+    """Points of the chart, classifier by classifier."""
+    groups = rows["split"].replace(ANY_SPLIT, "")
+    shown = 100 * rows[["accuracy_mean", "low", "high"]]
+    rows = shown.assign(group=groups, name=rows["name"], hollow=rows["kind"] == PUBLISHED_KIND)
+    columns = ["name", "group", "accuracy_mean", "low", "high", "hollow"]
+    by_name = [found[columns] for _, found in rows.groupby("name", sort=False)]
+    return [Dot(*row) for found in by_name for row in found.itertuples(index=False)]
+
+
+def in_words(rows: pd.DataFrame) -> str:
+    """Every point: ``AlexNet, initialised, whole frames: random 42.0 (34 to 50), movie …``."""
+    listed = [
+        f"{name}: {', '.join(map(_figure, as_dicts(found)))}"
+        for name, found in rows.groupby("name", sort=False)
+    ]
+    return "; ".join(listed)
+
+
+def _figure(row: Mapping[str, Any]) -> str:
+    split = "" if row["split"] == ANY_SPLIT else f"{row['split']} "
+    ends = "" if pd.isna(row["low"]) else f" ({100 * row['low']:.0f} to {100 * row['high']:.0f})"
+    return f"{split}{100 * row['accuracy_mean']:.1f}{ends}"

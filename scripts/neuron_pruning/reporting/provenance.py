@@ -2,7 +2,6 @@
 
 import json
 import platform
-from collections.abc import Iterator
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -10,21 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-PACKAGES = (
-    "snakemake",
-    "torch",
-    "torchvision",
-    "numpy",
-    "pandas",
-    "pyarrow",
-    "safetensors",
-    "mlflow",
-    "opencv-python-headless",
-    "scikit-learn",
-    "statsmodels",
-    "matplotlib",
-    "jinja2",
-)
+PACKAGES = [
+    *("snakemake", "torch", "torchvision", "numpy", "pandas", "pyarrow", "safetensors", "mlflow"),
+    *("opencv-python-headless", "scikit-learn", "statsmodels", "matplotlib", "jinja2"),
+]
 TRAINING_KEYS = ["model", "learning_rate", "batch_size", "seed"]
 
 
@@ -33,7 +21,7 @@ def provenance(speed: pd.DataFrame, benchmarks: Path, commit: str) -> dict[str, 
     return {
         "commit": commit,
         "python": platform.python_version(),
-        "packages": list(installed_packages()),
+        "packages": {package: installed_version(package) for package in PACKAGES},
         "devices": sorted(set(speed["device"])),
         "runs": len(speed.drop_duplicates(TRAINING_KEYS)),
         "seconds": speed["seconds"].sum(),
@@ -41,13 +29,12 @@ def provenance(speed: pd.DataFrame, benchmarks: Path, commit: str) -> dict[str, 
     }
 
 
-def installed_packages() -> Iterator[tuple[str, str | None]]:
-    """Name and version of what the results depend on; nothing is imported for it."""
-    for package in PACKAGES:
-        try:
-            yield package, version(package)
-        except PackageNotFoundError:
-            yield package, None
+def installed_version(package: str) -> str | None:
+    """Version of what the results depend on; nothing is imported for it."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def job_seconds(benchmarks: Path) -> dict[str, tuple[int, float]]:
@@ -55,10 +42,9 @@ def job_seconds(benchmarks: Path) -> dict[str, tuple[int, float]]:
     stages: dict[str, tuple[int, float]] = {}
     for file in sorted(benchmarks.rglob("*.jsonl")):
         stage = file.relative_to(benchmarks).parts[0].removesuffix(".jsonl")
-        if stage == "build_report":  # this job: an earlier page would change the next one
-            continue
-        jobs, seconds = stages.get(stage, (0, 0.0))
-        stages[stage] = (jobs + 1, seconds + measured_seconds(file))
+        if stage != "build_report":  # this job: an earlier page would change the next one
+            jobs, seconds = stages.get(stage, (0, 0.0))
+            stages[stage] = (jobs + 1, seconds + measured_seconds(file))
     return dict(sorted(stages.items(), key=lambda item: -item[1][1]))
 
 

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,23 +18,14 @@ THUMBNAIL = (240, 192)  # pixels at most: sharp at the size shown, a few kB each
 
 
 def samples(results: Results, array: Path) -> Iterator[dict[str, Any]]:
-    """Test images of the first seed with the prediction of each trained network."""
-    rows = results.predictions
-    first = rows[
-        (rows["seed"] == rows["seed"].iloc[0])
-        & (rows["part"] == "test")
-        & (rows["state"] == "trained")
-    ]
-    images = first.drop_duplicates("position").set_index("position")["label"]
+    """Test images of the first seed with the rows that predict each, one per trained network."""
+    rows = results.trained[results.trained["part"] == "test"]
+    rows = rows[rows["seed"] == results.predictions["seed"].iloc[0]]
+    labels = rows.drop_duplicates("position").set_index("position")["label"]
     pixels = np.load(array, mmap_mode="r")
-    for position in spread_over_classes(images, results.config["report"]["sample_images"]):
-        rows = first[first["position"] == position]
-        yield {
-            "image": rows["image"].iloc[0],
-            "label": images[position],
-            "data": thumbnail(pixels[position]),
-            "predictions": [prediction(row) for row in as_dicts(rows)],
-        }
+    for position in spread_over_classes(labels, results.config["report"]["sample_images"]):
+        predictions = as_dicts(rows[rows["position"] == position])
+        yield {"data": thumbnail(pixels[position]), "predictions": predictions}
 
 
 def spread_over_classes(labels: pd.Series, number: int) -> list[int]:
@@ -49,20 +40,15 @@ def spread_over_classes(labels: pd.Series, number: int) -> list[int]:
     return sorted(order.index[:number], key=lambda position: (labels[position], position))
 
 
-def prediction(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The prediction of one network for one image."""
-    return {
-        "model": row["model"],
-        "predicted": row["predicted"],
-        "probability": row[f"p_{row['predicted']}"],
-        "correct": row["predicted"] == row["label"],
-    }
-
-
 def thumbnail(pixels: NDArray[np.uint8]) -> str:
     """JPEG of an image, height x width x 3, as a data URI."""
     image = Image.fromarray(np.asarray(pixels))
     image.thumbnail(THUMBNAIL)
+    return data_uri(image, quality=82)
+
+
+def data_uri(image: Image.Image, **options: Any) -> str:
+    """An image as a JPEG in text; ``options`` are Pillow's."""
     buffer = io.BytesIO()
-    image.save(buffer, format="JPEG", quality=82)
+    image.save(buffer, format="JPEG", **options)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -1,73 +1,43 @@
 """The numbers of every section of the page; templates/report/ has the words."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 import yaml
 
-from neuron_pruning.reporting.comparison_chart import classifier_panels
+from neuron_pruning.core.parquet import PARTS
 from neuron_pruning.reporting.findings import against_guessing, evidence, leakage_by_split
-from neuron_pruning.reporting.panels import figures, sweep_figures
-from neuron_pruning.reporting.provenance import provenance
-from neuron_pruning.reporting.results import Results, mean_and_deviation
-from neuron_pruning.reporting.sample_images import samples
-from neuron_pruning.reporting.sweep_findings import (
-    at_angles,
-    at_half,
-    compensation_lines,
-    free_by_line,
-    most_free,
-    removed_by_angle,
-    shown_lines,
-)
-from neuron_pruning.tables.rendering import display_name
-
-PART_NAMES = {"train": "training", "validation": "validation", "test": "test"}
+from neuron_pruning.reporting.panels import figures
+from neuron_pruning.reporting.results import Results
+from neuron_pruning.reporting.sweep_findings import layers
 
 
-def page_context(
-    results: Results,
-    array: Path,
-    benchmarks: Path,
-    commit: str,
-    tables: Sequence[Mapping[str, Any]],
-    audit: Sequence[Mapping[str, Any]],
-    faces: Mapping[str, Any] | None,
-) -> dict[str, Any]:
-    """All that the template shows; ``faces``: what was found, where faces are used."""
+def page_context(results: Results) -> dict[str, Any]:
+    """What the results alone give to the template."""
+    pruned_layers = layers(results)
     return {
         "config": results.config,
         "config_text": config_text(results.config),
         "data": data_summary(results),
         "models": [model_summary(results, model) for model in results.models],
-        "run": provenance(results.speed, benchmarks, commit),
-        "tables": tables,
         "evidence": evidence(results),
         "leakage": leakage_by_split(results.leakage),
-        "figures": {**figures(results), "classifiers": classifier_panels(results)},
-        "sweeps": sweeps(results),
-        "audit": audit,
-        "faces": faces,
-        "samples": list(samples(results, array)),
+        "figures": figures(results, pruned_layers),
+        "layers": pruned_layers,
     }
 
 
 def data_summary(results: Results) -> dict[str, Any]:
-    """Numbers about the data that several sections quote."""
-    seeds = results.predictions["seed"].unique()
-    first = results.predictions[results.predictions["seed"] == seeds[0]]
-    images = first.drop_duplicates("position")
+    """Numbers about the data that several sections quote; images are those of the first seed."""
+    rows = results.predictions
+    images = rows[rows["seed"] == rows["seed"].iloc[0]].drop_duplicates("position")["part"]
     return {
-        **{
-            f"{name}_images": int((images["part"] == part).sum())
-            for part, name in PART_NAMES.items()
-        },
+        **{f"{part}_images": int((images == part).sum()) for part in PARTS},
         "classes": len(results.classes),
-        "seeds": len(seeds),
-        "untrained": "untrained" in set(results.predictions["state"]),
+        "seeds": rows["seed"].nunique(),
+        "untrained": "untrained" in set(rows["state"]),
         "drawn": results.config["dataset"]["path"] is None,
         "fine_tuning": int(results.pruned["fine_tuning"].max()),
     }
@@ -75,54 +45,24 @@ def data_summary(results: Results) -> dict[str, Any]:
 
 def model_summary(results: Results, model: str) -> dict[str, Any]:
     """Figures of one network for the top of the page."""
-    chosen, published = results.selected(model), results.published(model)
-    deviation = chosen["test_accuracy_std"]
+    published = results.published(model)
     return {
-        "name": display_name(model),
-        "learning_rate": chosen["learning_rate"],
-        "batch_size": chosen["batch_size"],
+        "name": model,
+        "selected": results.selected(model),
         "settings": int((results.selection["model"] == model).sum()),
         "fixed": model in results.config["selection"]["fixed"],
         "layers": results.layers(model),
-        "accuracy": chosen["test_accuracy_mean"],
-        "deviation": None if pd.isna(deviation) else deviation,
         "guessing": against_guessing(results, model),
-        "paper": published["before"].iloc[0] if len(published) else None,
-        "angles": list(angle_rows(results, model)),
-        "most_free": list(most_free(results, model)),
+        "paper": published.iloc[0] if len(published) else None,
+        "angles": angle_rows(results.tables[4], model),
     }
 
 
-def angle_rows(results: Results, model: str) -> Iterator[dict[str, Any]]:
-    """Removed units and accuracy after it at each angle, by state: mean and deviation."""
-    rows = results.at_thresholds(model)
-    rows = rows.assign(removed=rows["units_before"] - rows["units_after"])
-    published = results.published(model).set_index("angle")
-    for angle, found in rows.groupby("angle"):
-        states = found.groupby("state")
-        yield {
-            "angle": angle,
-            "units": found["units_before"].max(),
-            "removed": {s: mean_and_deviation(of["removed"]) for s, of in states},
-            "after": {s: mean_and_deviation(of["test_accuracy_after"]) for s, of in states},
-            "paper": published.loc[angle].to_dict() if angle in published.index else {},
-        }
-
-
-def sweeps(results: Results) -> dict[str, Any]:
-    """What the sweeps show, one record per question, network and layer, and their charts."""
-    networks = results.networks
-    shown = {n: shown_lines(results, *n) for n in networks}
-    compensated = {n: compensation_lines(results, *n) for n in networks}
-    return {
-        "how_much": [free_by_line(results, *n, lines) for n, lines in shown.items()],
-        "compensation": [
-            at_half(results, *n, lines, "test_accuracy") for n, lines in compensated.items()
-        ],
-        "agreement": [at_half(results, *n, lines, "agreement") for n, lines in shown.items()],
-        "at_angles": [at_angles(results, *n) for n in networks if removed_by_angle(results, *n)],
-        "figures": sweep_figures(results),
-    }
+def angle_rows(table: pd.DataFrame, model: str) -> list[dict[str, pd.Series]]:
+    """Rows of Table 4 by state, one item per threshold angle, the narrowest first."""
+    rows = table[(table["model"] == model) & (table["technique"] == "distinctiveness")]
+    angles = rows[rows["angle"].notna()].groupby("angle")
+    return [{row["state"]: row for _, row in found.iterrows()} for _, found in angles]
 
 
 def config_text(config: Mapping[str, Any]) -> str:

@@ -1,218 +1,161 @@
-"""What the sweeps show of a pruned layer: lines of Table 5 as curves, and a record per question."""
+"""What the sweeps show of a pruned layer: which lines a chart has, and their figures."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import pandas as pd
 
 from neuron_pruning.reporting.charts import LINES, STATES
-from neuron_pruning.reporting.results import Results, on_layer
+from neuron_pruning.reporting.results import Results
+from neuron_pruning.statistics.technique_comparison import per_seed
 
 Line = tuple[str, str]  # technique and compensation
-PlacedLines = list[tuple[Line, int]]  # with the place in LINES, which is how a line looks
+PlacedLines = Mapping[Line, int]  # with the place in LINES, which is how a line looks
+LINE_KEYS = ["technique", "compensation"]
 RANDOM_REMOVAL: Line = ("random", "none")
 MOST_COMPENSATIONS = 5
 
 
-def table_lines(results: Results, model: str, layer: str) -> pd.DataFrame:
-    """The lines that Table 5 shows of a trained layer, one row per line, the best rank first.
-
-    That is every technique with its own compensation and with lstsq.
-    """
-    rows = _trained(results.comparison, model, layer)
-    default = rows["compensation"] == rows["default_compensation"]
-    shown = default | (rows["compensation"] == "lstsq")
-    rows = rows[shown & (rows["technique"] != "majority class")]
-    return rows.drop_duplicates(["technique", "compensation"]).sort_values("rank", kind="stable")
-
-
-def shown_lines(results: Results, model: str, layer: str, number: int = 4) -> PlacedLines:
-    """The techniques of the best ranks, distinctiveness as in the paper, and random removal.
-
-    Each of the ``number`` best techniques has the better of its two compensations.
-    """
-    rows = table_lines(results, model, layer)
-    rows = rows[(rows["technique"] != "random") & rows["rank"].notna()]
-    best = rows.drop_duplicates("technique").head(number)[["technique", "compensation"]]
-    paper = _own_line(results, model, layer)
-    others = [line for line in best.itertuples(index=False, name=None) if line != paper]
-    lines = [(paper, 0), *((line, place) for place, line in enumerate(others, 1))]
-    return _with_data(results, model, layer, [*lines, (RANDOM_REMOVAL, len(LINES) - 1)])
-
-
-def compensation_lines(results: Results, model: str, layer: str) -> PlacedLines:
-    """Random removal and distinctiveness under several compensations."""
-    lines = [
-        (_own_line(results, model, layer), 0),
-        (("distinctiveness", "none"), 1),
-        (RANDOM_REMOVAL, 5),
-        (("random", "bias"), 3),
-        (("random", "lstsq"), 4),
-        (("distinctiveness", "lstsq"), 2),  # where the technique's own is none
-    ]
-    return _with_data(results, model, layer, lines)[:MOST_COMPENSATIONS]
-
-
-def _own_line(results: Results, model: str, layer: str) -> Line | None:
-    """Distinctiveness with its own compensation, if it was compared."""
-    rows = on_layer(results.sweeps, model, layer)
-    own = rows.loc[rows["technique"] == "distinctiveness", "default_compensation"]
-    return None if own.empty else ("distinctiveness", own.iloc[0])
-
-
-def _with_data(
-    results: Results, model: str, layer: str, lines: Iterable[tuple[Line | None, int]]
-) -> PlacedLines:
-    """Those of the lines that the sweeps have, each at its first place."""
-    rows = _trained(results.by_count, model, layer)
-    known = set(rows[["technique", "compensation"]].itertuples(index=False, name=None))
-    places: dict[Line, int] = {}
-    for line, place in lines:
-        if line in known:
-            places.setdefault(line, place)
-    return list(places.items())
-
-
-def _trained(rows: pd.DataFrame, model: str, layer: str) -> pd.DataFrame:
-    rows = on_layer(rows, model, layer)
-    return rows[rows["state"] == "trained"]
-
-
-def by_removed(results: Results, model: str, layer: str, line: Line, figure: str) -> pd.DataFrame:
-    """A figure of a trained layer in percent, by number of removed units (rows) and seed (columns).
-
-    Numbers of units that not every seed reaches are left out: the mean would jump there.
-    """
-    rows = _on_line(_trained(results.by_count, model, layer), line)
-    return 100 * rows.pivot(index="removed", columns="seed", values=figure).dropna()
-
-
-def removed_by_angle(results: Results, model: str, layer: str) -> dict[str, pd.DataFrame]:
-    """Units that distinctiveness removes, by state: threshold angles in rows, seeds in columns.
-
-    One compensation stands for all: none changes which units are removed.
-    """
-    rows = on_layer(results.sweeps, model, layer)
-    rows = rows[(rows["technique"] == "distinctiveness") & rows["angle"].notna()]
-    rows = rows[rows["compensation"] == rows["default_compensation"]]
-    found = {state: rows[rows["state"] == state] for state in STATES}
-    return {
-        state: of.pivot(index="angle", columns="seed", values="removed").dropna()
-        for state, of in found.items()
-        if len(of)
-    }
-
-
-def _on_line(rows: pd.DataFrame, line: Line) -> pd.DataFrame:
-    return rows[(rows["technique"] == line[0]) & (rows["compensation"] == line[1])]
-
-
-def free_units_of_line(results: Results, model: str, layer: str, line: Line) -> int | None:
-    """Units that a line removes for less than one point of accuracy; None without a figure."""
-    rows = _on_line(_trained(results.comparison, model, layer), line)
-    return next((int(value) for value in rows["free_units"].dropna()), None)
-
-
 @dataclass(frozen=True)
-class MostFree:
-    """The line of Table 5 with the most units removed for less than one point of accuracy.
+class Layer:
+    """A pruned layer; its figures are of the trained network where nothing else is said.
 
-    ``random`` is what random removal reaches with the compensation ``reference``.
-    """
-
-    layer: str
-    units: int
-    line: Line
-    free: float
-    lines: int
-    random: int | None
-    reference: str
-
-
-def most_free(results: Results, model: str) -> Iterator[MostFree]:
-    """One per pruned layer; a small layer may lack all numbers of Table 5."""
-    for layer in results.layers(model):
-        rows = table_lines(results, model, layer)
-        if rows.empty:
-            continue
-        best = rows.sort_values(["free_units", "rank"], ascending=[False, True]).iloc[0]
-        yield MostFree(
-            layer,
-            units=results.units(model, layer),
-            line=(best["technique"], best["compensation"]),
-            free=best["free_units"],
-            lines=len(rows),
-            random=free_units_of_line(results, model, layer, ("random", best["reference"])),
-            reference=best["reference"],
-        )
-
-
-@dataclass(frozen=True)
-class LineFigures:
-    """One figure of several lines, the largest first; ``missing``: lines without it.
-
-    ``removed``: removed units that the figure belongs to.
+    Attributes:
+        lines: Table 5, one row per line, the best rank first; empty for a small layer that lacks
+            all numbers of that table.
+        sweeps: every technique at every amount, trained and untrained.
     """
 
     model: str
-    layer: str
-    units: int
-    figures: list[tuple[Line, float]]
-    missing: list[Line]
-    removed: int = 0
+    name: str
+    lines: pd.DataFrame
+    sweeps: pd.DataFrame
+
+    @property
+    def units(self) -> int:
+        """Units before pruning."""
+        return int(self.sweeps["units"].iloc[0])
+
+    @cached_property
+    def by_count(self) -> dict[Line, pd.DataFrame]:
+        """Figures of every line by number of removed units and seed; means over draws."""
+        rows = per_seed(self.sweeps[self.sweeps["state"] == "trained"])
+        return {(str(t), str(c)): found for (t, c), found in rows.groupby(LINE_KEYS)}
+
+    @property
+    def shown(self) -> pd.DataFrame:
+        """The lines that Table 5 shows: every technique with its own compensation and lstsq."""
+        rows = self.lines[self.lines["technique"] != "majority class"]
+        own = rows["compensation"] == rows["default_compensation"]
+        return rows[own | (rows["compensation"] == "lstsq")]
+
+    @cached_property
+    def free_units(self) -> dict[Line, float]:
+        """Units removed for less than one point of accuracy, of the lines of Table 5."""
+        rows = self.lines[[*LINE_KEYS, "free_units"]].dropna()
+        return {(t, c): free for t, c, free in rows.itertuples(index=False)}
+
+    def free_of(self, lines: PlacedLines) -> dict[Line, float]:
+        """The same of some lines, if they are in Table 5."""
+        return {line: self.free_units[line] for line in lines if line in self.free_units}
+
+    @property
+    def most_free(self) -> pd.Series | None:
+        """The row of the shown line with the most units removed for less than one point."""
+        order = self.shown.sort_values(["free_units", "rank"], ascending=[False, True])
+        return None if order.empty else order.iloc[0]
+
+    @cached_property
+    def best_lines(self) -> PlacedLines:
+        """The techniques of the four best ranks, distinctiveness as in the paper, random removal.
+
+        Each of the best techniques has the better of its two compensations.
+        """
+        rows = self.shown[(self.shown["technique"] != "random") & self.shown["rank"].notna()]
+        best = rows.drop_duplicates("technique").head(4)[LINE_KEYS]
+        others = [line for line in best.itertuples(index=False, name=None) if line != self.own_line]
+        lines = [(self.own_line, 0), *((line, place) for place, line in enumerate(others, 1))]
+        return self._with_data([*lines, (RANDOM_REMOVAL, len(LINES) - 1)])
+
+    @cached_property
+    def compensation_lines(self) -> PlacedLines:
+        """Random removal and distinctiveness under several compensations."""
+        lines = [
+            (self.own_line, 0),
+            (("distinctiveness", "none"), 1),
+            (RANDOM_REMOVAL, 5),
+            (("random", "bias"), 3),
+            (("random", "lstsq"), 4),
+            (("distinctiveness", "lstsq"), 2),  # where the technique's own is none
+        ]
+        return dict(list(self._with_data(lines).items())[:MOST_COMPENSATIONS])
+
+    @property
+    def own_line(self) -> Line | None:
+        """Distinctiveness with its own compensation, if it was compared."""
+        rows = self.sweeps[self.sweeps["technique"] == "distinctiveness"]
+        return None if rows.empty else ("distinctiveness", rows["default_compensation"].iloc[0])
+
+    def _with_data(self, lines: Iterable[tuple[Line | None, int]]) -> PlacedLines:
+        """Those of the lines that the sweeps have, each at its first place."""
+        places: dict[Line, int] = {}
+        for line, place in lines:
+            if line in self.by_count:
+                places.setdefault(line, place)
+        return places
+
+    def by_removed(self, line: Line, figure: str) -> pd.DataFrame:
+        """A figure of a line in percent, by number of removed units (rows) and seed (columns).
+
+        Numbers of units that not every seed reaches are left out: the mean would jump there.
+        """
+        rows = self.by_count[line].pivot(index="removed", columns="seed", values=figure)
+        return 100 * rows.dropna()
+
+    def at_half(self, lines: PlacedLines, figure: str) -> tuple[int, dict[Line, float | None]]:
+        """The removed units nearest to half of all, and a figure of each line there in percent.
+
+        A line that cannot remove so many has none.
+        """
+        means = {line: self.by_removed(line, figure).mean(axis=1) for line in lines}
+        numbers = means[RANDOM_REMOVAL].index.to_numpy()
+        half = int(numbers[abs(numbers - (numbers.max() + 1) / 2).argmin()])
+        return half, {line: values.get(half) for line, values in means.items()}
+
+    @cached_property
+    def by_angle(self) -> dict[str, pd.DataFrame]:
+        """Units that distinctiveness removes, by state: threshold angles in rows, seeds in columns.
+
+        One compensation stands for all: none changes which units are removed.
+        """
+        rows = self.sweeps[self.sweeps["technique"] == "distinctiveness"]
+        rows = rows[rows["angle"].notna() & (rows["compensation"] == rows["default_compensation"])]
+        found = {state: rows[rows["state"] == state] for state in STATES}
+        return {
+            state: of.pivot(index="angle", columns="seed", values="removed").dropna()
+            for state, of in found.items()
+            if len(of)
+        }
+
+    def at_angle(self, widest: float) -> dict[str, tuple[float, float | None]]:
+        """By state: units removed at an angle, and the angle that removes half of all."""
+        means = {state: values.mean(axis=1) for state, values in self.by_angle.items()}
+        return {
+            state: (m[m.index <= widest].iloc[-1], next(iter(m.index[m >= self.units / 2]), None))
+            for state, m in means.items()
+        }
 
 
-def free_by_line(results: Results, model: str, layer: str, lines: PlacedLines) -> LineFigures:
-    """Units removed for less than one point, by the lines of the chart."""
-    free = {line: free_units_of_line(results, model, layer, line) for line, _ in lines}
-    return _line_figures(results, model, layer, free, 0)
-
-
-def at_half(
-    results: Results, model: str, layer: str, lines: PlacedLines, figure: str
-) -> LineFigures:
-    """A figure in percent where half the layer is removed; not every line gets that far."""
-    means = {
-        line: by_removed(results, model, layer, line, figure).mean(axis=1) for line, _ in lines
-    }
-    half = halfway(means[RANDOM_REMOVAL])
-    reached = {line: values.get(half) for line, values in means.items()}
-    return _line_figures(results, model, layer, reached, half)
-
-
-def _line_figures(
-    results: Results, model: str, layer: str, figures: Mapping[Line, float | None], removed: int
-) -> LineFigures:
-    known = [(line, value) for line, value in figures.items() if value is not None]
-    missing = [line for line, value in figures.items() if value is None]
-    known.sort(key=lambda item: -item[1])
-    return LineFigures(model, layer, results.units(model, layer), known, missing, removed)
-
-
-def halfway(values: pd.Series) -> int:
-    """The number of removed units nearest to half of the largest."""
-    numbers = values.index.to_numpy()
-    return int(numbers[abs(numbers - (numbers.max() + 1) / 2).argmin()])
-
-
-@dataclass(frozen=True)
-class AngleFigures:
-    """Units removed at the widest threshold, and the angle that removes half of all, by state."""
-
-    model: str
-    layer: str
-    units: int
-    widest: float
-    removed: Mapping[str, float]
-    half: Mapping[str, float | None]
-
-
-def at_angles(results: Results, model: str, layer: str) -> AngleFigures:
-    """Both figures of one layer, means over the seeds."""
-    widest, units = max(results.config["pruning"]["angles"]), results.units(model, layer)
-    means = {
-        s: values.mean(axis=1) for s, values in removed_by_angle(results, model, layer).items()
-    }
-    removed = {s: float(m[m.index <= widest].iloc[-1]) for s, m in means.items()}
-    half = {s: next(iter(m.index[m >= units / 2]), None) for s, m in means.items()}
-    return AngleFigures(model, layer, units, widest, removed, half)
+def layers(results: Results) -> list[Layer]:
+    """Every network and pruned layer in the order of the config."""
+    table = results.tables[5]
+    lines = table[table["state"] == "trained"].drop_duplicates(["model", "layer", *LINE_KEYS])
+    lines = lines.sort_values("rank", kind="stable")
+    found = []
+    for model in results.models:
+        for name in results.layers(model):
+            both = (lines, results.sweeps)
+            own = [rows[(rows["model"] == model) & (rows["layer"] == name)] for rows in both]
+            found.append(Layer(model, name, *own))
+    return found

@@ -1,68 +1,64 @@
 """The tables as the page shows them: headings, rows of texts and a caption."""
 
-import re
-from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from neuron_pruning.tables.table import Table
+from neuron_pruning.core.parquet import read_frame
+from neuron_pruning.tables import compensations, grid, models, per_class, pruning, svm, techniques
 
-FIRST_LINES = 12
+MODULES = (grid, per_class, per_class, pruning, techniques, compensations, models, svm)
+TABLES = {number: module.TABLE for number, module in enumerate(MODULES, 1)}
+FIRST_LINES = 12  # of every network in Table 5 that the page does not fold
 UNTRAINED = ", untrained"  # as Tables 5 and 6 mark it
-SHARED = {8: ["SVM", "Split", "Accuracy"]}  # columns that become headings of rows
+SHARED = ["SVM", "Split", "Accuracy"]  # columns of Table 8 that become headings of its rows
 TEXT_COLUMNS = ("Technique", "Compensation", "Split")
 
 
-def page_table(number: int, rows: pd.DataFrame, table: Table) -> dict[str, Any]:
-    """One table; ``rest`` has the lines that the page folds."""
-    shown = table.display(rows)
-    early = (
-        LINES_IN_SIGHT[number](shown)
-        if number in LINES_IN_SIGHT
-        else pd.Series(True, index=shown.index)
-    )
-    shared = SHARED.get(number, [])
-    inner = shown.drop(columns=shared)
+def read_tables(paths: list[Path]) -> dict[int, pd.DataFrame]:
+    """Rows of the tables by number; the classifiers of Table 7 with the names that it shows."""
+    found = {int(path.stem.removeprefix("table")): read_frame([path]) for path in paths}
+    if 7 in found:
+        found[7] = found[7].assign(name=models.names_of(found[7]))
+    return found
+
+
+def page_table(number: int, rows: pd.DataFrame) -> dict[str, Any]:
+    """One table: its ``rows``, those of Table 8 in ``groups``; the page folds ``rest``."""
+    shown = TABLES[number].display(rows)
+    groups = shown.groupby(SHARED, sort=False) if number == 8 else ()
+    inner, early = shown.drop(columns=SHARED if number == 8 else []), in_sight(number, shown)
     return {
         "number": number,
-        "caption": table.caption(rows),
+        "caption": TABLES[number].caption(rows),
         "head": list(inner.columns),
         "text_columns": [n for n, name in enumerate(inner.columns) if name in TEXT_COLUMNS],
-        "groups": list(groups(shown, shared)),
-        "rows": list(texts(inner[early])),
-        "rest": list(texts(inner[~early])),
+        "groups": [(key, texts(inner.loc[found.index])) for key, found in groups],
+        "rows": texts(inner[early]),
+        "rest": texts(inner[~early]),
     }
 
 
-def groups(shown: pd.DataFrame, shared: list[str]) -> Iterator[tuple[str, list[list[str]]]]:
-    """Rows below a heading of what they share, so that a narrow page need not repeat it."""
-    if not shared:
-        return
-    for key, found in shown.groupby(shared, sort=False):
-        svm, split, accuracy = (str(value) for value in key)
-        yield f"{svm}, {split}: accuracy {accuracy}", list(texts(found.drop(columns=shared)))
+def in_sight(number: int, shown: pd.DataFrame) -> "pd.Series[bool]":
+    """Lines that the page does not fold: the first of Table 5, the trained networks of Table 6.
+
+    In Table 5 an untrained network goes with its trained one.
+    """
+    if number == 5:
+        networks = shown["Network"].str.removesuffix(UNTRAINED)
+        return shown.groupby(networks).cumcount() < FIRST_LINES
+    if number == 6:
+        return ~shown["Network"].str.endswith(UNTRAINED)
+    return pd.Series(True, index=shown.index)
 
 
-def first_lines(shown: pd.DataFrame) -> "pd.Series[bool]":
-    """The first lines of every network in Table 5; an untrained one goes with its trained one."""
-    networks = shown["Network"].str.removesuffix(UNTRAINED)
-    return shown.groupby(networks).cumcount() < FIRST_LINES
-
-
-def trained_lines(shown: pd.DataFrame) -> "pd.Series[bool]":
-    """The lines of the trained networks in Table 6."""
-    return ~shown["Network"].str.endswith(UNTRAINED)
-
-
-LINES_IN_SIGHT = {5: first_lines, 6: trained_lines}  # lines that the page does not fold
-
-
-def texts(rows: pd.DataFrame) -> Iterator[list[str]]:
+def texts(rows: pd.DataFrame) -> list[list[str]]:
     """Cells as the page writes them, a dash where there is no figure.
 
     A cell breaks at most before its brackets.
     """
-    for row in rows.to_numpy():
-        first, *others = ("–" if pd.isna(cell) else str(cell) for cell in row)
-        yield [first, *(re.sub(r" (?![(\[])", "\N{NO-BREAK SPACE}", cell) for cell in others)]
+    cells = rows.map(lambda cell: "–" if pd.isna(cell) else str(cell))
+    others = cells.columns[1:]
+    kept = cells[others].replace(r" (?![(\[])", "\N{NO-BREAK SPACE}", regex=True)
+    return [list(row) for row in pd.concat([cells.iloc[:, :1], kept], axis=1).to_numpy()]

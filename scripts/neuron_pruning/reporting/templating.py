@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from itertools import count as numbers_from
 from typing import Any
 
+import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from neuron_pruning.statistics.significance import p_words
+from neuron_pruning.statistics.significance import SIGNIFICANT, p_words
 from neuron_pruning.tables.rendering import (
     count,
     degrees,
@@ -41,6 +42,7 @@ def environment() -> Environment:
     )
     found.filters |= FILTERS
     found.globals |= {**FILTERS, "next_figure": numbers_from(1).__next__}
+    found.tests |= {"known": pd.notna, "significant": lambda p: p < SIGNIFICANT}
     return found
 
 
@@ -71,11 +73,15 @@ def tenth(number: float) -> str:
 
 def duration(seconds: float) -> str:
     """``2 h 5 min``, ``3 min 20 s`` or ``12 s``."""
-    whole = round(seconds)
-    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
-    if hours:
-        return f"{hours} h {minutes} min"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+FIGURES = (degrees, display_name, interval, over_seeds, percent, signed)  # as tables write them
+WORDS = (counted, duration, p_value, percentage, points, tenth)
+FILTERS = {"amount": count, **{function.__name__: function for function in (*FIGURES, *WORDS)}}
 
 
 def fill_markdown(text: str, width: int = 100) -> str:
@@ -91,27 +97,6 @@ def fill_markdown(text: str, width: int = 100) -> str:
 
 def _fill(paragraph: str, width: int) -> str:
     """One paragraph or list item in lines of ``width``, words and addresses whole."""
-    return textwrap.fill(
-        " ".join(paragraph.split()),
-        width,
-        subsequent_indent="  " if paragraph.startswith("- ") else "",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-
-
-FILTERS = {
-    "amount": count,
-    "counted": counted,
-    "degrees": degrees,
-    "display_name": display_name,
-    "duration": duration,
-    "interval": interval,
-    "over_seeds": over_seeds,
-    "p_value": p_value,
-    "percent": percent,
-    "percentage": percentage,
-    "points": points,
-    "signed": signed,
-    "tenth": tenth,
-}
+    indent = "  " if paragraph.startswith("- ") else ""
+    whole: Any = {"break_long_words": False, "break_on_hyphens": False}
+    return textwrap.fill(" ".join(paragraph.split()), width, subsequent_indent=indent, **whole)

@@ -38,10 +38,9 @@ def select_cells(
     grid = summarise_accuracy(metrics)
     for part in ("test", "validation"):
         grid[f"best_on_{part}"] = mark_best(grid, part)
-    grid["selected_on"] = ["fixed" if model in fixed else subset for model in grid["model"]]
-    grid["selected"] = mark_fixed(grid, fixed) | (
-        grid[f"best_on_{subset}"] & ~grid["model"].isin(list(fixed))
-    )
+    is_fixed = grid["model"].isin(list(fixed))
+    grid["selected_on"] = is_fixed.map({True: "fixed", False: subset})
+    grid["selected"] = mark_fixed(grid, fixed) | (grid[f"best_on_{subset}"] & ~is_fixed)
     return grid
 
 
@@ -75,7 +74,6 @@ def mark_best(grid: pd.DataFrame, part: str) -> pd.Series:
 
 def mark_fixed(grid: pd.DataFrame, fixed: Mapping[str, Mapping[str, Any]]) -> pd.Series:
     """Marks the cells that the config fixes."""
-    names = ["learning_rate", "batch_size"]
-    wanted = {(model, *(cell[name] for name in names)) for model, cell in fixed.items()}
-    cells = zip(grid["model"], *(grid[name] for name in names), strict=True)
+    wanted = {(m, cell["learning_rate"], cell["batch_size"]) for m, cell in fixed.items()}
+    cells = grid[["model", "learning_rate", "batch_size"]].itertuples(index=False, name=None)
     return pd.Series([cell in wanted for cell in cells], index=grid.index)

@@ -9,15 +9,18 @@ from numpy.typing import NDArray
 
 def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     """Class probabilities, N x classes, float64."""
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    exponentials = np.exp(shifted)
+    exponentials = np.exp(_shifted(logits))
     return exponentials / exponentials.sum(axis=1, keepdims=True)
 
 
 def log_softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     """Logarithms of the class probabilities, N x classes, float64; never minus infinity."""
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    shifted = _shifted(logits)
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+
+
+def _shifted(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    return logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
 
 
 def confusion_matrix(
@@ -37,25 +40,19 @@ def class_metrics(
     class without images are not a number, and left out of means.
     """
     matrix = confusion_matrix(labels, predicted, len(classes))
-    hit = np.diag(matrix)
+    hit, named, images, total = matrix.diagonal(), matrix.sum(0), matrix.sum(1), matrix.sum()
     figures = {
-        "precision": _ratio(hit, matrix.sum(axis=0)),
-        "recall": np.where(matrix.sum(axis=1) > 0, _ratio(hit, matrix.sum(axis=1)), np.nan),
-        "specificity": _ratio(
-            matrix.sum() - matrix.sum(axis=0) - matrix.sum(axis=1) + hit,
-            matrix.sum() - matrix.sum(axis=1),
-        ),
-        "f1": np.where(
-            matrix.sum(axis=1) > 0,
-            _ratio(2 * hit, matrix.sum(axis=0) + matrix.sum(axis=1)),
-            np.nan,
-        ),
+        "precision": _ratio(hit, named),
+        "recall": np.where(images > 0, _ratio(hit, images), np.nan),
+        "specificity": _ratio(total - named - images + hit, total - images),
+        "f1": np.where(images > 0, _ratio(2 * hit, named + images), np.nan),
     }
-    rows = [{"class": "all", "metric": "accuracy", "value": float(hit.sum() / matrix.sum())}]
-    for metric, values in figures.items():
-        for name, value in zip(classes, values.tolist(), strict=True):
-            rows.append({"class": name, "metric": metric, "value": value})
-    return rows
+    rows = [{"class": "all", "metric": "accuracy", "value": float(hit.sum() / total)}]
+    return rows + [
+        {"class": name, "metric": metric, "value": value}
+        for metric, values in figures.items()
+        for name, value in zip(classes, values.tolist(), strict=True)
+    ]
 
 
 def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -68,9 +65,8 @@ def confusion_rows(
     """Rows ``label, predicted, count`` of the confusion matrix, zeros included."""
     matrix = confusion_matrix(labels, predicted, len(classes))
     return [
-        {"label": label, "predicted": prediction, "count": int(matrix[i, j])}
-        for i, label in enumerate(classes)
-        for j, prediction in enumerate(classes)
+        {"label": classes[i], "predicted": classes[j], "count": int(count)}
+        for (i, j), count in np.ndenumerate(matrix)
     ]
 
 

@@ -1,6 +1,6 @@
 """Classifiers on the same test images, side by side (Table 7)."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,16 +12,15 @@ from neuron_pruning.statistics.significance import (
     better_than,
     holm,
     holm_together,
-    majority_accuracy,
+    majority_share,
     paired_over_seeds,
+    part_ratio,
     wilson_of_mean,
 )
 
 CLASSIFIER_KEYS = ["kind", "contender", "recipe", "crop", "learning_rate", "batch_size"]
 NETWORK_KIND, SVM_KIND, CONSTANT_KIND, PUBLISHED_KIND = "network", "svm", "constant", "published"
 ANY_SPLIT = "any"  # of figures from elsewhere that no split concerns
-
-CorrectBySeed = Mapping[int, NDArray[np.bool_]]  # by seed, in the order of the positions
 
 
 def correct_predictions(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -70,22 +69,16 @@ def _classifiers(predictions: pd.DataFrame) -> list[tuple[dict[str, Any], pd.Dat
 
 
 def _compare(
-    split: str,
-    classifiers: Sequence[tuple[dict[str, Any], pd.DataFrame]],
-    divided: pd.DataFrame,
+    split: str, classifiers: Sequence[tuple[dict[str, Any], pd.DataFrame]], divided: pd.DataFrame
 ) -> pd.DataFrame:
     """Rows of one split; the p values of a column are corrected for their number."""
-    constants = list(_constant_rows(divided))
-    chance, majority = (row["accuracy_mean"] for row in constants)
-    rows = [
-        {**keys, **_figures(predictions, chance, majority)} for keys, predictions in classifiers
-    ]
-    for name in ("p_chance", "p_majority"):
-        for row, p in zip(rows, holm([row[name] for row in rows]), strict=True):
-            row[name] = float(p)
-    for row, paired in zip(rows, _against_first(classifiers, divided), strict=True):
-        row.update(_comparison(paired, classifiers[0][0]["contender"]))
-    return pd.DataFrame([*constants, *rows]).assign(split=split)
+    constants = _constant_rows(divided)
+    shares = [row["accuracy_mean"] for row in constants]
+    rows = pd.DataFrame({**keys, **_figures(of, *shares)} for keys, of in classifiers)
+    if len(rows):
+        rows = rows.assign(p_chance=holm(rows["p_chance"]), p_majority=holm(rows["p_majority"]))
+        rows = rows.join(_against_first(classifiers, part_ratio(divided)))
+    return pd.concat([pd.DataFrame(constants), rows], ignore_index=True).assign(split=split)
 
 
 def _figures(predictions: pd.DataFrame, chance: float, majority: float) -> dict[str, Any]:
@@ -108,72 +101,59 @@ def _figures(predictions: pd.DataFrame, chance: float, majority: float) -> dict[
     }
 
 
-def _constant_rows(divided: pd.DataFrame) -> Iterator[dict[str, Any]]:
+def _constant_rows(divided: pd.DataFrame) -> list[dict[str, Any]]:
     """Naming a class at random, and always the largest class of the training part."""
     seeds = [rows for _, rows in divided.groupby("seed")]
-    training = [rows.loc[rows["part"] == "train", "label"] for rows in seeds]
-    test = [rows.loc[rows["part"] == "test", "label"] for rows in seeds]
-    always = pd.Series([majority_accuracy(a, b) for a, b in zip(training, test, strict=True)])
     chance = 1 / divided["label"].nunique()
-    images = int(np.median([len(labels) for labels in test]))
-    for name, mean, deviation in (
-        ("chance", chance, np.nan),
-        ("majority class", float(always.mean()), float(always.std())),
-    ):
-        yield {
-            "kind": CONSTANT_KIND,
-            "contender": name,
-            "seeds": len(seeds),
-            "test_images": images,
-            "accuracy_mean": mean,
-            "accuracy_std": deviation,
-            "recall_mean": chance,
-        }
+    figures = {"chance": (chance, np.nan), "majority class": majority_share(seeds)}
+    shared = {
+        "kind": CONSTANT_KIND,
+        "seeds": len(seeds),
+        "test_images": int(np.median([(rows["part"] == "test").sum() for rows in seeds])),
+        "recall_mean": chance,
+    }
+    return [
+        {**shared, "contender": name, "accuracy_mean": mean, "accuracy_std": deviation}
+        for name, (mean, deviation) in figures.items()
+    ]
 
 
 def _published_row(figure: Mapping[str, Any]) -> dict[str, Any]:
-    images = figure["images"]
-    low, high = wilson_of_mean([figure["accuracy"]], images) if images else (np.nan, np.nan)
-    return {
-        "kind": PUBLISHED_KIND,
-        "contender": figure["name"],
-        "split": figure["split"],
-        "test_images": images,
-        "accuracy_mean": figure["accuracy"],
-        "low": low,
-        "high": high,
-        "note": figure["note"],
-    }
+    share, images = figure["accuracy"], figure["images"]
+    low, high = wilson_of_mean([share], images) if images else (np.nan, np.nan)
+    named = {"kind": PUBLISHED_KIND, "contender": figure["name"], "accuracy_mean": share}
+    rest = {"split": figure["split"], "note": figure["note"], "test_images": images}
+    return {**named, **rest, "low": low, "high": high}
 
 
 def _against_first(
-    classifiers: Sequence[tuple[dict[str, Any], pd.DataFrame]], divided: pd.DataFrame
-) -> list[PairedSeeds | None]:
-    """Each classifier against the first SVM on the same images; None for itself, or without one."""
-    if not classifiers or classifiers[0][0]["kind"] != SVM_KIND:
-        return [None] * len(classifiers)
-    sizes = divided["part"].value_counts()
-    reference = _by_seed(classifiers[0][1])
-    family = []
-    for _, predictions in classifiers[1:]:
-        theirs = _by_seed(predictions)
-        seeds = sorted(theirs.keys() & reference.keys())
-        pairs = [theirs[seed] for seed in seeds], [reference[seed] for seed in seeds]
-        family.append(paired_over_seeds(*pairs, sizes["test"] / sizes["train"]))
-    return [None, *holm_together(family)]
+    classifiers: Sequence[tuple[dict[str, Any], pd.DataFrame]], ratio: float
+) -> pd.DataFrame:
+    """Each classifier against the first SVM on the same images; nothing without one."""
+    (first, reference), *others = classifiers
+    if first["kind"] != SVM_KIND:
+        return pd.DataFrame({"reference": [None] * len(classifiers)})
+    family = holm_together([paired_by_seed(theirs, reference, ratio) for _, theirs in others])
+    rows = [{"reference": first["contender"], **comparison_columns(paired)} for paired in family]
+    return pd.DataFrame([{"reference": None}, *rows])
 
 
-def _by_seed(predictions: pd.DataFrame) -> CorrectBySeed:
+def paired_by_seed(first: pd.DataFrame, second: pd.DataFrame, ratio: float) -> PairedSeeds:
+    """Two classifiers on the same test images of each seed; ``ratio``: test to training images."""
+    right, others = (right_by_seed(rows) for rows in (first, second))
+    seeds = sorted(right.keys() & others.keys())
+    return paired_over_seeds([right[s] for s in seeds], [others[s] for s in seeds], ratio)
+
+
+def right_by_seed(predictions: pd.DataFrame) -> dict[int, NDArray[np.bool_]]:
+    """Which test images are right, by seed, in the order of the positions."""
     ordered = predictions.sort_values("position")
     return {int(str(s)): rows["right"].to_numpy() for s, rows in ordered.groupby("seed")}
 
 
-def _comparison(paired: PairedSeeds | None, reference: str) -> dict[str, Any]:
-    """Mean difference to the reference and what shows it."""
-    if paired is None:
-        return {"reference": None}
+def comparison_columns(paired: PairedSeeds) -> dict[str, Any]:
+    """Mean difference and what shows it."""
     return {
-        "reference": reference,
         "difference": paired.difference,
         "seeds_better": paired.better,
         "seeds_worse": paired.worse,

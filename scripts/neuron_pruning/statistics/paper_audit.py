@@ -6,7 +6,7 @@ Everything here is arithmetic on published figures (``resources/paper.yaml``): n
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import Any, Literal
@@ -17,6 +17,7 @@ from scipy.stats import binom, binomtest, chi2_contingency, fisher_exact
 from neuron_pruning.statistics.significance import better_than, discordant_p, holm, wilson
 
 Printing = Literal["rounded", "either"]
+Fit = Literal["rounded", "truncated", "none"]
 Margins = tuple[tuple[int, int, int], ...]  # a class: correct predictions, images, predictions
 
 
@@ -30,7 +31,7 @@ class Count:
 
     right: int
     images: int
-    fit: Literal["rounded", "truncated", "none"]
+    fit: Fit
     error: float
 
     @property
@@ -49,11 +50,9 @@ def as_count(share: float, images: int, digits: int = 4) -> Count:
     right = round(share * images)
     exact = Fraction(right, images) * 10**digits
     printed = round(share * 10**digits)
-    fit: Literal["rounded", "truncated", "none"] = "none"
+    fit: Fit = "truncated" if math.floor(exact) == printed else "none"
     if abs(exact - printed) <= Fraction(1, 2):
         fit = "rounded"
-    elif math.floor(exact) == printed:
-        fit = "truncated"
     return Count(right, images, fit, share - right / images)
 
 
@@ -83,11 +82,7 @@ def pairing_bounds(first: int, second: int, images: int) -> tuple[float, float]:
 
     The counts leave open how many images only one of the two has right. The difference is
     clearest where every image that the worse one has right is right in the better one too.
-
-    Args:
-        first: correct predictions before, or of the first classifier.
-        second: correct predictions after, or of the second.
-        images: test images of both.
+    ``first`` and ``second`` are correct predictions, of ``images`` each.
     """
     only_first = range(max(0, first - second), min(first, images - second) + 1)
     values = [discordant_p(alone, alone - (first - second)) for alone in only_first]
@@ -144,18 +139,16 @@ def confusion_margins(
     """Diagonals and margins that one confusion matrix with such figures can have.
 
     Yields for each class its correct predictions, images and predictions; images and predictions
-    of all classes each add up to ``images``. No such margins: no such matrix.
-
-    Args:
-        precision: printed precision of each class.
-        recall: printed recall of each class.
-        images: images that the matrix counts.
-        printing: every figure rounded, or each one either rounded or truncated.
-        digits: decimals printed.
+    of all classes each add up to ``images``, which the matrix counts. No such margins: no such
+    matrix. ``precision`` and ``recall`` are printed with so many ``digits``, one per class, each
+    rounded, or each either rounded or truncated.
     """
     options = [
-        _class_options(p, r, images, printing, digits)
-        for p, r in zip(precision, recall, strict=True)
+        [(right, size, of) for right, size in sizes for same, of in predictions if same == right]
+        for predictions, sizes in (
+            [_counts_printed_as(figure, images, printing, digits) for figure in pair]
+            for pair in zip(precision, recall, strict=True)
+        )
     ]
     reachable: list[set[tuple[int, int]]] = [{(0, 0)}]
     for of_class in reversed(options):
@@ -182,36 +175,21 @@ def _complete(
             yield ((right, size, predictions), *others)
 
 
-def _class_options(
-    precision: float, recall: float, images: int, printing: Printing, digits: int
-) -> list[tuple[int, int, int]]:
-    sizes = _denominators(recall, images, printing, digits)
-    predictions = _denominators(precision, images, printing, digits)
-    return [
-        (right, size, named)
-        for right in range(images + 1)
-        for size in sizes.get(right, ())
-        for named in predictions.get(right, ())
-    ]
-
-
-def _denominators(
+def _counts_printed_as(
     figure: float, images: int, printing: Printing, digits: int
-) -> dict[int, list[int]]:
-    """For each number of correct predictions, the wholes of which it prints as ``figure``.
+) -> list[tuple[int, int]]:
+    """Correct predictions and wholes up to ``images`` whose share prints as ``figure``.
 
     A precision printed as 0 also stands for a class that was never named.
     """
     scale = 10**digits
     printed = round(figure * scale)
-    found: dict[int, list[int]] = {0: [0]} if printed == 0 else {}
+    pairs = [(0, 0)] if printed == 0 else []
     for whole in range(1, images + 1):
-        lowest = max(0, whole * (printed - 1) // scale)
-        for right in range(lowest, min(whole, whole * (printed + 1) // scale + 1) + 1):
-            twice = 2 * (right * scale - printed * whole)  # of whole: the error in half digits
-            if -whole <= twice <= (whole if printing == "rounded" else 2 * whole - 1):
-                found.setdefault(right, []).append(whole)
-    return found
+        most = whole if printing == "rounded" else 2 * whole - 1
+        errors = [2 * (right * scale - printed * whole) for right in range(whole + 1)]
+        pairs += [(n, whole) for n, twice in enumerate(errors) if -whole <= twice <= most]
+    return pairs  # twice: the error of the whole in half digits
 
 
 def flattened_alexnet(height: int, width: int, stride: int) -> int:
@@ -290,10 +268,9 @@ class Paper:
     figures: Mapping[str, Any]
 
     @property
-    def protocol(self) -> Mapping[str, Any]:
+    def protocol(self) -> Any:
         """Images, classes, shares, runs and epochs."""
-        found: Mapping[str, Any] = self.figures["protocol"]
-        return found
+        return self.figures["protocol"]
 
     @property
     def models(self) -> list[str]:
@@ -318,14 +295,10 @@ class Paper:
     @cached_property
     def settings(self) -> list[tuple[Mapping[str, Any], Count, Count]]:
         """Rows of Table 1 with their training and test accuracies as counts."""
-        return [
-            (
-                row,
-                as_count(row["train_accuracy"], self.training_images),
-                as_count(row["test_accuracy"], self.test_images),
-            )
-            for row in self.figures["table1"]
-        ]
+        parts = {"train_accuracy": self.training_images, "test_accuracy": self.test_images}
+        rows = self.figures["table1"]
+        counts = ([as_count(row[part], images) for row in rows] for part, images in parts.items())
+        return list(zip(rows, *counts, strict=True))
 
     @property
     def fits(self) -> Counter[str]:
@@ -343,14 +316,12 @@ class Paper:
 
     def p_selected(self, model: str, share: float, tried: int = 1) -> float:
         """P of the selected cell being better than a share, as the best of ``tried`` cells."""
-        count = self.selected(model)
-        return at_least_one_of(count.right, count.images, share, tried)
+        return at_least_one_of(self.selected(model).right, self.test_images, share, tried)
 
     @property
     def selects_best(self) -> bool:
         """The selected cells have the highest test accuracy of their network."""
-        best = {m: max(count.right for count in self.cells(m)) for m in self.models}
-        return all(self.selected(model).right == right for model, right in best.items())
+        return all(self.selected(m).right == self.best_of(m).best for m in self.models)
 
     def best_of(self, model: str) -> Best:
         """The best of a model's cells, and what selection alone explains."""
@@ -369,26 +340,17 @@ class Paper:
     @cached_property
     def prunings(self) -> list[Pruning]:
         """Rows of Table 4."""
-        rows, images = self.figures["table4"], self.test_images
-        before = [as_count(row["before"], images) for row in rows]
-        after = [as_count(row["after"], images) for row in rows]
-        pairs = zip(before, after, strict=True)
-        bounds = [pairing_bounds(old.right, new.right, images) for old, new in pairs]
-        corrected = holm([low for low, _ in bounds]).tolist()
-        return [
-            Pruning(
-                row["model"],
-                row["angle"],
-                row["removed"],
-                published=row["after"],
-                before=before[n],
-                after=after[n],
-                bounds=bounds[n],
-                smallest_p=corrected[n],
-                p_largest=better_than(after[n].right, images, self.largest),
-            )
-            for n, row in enumerate(rows)
-        ]
+        found = [self._pruning(row) for row in self.figures["table4"]]
+        corrected = holm([pruning.smallest_p for pruning in found]).tolist()
+        return [replace(of, smallest_p=p) for of, p in zip(found, corrected, strict=True)]
+
+    def _pruning(self, row: Mapping[str, Any]) -> Pruning:
+        """One row of Table 4, its p not yet corrected."""
+        before, after = (as_count(row[when], self.test_images) for when in ("before", "after"))
+        bounds = pairing_bounds(before.right, after.right, self.test_images)
+        p_largest = better_than(after.right, self.test_images, self.largest)
+        named = (row["model"], row["angle"], row["removed"], row["after"])
+        return Pruning(*named, before, after, bounds, bounds[0], p_largest)
 
     @property
     def pair(self) -> tuple[int, int, int]:

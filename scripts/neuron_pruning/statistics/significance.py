@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest
 from scipy.stats import t as student
+from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 from neuron_pruning.core.errors import UserError
@@ -21,10 +23,7 @@ SIGNIFICANT = 0.05
 def wilson(right: float, images: int, level: float = 0.95) -> tuple[float, float]:
     """Wilson's score interval of a share of correct predictions (Wilson 1927).
 
-    Args:
-        right: correct predictions; a fraction only where it is a mean over seeds.
-        images: test images.
-        level: coverage.
+    ``right`` is a fraction only where it is a mean over seeds.
 
     Raises:
         UserError: no images, or more correct predictions than images.
@@ -90,11 +89,9 @@ class McNemar:
 
 
 def mcnemar(first_right: ArrayLike, second_right: ArrayLike) -> McNemar:
-    """McNemar's exact test, two-sided, of two classifiers on the same N images.
+    """McNemar's exact test, two-sided, of two classifiers on the same images.
 
-    Args:
-        first_right: which images the first had right, N booleans.
-        second_right: which the second had right, in the same order.
+    Both arguments tell which images were right, N booleans in the same order.
 
     Raises:
         UserError: no images, or not the same number of them.
@@ -105,25 +102,27 @@ def mcnemar(first_right: ArrayLike, second_right: ArrayLike) -> McNemar:
             f"{first.shape} and {second.shape} predictions cannot be paired; "
             "compare classifiers on the same test images, one prediction per image"
         )
-    _check_count(0, first.size)
-    alone = int((first & ~second).sum()), int((second & ~first).sum())
-    return McNemar(*alone, first.size, discordant_p(*alone))
+    return of_counts(int((first & ~second).sum()), int((second & ~first).sum()), first.size)
+
+
+def of_counts(first_only: int, second_only: int, images: int) -> McNemar:
+    """McNemar's exact test from the numbers of images that one alone had right."""
+    _check_count(first_only + second_only, images)
+    return McNemar(first_only, second_only, images, discordant_p(first_only, second_only))
 
 
 def discordant_p(first_only: int, second_only: int) -> float:
     """Two-sided p of McNemar's exact test; 1 where the classifiers never differ."""
-    if first_only + second_only == 0:
-        return 1.0
-    return float(binomtest(first_only, first_only + second_only, 0.5).pvalue)
+    either = first_only + second_only
+    return float(binomtest(first_only, either, 0.5).pvalue) if either else 1.0
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     """P values adjusted for their number (Holm 1979); a missing one (NaN) stays so, uncounted."""
-    raw = np.asarray(p_values, dtype=np.float64)
-    adjusted = np.full(raw.shape, np.nan)
-    order = raw.argsort()[: raw.size - np.isnan(raw).sum()]  # missing ones sort to the end
-    stepped = raw[order] * np.arange(order.size, 0, -1)
-    adjusted[order] = np.minimum(np.maximum.accumulate(stepped), 1)
+    adjusted = np.array(p_values, dtype=np.float64)
+    known = ~np.isnan(adjusted)
+    if known.any():
+        adjusted[known] = multipletests(adjusted[known], method="holm")[1]
     return adjusted
 
 
@@ -146,10 +145,8 @@ def corrected_t(
     second term stands for the overlap of the training parts. Where all differences are equal their
     spread is unknown, so p is 1 for a difference of 0 and not a number for any other.
 
-    Args:
-        differences: paired differences of accuracy, one per seed.
-        test_to_train: test images divided by training images, 0.25 for an 80/20 split.
-        level: coverage of the interval.
+    ``differences`` of accuracy are paired, one per seed; ``test_to_train`` is test images divided
+    by training images, 0.25 for an 80/20 split.
     """
     values = np.asarray(differences, dtype=np.float64)
     mean = float(values.mean()) if values.size else np.nan
@@ -182,31 +179,26 @@ class PairedSeeds:
     @property
     def better(self) -> int:
         """Seeds whose own test shows the first to be better."""
-        return len(self._shown(1))
+        return len(self._significant(1))
 
     @property
     def worse(self) -> int:
         """Seeds whose own test shows the first to be worse."""
-        return len(self._shown(-1))
+        return len(self._significant(-1))
 
     @property
     def p(self) -> float:
         """Largest adjusted p of the seeds that show a difference; the smallest where none does."""
-        shown = self._shown(1) + self._shown(-1)
-        return max(shown) if shown else min(self.adjusted)
+        significant = self._significant(1) + self._significant(-1)
+        return max(significant, default=min(self.adjusted))
 
-    def _shown(self, direction: int) -> list[float]:
-        return [
-            p
-            for test, p in zip(self.tests, self.adjusted, strict=True)
-            if p < SIGNIFICANT and np.sign(test.difference) == direction
-        ]
+    def _significant(self, sign: int) -> list[float]:
+        pairs = zip(self.tests, self.adjusted, strict=True)
+        return [p for test, p in pairs if p < SIGNIFICANT and np.sign(test.difference) == sign]
 
 
 def paired_over_seeds(
-    first_right: Sequence[ArrayLike],
-    second_right: Sequence[ArrayLike],
-    test_to_train: float,
+    first_right: Sequence[ArrayLike], second_right: Sequence[ArrayLike], test_to_train: float
 ) -> PairedSeeds:
     """Compare two classifiers over seeds, each seed on its own test images.
 
@@ -220,10 +212,8 @@ def paired_over_seeds(
       networks (another split, another initialisation): right for AlexNet against VGG or an SVM.
       With three seeds it has two degrees of freedom and sees large differences only.
 
-    Args:
-        first_right: for each seed, which test images the first had right.
-        second_right: the same of the second, same images in the same order.
-        test_to_train: test images divided by training images.
+    Both are asked for each seed which test images, in one order, they had right;
+    ``test_to_train`` is test images divided by training images.
 
     Raises:
         UserError: no seeds, other numbers of them, or images that do not pair.
@@ -235,12 +225,6 @@ def paired_over_seeds(
         )
     tests = [mcnemar(a, b) for a, b in zip(first_right, second_right, strict=True)]
     return of_tests(tests, test_to_train)
-
-
-def of_counts(first_only: int, second_only: int, images: int) -> McNemar:
-    """McNemar's exact test from the numbers of images that one alone had right."""
-    _check_count(first_only + second_only, images)
-    return McNemar(first_only, second_only, images, discordant_p(first_only, second_only))
 
 
 def of_tests(tests: Sequence[McNemar], test_to_train: float) -> PairedSeeds:
@@ -268,6 +252,24 @@ def majority_accuracy(train_labels: ArrayLike, test_labels: ArrayLike) -> float:
     _check_count(0, min(train.size, test.size))
     names, counts = np.unique(train, return_counts=True)
     return float((test == names[counts.argmax()]).mean())
+
+
+def part_ratio(parts: pd.DataFrame) -> float:
+    """Test images divided by training images, of the rows of split files."""
+    sizes = parts["part"].value_counts()
+    return float(sizes["test"] / sizes["train"])
+
+
+def majority_share(parts: Sequence[pd.DataFrame]) -> tuple[float, float]:
+    """Mean and deviation over seeds of the test accuracy of the largest training class.
+
+    Args:
+        parts: for each seed the rows of its split file.
+    """
+    labels = [(rows["part"], rows["label"]) for rows in parts]
+    pairs = [(label[part == "train"], label[part == "test"]) for part, label in labels]
+    shares = pd.Series([majority_accuracy(training, test) for training, test in pairs])
+    return float(shares.mean()), float(shares.std())
 
 
 def p_words(p: float) -> str:

@@ -1,14 +1,14 @@
 """Techniques and compensations side by side: means over seeds, paired differences, ranks."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-import numpy as np
 import pandas as pd
 
 from neuron_pruning.core.parquet import CELL
-from neuron_pruning.statistics.significance import corrected_t, holm, majority_accuracy
+from neuron_pruning.statistics.significance import corrected_t, holm
 
 LAYER_KEYS = [*CELL, "state", "layer"]
+LINE_KEYS = [*LAYER_KEYS, "technique", "default_compensation", "compensation"]
 FIGURES = ("test_accuracy", "test_loss", "agreement", "divergence")
 MAX_ACCURACY_LOSS = 0.01  # share of the test images: one point
 
@@ -16,15 +16,14 @@ MAX_ACCURACY_LOSS = 0.01  # share of the test images: one point
 def per_seed(points: pd.DataFrame) -> pd.DataFrame:
     """Figures by technique, compensation, number of removed units and seed; means over draws."""
     counted = points[points["angle"].isna()]
-    keys = [*LAYER_KEYS, "technique", "default_compensation", "compensation", "removed", "seed"]
-    found = counted.groupby(keys, sort=False)[list(FIGURES)].mean()
-    return found.reset_index()
+    return counted.groupby([*LINE_KEYS, "removed", "seed"], sort=False, as_index=False)[
+        list(FIGURES)
+    ].mean()
 
 
 def _of_all_seeds(found: pd.DataFrame) -> pd.DataFrame:
     """Without the numbers of units that a technique reaches on some seeds of a network alone."""
-    keys = [*LAYER_KEYS, "technique", "default_compensation", "compensation", "removed"]
-    seeds = found.groupby(keys)["seed"].transform("nunique")
+    seeds = found.groupby([*LINE_KEYS, "removed"])["seed"].transform("nunique")
     return found[seeds == found.groupby(LAYER_KEYS)["seed"].transform("nunique")]
 
 
@@ -51,37 +50,42 @@ def ranking(points: pd.DataFrame, counts: Sequence[int], ratio: float) -> pd.Dat
     corrected for all techniques and compensations of a network at a number of removed units.
     """
     found = with_reference(_of_all_seeds(per_seed(points)))
-    free = free_units(found)
     asked = found[found["removed"].isin(counts)]
-    keys = [*LAYER_KEYS, "technique", "default_compensation", "compensation"]
-    grouped = asked.groupby([*keys, "reference", "removed"], sort=False)
-    table = grouped.agg(
-        seeds=("seed", "nunique"),
-        **{f"{name}_mean": (name, "mean") for name in (*FIGURES, "difference")},
-        **{f"{name}_std": (name, "std") for name in (*FIGURES, "difference")},
-    ).reset_index()
-    table = table.merge(differences_shown(asked, [*keys, "removed"], ratio), on=[*keys, "removed"])
-    table["p"] = table.groupby([*LAYER_KEYS, "removed"])["p"].transform(holm)
-    table = table.merge(free, how="left", on=keys)
-    scores = table.groupby(keys, sort=False).agg(
+    keys = [*LINE_KEYS, "reference", "removed"]
+    table = averaged(asked, keys, (*FIGURES, "difference"), ratio, [*LAYER_KEYS, "removed"])
+    table = table.merge(free_units(found), how="left", on=LINE_KEYS)
+    scores = table.groupby(LINE_KEYS, sort=False).agg(
         score=("test_accuracy_mean", "mean"), reached=("removed", "nunique")
     )
     most = scores.groupby(LAYER_KEYS)["reached"].transform("max")
-    scores["score"] = scores["score"].where(scores["reached"] == most)
-    ranks = scores.groupby(LAYER_KEYS)["score"].rank(ascending=False, method="min")
-    table = table.merge(scores.assign(rank=ranks).drop(columns="reached"), on=keys)
+    scores["score"] = scores["score"].where(scores.pop("reached") == most)
+    scores["rank"] = scores.groupby(LAYER_KEYS)["score"].rank(ascending=False, method="min")
+    table = table.merge(scores, on=LINE_KEYS)
     return table.sort_values([*LAYER_KEYS, "rank", "technique", "removed"], kind="stable")
 
 
-def differences_shown(
-    rows: pd.DataFrame, keys: Sequence[str], ratio: float, difference: str = "difference"
+def averaged(
+    rows: pd.DataFrame, keys: list[str], names: Sequence[str], ratio: float, family: list[str]
 ) -> pd.DataFrame:
-    """Corrected resampled t-test of paired differences over seeds: ``keys`` and ``p``."""
-    found = [
-        (*key, corrected_t(seeds[difference].to_list(), ratio).p)
-        for key, seeds in rows.groupby(list(keys), sort=False)
-    ]
-    return pd.DataFrame(found, columns=[*keys, "p"])
+    """Means and deviations over seeds, and p of the differences.
+
+    Args:
+        rows: one per seed, with ``difference``.
+        keys: columns that tell the rows of the table apart.
+        names: figures to average.
+        ratio: test images divided by training images.
+        family: keys within which the p values (corrected resampled t-test) are corrected by Holm.
+    """
+    grouped = rows.groupby(keys, sort=False)
+    table = grouped.agg(seeds=("seed", "nunique"), **averages(names))
+    tests = grouped["difference"].agg(lambda found: corrected_t(found.to_list(), ratio).p)
+    table = table.assign(p=tests).reset_index()
+    return table.assign(p=table.groupby(family)["p"].transform(holm))
+
+
+def averages(names: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Mean and standard deviation of figures as named aggregations of a grouped frame."""
+    return {f"{name}_{how}": (name, how) for name in names for how in ("mean", "std")}
 
 
 def free_units(found: pd.DataFrame) -> pd.DataFrame:
@@ -90,72 +94,40 @@ def free_units(found: pd.DataFrame) -> pd.DataFrame:
     ASSUME: the accuracy is averaged over a twentieth of the layer, five neighbouring numbers of
     100, since one test image more or less, which is random, may already be a point.
     """
-    keys = [*LAYER_KEYS, "technique", "default_compensation", "compensation"]
-    means = found.groupby([*keys, "removed"], sort=False)["test_accuracy"].mean().reset_index()
+    means = found.groupby([*LINE_KEYS, "removed"])["test_accuracy"].mean().reset_index("removed")
 
     def free(rows: pd.DataFrame) -> float:
-        rows = rows.sort_values("removed")
         window = max(1, len(rows) // 20)
         smooth = rows["test_accuracy"].rolling(window, center=True, min_periods=1).mean()
         kept = smooth > rows["test_accuracy"].iloc[0] - MAX_ACCURACY_LOSS
         return float(rows["removed"][kept.cummin()].max())
 
-    figures = [(*key, free(rows)) for key, rows in means.groupby(keys, sort=False)]
-    return pd.DataFrame(figures, columns=[*keys, "free_units"])
+    return means.groupby(LINE_KEYS).apply(free).rename("free_units").reset_index()
 
 
-AVERAGED_COLUMNS = (
-    "removed",
-    "test_accuracy_before",
-    "test_accuracy_after",
-    "test_loss_after",
-    "agreement",
-    "difference",
-    "random_difference",
+COMPENSATION_FIGURES = (
+    *("removed", "test_accuracy_before", "test_accuracy_after", "test_loss_after", "agreement"),
+    *("difference", "random_difference"),
 )
 
 
 def compensation_table(points: pd.DataFrame, ratio: float) -> pd.DataFrame:
     """Rows of Table 6: figures by angle, compensation and fine-tuning.
 
-    ``ratio`` is test images to training images, for the p values of ``difference``.
-
-    ``difference`` is to the compensation ``none`` of the same network, angle and fine-tuning,
-    ``random_difference`` to random removal of as many units, trained as long.
+    ``ratio`` is test images to training images, for the p values of ``difference``, which is to the
+    compensation ``none`` of the same network, angle and fine-tuning; ``random_difference`` is to
+    random removal of as many units, trained as long.
     """
-    keys = [*LAYER_KEYS, "angle", "fine_tuning", "seed"]
-    bare = points[points["compensation"] == "none"][[*keys, "test_accuracy_after"]]
-    bare = bare.rename(columns={"test_accuracy_after": "bare"})
-    rows = points.merge(bare, how="left", on=keys)
+    pair = [*LAYER_KEYS, "angle", "fine_tuning"]
+    bare = points[points["compensation"] == "none"][[*pair, "seed", "test_accuracy_after"]]
+    rows = points.merge(bare, how="left", on=[*pair, "seed"], suffixes=("", "_bare"))
     after = rows["test_accuracy_after"]
-    rows["difference"] = after - rows["bare"]
+    rows["difference"] = after - rows["test_accuracy_after_bare"]
     rows["random_difference"] = after - rows["random_accuracy"]
-    cell = [*LAYER_KEYS, "units", "angle", "compensation", "fine_tuning"]
-    grouped = rows.groupby(cell, sort=False)
-    table = grouped.agg(
-        seeds=("seed", "nunique"),
-        **{f"{name}_mean": (name, "mean") for name in AVERAGED_COLUMNS},
-        **{f"{name}_std": (name, "std") for name in AVERAGED_COLUMNS},
-    ).reset_index()
-    table = table.merge(differences_shown(rows, cell, ratio), on=cell)
-    table["p"] = table.groupby([*LAYER_KEYS, "angle", "fine_tuning"])["p"].transform(holm)
+    keys = [*LAYER_KEYS, "units", "angle", "compensation", "fine_tuning"]
+    table = averaged(rows, keys, COMPENSATION_FIGURES, ratio, pair)
     order = {name: place for place, name in enumerate(points["compensation"].unique())}
-    table["place"] = table["compensation"].map(order)
+    places = table["compensation"].map(order)
     ascending = [True] * len(LAYER_KEYS) + [False, True, True]
-    table = table.sort_values([*LAYER_KEYS, "angle", "fine_tuning", "place"], ascending=ascending)
+    table = table.assign(place=places).sort_values([*pair, "place"], ascending=ascending)
     return table.drop(columns="place")
-
-
-def part_ratio(parts: pd.DataFrame) -> float:
-    """Test images divided by training images, of the rows of split files."""
-    sizes = parts["part"].value_counts()
-    return float(sizes["test"] / sizes["train"])
-
-
-def majority_share(parts: Sequence[pd.DataFrame]) -> tuple[float, float]:
-    """Mean and deviation of the test accuracy of always naming the largest training class."""
-    shares = []
-    for rows in parts:
-        training, test = (rows.loc[rows["part"] == part, "label"] for part in ("train", "test"))
-        shares.append(majority_accuracy(training, test))
-    return float(np.mean(shares)), float(np.std(shares, ddof=1)) if len(shares) > 1 else np.nan

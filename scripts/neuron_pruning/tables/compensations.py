@@ -4,8 +4,8 @@ import pandas as pd
 import pyarrow as pa
 
 from neuron_pruning.core.parquet import CELL_COLUMNS, column, schema
-from neuron_pruning.statistics.significance import SIGNIFICANT
-from neuron_pruning.statistics.technique_comparison import compensation_table, part_ratio
+from neuron_pruning.statistics.significance import SIGNIFICANT, part_ratio
+from neuron_pruning.statistics.technique_comparison import compensation_table
 from neuron_pruning.tables.figures import averaged_columns
 from neuron_pruning.tables.rendering import (
     count,
@@ -67,28 +67,25 @@ def caption(rows: pd.DataFrame) -> str:
 
 def display(rows: pd.DataFrame) -> pd.DataFrame:
     """One line per network, angle and compensation; one column per number of epochs."""
-    lines = []
     # Where no unit is removed, every compensation leaves the same network.
     nothing = rows["removed_mean"] == 0
     keys = ["model", "layer", "state", "angle", "compensation"]
     rows = rows.assign(compensation=rows["compensation"].mask(nothing, "any: nothing goes"))
     rows = rows.drop_duplicates([*keys, "fine_tuning"])
-    for _, cells in rows.groupby(keys, sort=False):
-        first = cells.iloc[0]
-        after = {heading(row["fine_tuning"]): cell(row) for _, row in cells.iterrows()}
-        lines.append(
-            {
-                "Network": network_name(first["model"], first["state"], first["layer"]),
-                "Angle": degrees(first["angle"]),
-                "Removed": count(first["removed_mean"], first["removed_std"]),
-                "Before": percent(
-                    first["test_accuracy_before_mean"], first["test_accuracy_before_std"], digits=1
-                ),
-                "Compensation": first["compensation"],
-                **after,
-            }
-        )
-    return pd.DataFrame(lines)
+    return pd.DataFrame([line(cells) for _, cells in rows.groupby(keys, sort=False)])
+
+
+def line(cells: pd.DataFrame) -> dict[str, str]:
+    """One network, angle and compensation; ``cells``: a row per number of epochs."""
+    first, before = cells.iloc[0], "test_accuracy_before"
+    return {
+        "Network": network_name(first["model"], first["state"], first["layer"]),
+        "Angle": degrees(first["angle"]),
+        "Removed": count(first["removed_mean"], first["removed_std"]),
+        "Before": percent(first[f"{before}_mean"], first[f"{before}_std"], digits=1),
+        "Compensation": first["compensation"],
+        **{heading(row["fine_tuning"]): cell(row) for _, row in cells.iterrows()},
+    }
 
 
 def heading(epochs: int) -> str:

@@ -25,11 +25,6 @@ def averaged_columns(figures: Mapping[str, str]) -> list[pa.Field]:
     ]
 
 
-def averages(figures: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """The same columns as named aggregations of a grouped frame."""
-    return {f"{name}_{how}": (name, how) for name in figures for how in ("mean", "std")}
-
-
 def with_interval(rows: pd.DataFrame, mean: str) -> pd.DataFrame:
     """Add the 95 % interval (Wilson) of an accuracy as ``low`` and ``high``.
 
@@ -38,12 +33,10 @@ def with_interval(rows: pd.DataFrame, mean: str) -> pd.DataFrame:
             metric than the accuracy get no interval.
         mean: column of the accuracies, shares averaged over seeds.
     """
-    metrics = rows["metric"] if "metric" in rows else ["accuracy"] * len(rows)
-    ends = [
-        wilson_of_mean([share], images) if metric == "accuracy" else (None, None)
-        for share, images, metric in zip(rows[mean], rows["test_images"], metrics, strict=True)
-    ]
-    return rows.join(pd.DataFrame(ends, columns=["low", "high"], index=rows.index))
+    shown = rows[rows["metric"] == "accuracy"] if "metric" in rows else rows
+    pairs = shown[[mean, "test_images"]].itertuples(index=False)
+    ends = [wilson_of_mean([share], images) for share, images in pairs]
+    return rows.join(pd.DataFrame(ends, columns=["low", "high"], index=shown.index, dtype=float))
 
 
 def class_figures(
@@ -58,12 +51,9 @@ def class_figures(
         images: how the sizes of the seeds' test parts become one number, ``max`` or ``median``.
     """
     wanted = metrics[(metrics["part"] == "test") & metrics["metric"].isin(names)]
-    grouped = wanted.groupby(list(keys), sort=False)
-    found = grouped.agg(
-        mean=("value", "mean"),
-        std=("value", "std"),
-        seeds=("value", "size"),
-        test_images=("images", images),
+    figures = {name: ("value", how) for name, how in (("mean", "mean"), ("std", "std"))}
+    found = wanted.groupby(list(keys), sort=False).agg(
+        **figures, seeds=("value", "size"), test_images=("images", images)
     )
     return with_interval(found.reset_index().astype({"test_images": int}), "mean")
 

@@ -9,15 +9,10 @@ import pyarrow as pa
 from neuron_pruning.core.parquet import PARTS, column, schema
 from neuron_pruning.statistics.hyperparameter_selection import SELECTION_SCHEMA
 from neuron_pruning.tables.figures import INTERVAL_COLUMNS, with_interval
-from neuron_pruning.tables.rendering import (
-    display_name,
-    figures_are,
-    interval,
-    percent,
-    signed,
-)
+from neuron_pruning.tables.rendering import display_name, figures_are, interval, percent, signed
 from neuron_pruning.tables.table import Table
 
+STARS = {True: " *", False: ""}
 SCHEMA = schema(
     *SELECTION_SCHEMA,
     *INTERVAL_COLUMNS,
@@ -66,21 +61,18 @@ def selection_bias(rows: pd.DataFrame) -> str:
 
 def display(rows: pd.DataFrame) -> pd.DataFrame:
     """The paper's columns with its own values beside ours; the selected cells carry a star."""
+    named = {part: f"{part}_accuracy" for part in PARTS}
+    averages = {
+        f"Average {part.title()} Acc.": map(percent, rows[f"{name}_mean"], rows[f"{name}_std"])
+        for part, name in named.items()
+        if rows[f"{name}_mean"].notna().any()
+    }
     return pd.DataFrame(
         {
             "Model": map(display_name, rows["model"]),
-            "Learning Rate": [f"{value:g}" for value in rows["learning_rate"]],
-            "Batch Size": [
-                f"{size}{' *' if chosen else ''}"
-                for size, chosen in zip(rows["batch_size"], rows["selected"], strict=True)
-            ],
-            **{
-                f"Average {part.title()} Acc.": map(
-                    percent, rows[f"{part}_accuracy_mean"], rows[f"{part}_accuracy_std"]
-                )
-                for part in PARTS
-                if rows[f"{part}_accuracy_mean"].notna().any()
-            },
+            "Learning Rate": rows["learning_rate"].map("{:g}".format).to_numpy(),
+            "Batch Size": (rows["batch_size"].astype(str) + rows["selected"].map(STARS)).to_numpy(),
+            **averages,
             "95 %": map(interval, rows["low"], rows["high"]),
             "Paper Train": map(percent, rows["paper_train_accuracy"]),
             "Paper Test": map(percent, rows["paper_test_accuracy"]),

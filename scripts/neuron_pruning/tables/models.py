@@ -1,6 +1,5 @@
 """Table 7: networks, SVMs, constant predictions and published figures, split by split."""
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,13 +17,7 @@ from neuron_pruning.statistics.model_comparison import (
 )
 from neuron_pruning.statistics.significance import SIGNIFICANT
 from neuron_pruning.tables.figures import INTERVAL_COLUMNS
-from neuron_pruning.tables.rendering import (
-    SVM_NAMES,
-    display_name,
-    figures_are,
-    interval,
-    percent,
-)
+from neuron_pruning.tables.rendering import SVM_NAMES, display_name, figures_are, interval, percent
 from neuron_pruning.tables.table import Table
 
 PREDICTIONS = [
@@ -105,9 +98,8 @@ def display(rows: pd.DataFrame) -> pd.DataFrame:
     splits = [split for split in rows["split"].unique() if split != ANY_SPLIT]
     lines: dict[str, dict[str, str]] = {}
     for name, row in zip(names_of(rows), rows.to_dict("records"), strict=True):
-        line = lines.setdefault(name, {})
         wanted = splits if row["split"] == ANY_SPLIT else [row["split"]]
-        line.update(dict.fromkeys(wanted, cell(row)))
+        lines.setdefault(name, {}).update(dict.fromkeys(wanted, cell(row)))
     table = pd.DataFrame.from_dict(lines, orient="index", columns=splits).fillna("–")
     return table.rename_axis("Classifier").reset_index()
 
@@ -122,16 +114,15 @@ def cell(row: Mapping[Any, Any]) -> str:
 
 def names_of(rows: pd.DataFrame) -> list[str]:
     """Names of all classifiers; learning rate and batch size where they alone tell two apart."""
-    found = rows.to_dict("records")
-    cells = {
-        (name_of(row), row["learning_rate"], row["batch_size"])
-        for row in found
-        if row["kind"] == NETWORK_KIND
-    }
-    several = {name for name, count in Counter(name for name, *_ in cells).items() if count > 1}
+    cell = ["learning_rate", "batch_size"]
+    found = rows.assign(name=[name_of(row) for row in rows.to_dict("records")])
+    networks = found[found["kind"] == NETWORK_KIND].drop_duplicates(["name", *cell])
+    several = found["name"].isin(networks.loc[networks["name"].duplicated(), "name"])
     return [
-        f"{name}, {row['learning_rate']:g} / {row['batch_size']:g}" if name in several else name
-        for name, row in zip(map(name_of, found), found, strict=True)
+        f"{name}, {rate:g} / {size:g}" if one_of_several else name
+        for name, one_of_several, (rate, size) in zip(
+            found["name"], several, found[cell].to_numpy(), strict=True
+        )
     ]
 
 

@@ -54,12 +54,10 @@ def display(rows: pd.DataFrame) -> pd.DataFrame:
     lines = []
     for metric in CLASS_METRICS:
         cells = rows[rows["metric"] == metric].set_index("class").to_dict("index")
-        wanted = classes[:1] if metric == "accuracy" else classes
-        ours = {c: cells["all" if metric == "accuracy" else c] for c in wanted}
-        lines.append(
-            {"Emotion": metric.title(), **{c: share(v["mean"], v["std"]) for c, v in ours.items()}}
-        )
-        lines.append({"Emotion": "  paper", **{c: share(v["paper"]) for c, v in ours.items()}})
+        ours = {classes[0]: cells["all"]} if metric == "accuracy" else cells
+        figures = {name: share(cell["mean"], cell["std"]) for name, cell in ours.items()}
+        paper = {name: share(cell["paper"]) for name, cell in ours.items()}
+        lines += [{"Emotion": metric.title(), **figures}, {"Emotion": "  paper", **paper}]
     return pd.DataFrame(lines, columns=["Emotion", *classes]).fillna("")
 
 

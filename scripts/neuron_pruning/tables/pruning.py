@@ -8,14 +8,16 @@ import pyarrow as pa
 
 from neuron_pruning.core.parquet import CELL, CELL_COLUMNS, column, schema
 from neuron_pruning.pruning.selection import RULES
-from neuron_pruning.statistics.significance import PairedSeeds, holm_together, of_counts, of_tests
-from neuron_pruning.statistics.technique_comparison import part_ratio
-from neuron_pruning.tables.figures import (
-    INTERVAL_COLUMNS,
-    averaged_columns,
-    averages,
-    with_interval,
+from neuron_pruning.statistics.model_comparison import comparison_columns
+from neuron_pruning.statistics.significance import (
+    PairedSeeds,
+    holm_together,
+    of_counts,
+    of_tests,
+    part_ratio,
 )
+from neuron_pruning.statistics.technique_comparison import averages
+from neuron_pruning.tables.figures import INTERVAL_COLUMNS, averaged_columns, with_interval
 from neuron_pruning.tables.rendering import (
     count,
     degrees,
@@ -94,12 +96,16 @@ def summarise(prunings: pd.DataFrame) -> pd.DataFrame:
         test_images=("test_images", "max"),
         **averages(AVERAGED),
     ).reset_index()
-    for name in ("model", "technique"):  # in the order of the config
-        rows[f"{name}_place"] = rows[name].map({n: i for i, n in enumerate(rows[name].unique())})
-    order = ["state", "model_place", "technique_place", "angle", "count"]
-    rows = rows.sort_values(order, ascending=[True, True, True, False, True])
-    rows = rows.drop(columns=["model_place", "technique_place"])
+    order = {"state": True, "model": True, "technique": True, "angle": False, "count": True}
+    rows = rows.sort_values(list(order), ascending=list(order.values()), key=in_order_of_config)
     return with_interval(rows, "test_accuracy_after_mean")
+
+
+def in_order_of_config(column: pd.Series) -> pd.Series:
+    """Places of models and techniques as they first appear; other columns as they are."""
+    if column.name in ("model", "technique"):
+        return pd.Series(pd.factorize(column)[0], index=column.index)
+    return column
 
 
 def with_tests(rows: pd.DataFrame, prunings: pd.DataFrame, ratio: float) -> pd.DataFrame:
@@ -112,12 +118,7 @@ def with_tests(rows: pd.DataFrame, prunings: pd.DataFrame, ratio: float) -> pd.D
     """
     merged = prunings.merge(rows[PRUNING_KEYS].reset_index(names="row"), on=PRUNING_KEYS)
     pairs = holm_together([paired(merged[merged["row"] == row], ratio) for row in rows.index])
-    return rows.assign(
-        seeds_better=[pair.better for pair in pairs],
-        seeds_worse=[pair.worse for pair in pairs],
-        p_images=[pair.p for pair in pairs],
-        p_seeds=[pair.over_seeds.p for pair in pairs],
-    )
+    return rows.join(pd.DataFrame(map(comparison_columns, pairs), index=rows.index))
 
 
 def paired(seeds: pd.DataFrame, ratio: float) -> PairedSeeds:
@@ -150,24 +151,20 @@ def amounts(rows: pd.DataFrame) -> list[str]:
 
 def display(rows: pd.DataFrame) -> pd.DataFrame:
     """The paper's columns with its own values beside ours."""
-    before, after = "test_accuracy_before", "test_accuracy_after"
+    before, after, removed = (
+        rows[[f"{name}_mean", f"{name}_std"]].to_numpy().T
+        for name in ("test_accuracy_before", "test_accuracy_after", "removed")
+    )
     return pd.DataFrame(
         {
             "Model": map(network_name, rows["model"], rows["state"]),
-            "Test Accuracy before Pruning": map(
-                percent, rows[f"{before}_mean"], rows[f"{before}_std"]
-            ),
+            "Test Accuracy before Pruning": map(percent, *before),
             "Threshold angle": amounts(rows),
             "Neurons in this layer": rows["units"].to_numpy(),
-            "Neurons removed": map(count, rows["removed_mean"], rows["removed_std"]),
-            "Test Accuracy after Pruning": map(
-                percent, rows[f"{after}_mean"], rows[f"{after}_std"]
-            ),
+            "Neurons removed": map(count, *removed),
+            "Test Accuracy after Pruning": map(percent, *after),
             "95 %": map(interval, rows["low"], rows["high"]),
-            "Seeds worse": [
-                f"{worse} of {seeds}"
-                for worse, seeds in zip(rows["seeds_worse"], rows["seeds"], strict=True)
-            ],
+            "Seeds worse": map("{} of {}".format, rows["seeds_worse"], rows["seeds"]),
             "Paper removed": map(count, rows["paper_removed"]),
             "Paper before": map(percent, rows["paper_before"]),
             "Paper after": map(percent, rows["paper_after"]),

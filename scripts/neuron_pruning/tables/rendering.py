@@ -1,6 +1,5 @@
 """How tables look: figures as text, and one set of rows in five formats."""
 
-import math
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from neuron_pruning.core.files import write_text
-from neuron_pruning.core.parquet import write_rows
+from neuron_pruning.core.parquet import as_dicts, write_rows
 
 DISPLAY_NAMES = {"alexnet": "AlexNet", "vgg": "VGG"}
 SVM_NAMES = {
@@ -39,14 +38,13 @@ def signed(difference: float | None) -> str:
     """``+1.5`` or ``−0.7`` points of a difference of shares; a dash where there is none."""
     if difference is None or pd.isna(difference):
         return "–"
-    return (
-        f"{100 * difference:+.1f}".replace("-", "−").replace("−0.0", "0.0").replace("+0.0", "0.0")
-    )
+    text = f"{100 * difference:+.1f}"
+    return text.replace("-", "−") if float(text) else "0.0"
 
 
 def interval(low: float | None, high: float | None) -> str:
     """``[34, 50]`` of shares, in percent; a dash where there is none."""
-    if low is None or high is None or pd.isna(low) or pd.isna(high):
+    if low is None or high is None or pd.isna([low, high]).any():
         return "–"
     return f"[{100 * low:.0f}, {100 * high:.0f}]"
 
@@ -58,18 +56,15 @@ def share(mean: float | None, deviation: float | None = None) -> str:
 
 def count(mean: float | None, deviation: float | None = None) -> str:
     """``95.0 ± 1.2`` units; a whole number where nothing varies."""
-    whole = mean is not None and not pd.isna(mean) and float(mean).is_integer()
-    varies = deviation is not None and not pd.isna(deviation) and deviation > 0
-    return _figure(mean, deviation, 1.0, 0 if whole and not varies else 1)
+    whole = mean is not None and float(mean).is_integer()  # NaN is none
+    return _figure(mean, deviation, 1.0, 0 if whole and not (deviation or 0) > 0 else 1)
 
 
 def _figure(mean: float | None, deviation: float | None, scale: float, digits: int) -> str:
     if mean is None or pd.isna(mean):
         return "–"
-    text = f"{mean * scale:.{digits}f}"
-    if deviation is None or pd.isna(deviation):
-        return text
-    return f"{text} ± {deviation * scale:.{digits}f}"
+    shown = [mean] if deviation is None or pd.isna(deviation) else [mean, deviation]
+    return " ± ".join(f"{value * scale:.{digits}f}" for value in shown)
 
 
 def over_seeds(seeds: int) -> str:
@@ -96,7 +91,8 @@ def write_table(
     rendered: Iterable[Path],
 ) -> None:
     """Write the figures as Parquet and, by suffix, as CSV; the display as md, tex or html."""
-    write_rows(parquet, _none_for_nan(rows), table_schema)
+    missing = rows.astype(object).where(rows.notna(), None)
+    write_rows(parquet, as_dicts(missing), table_schema)
     display = display.map(one_line)
     writers = {
         ".csv": lambda: rows.to_csv(index=False),
@@ -108,13 +104,6 @@ def write_table(
         write_text(path, writers[path.suffix]())
 
 
-def _none_for_nan(rows: pd.DataFrame) -> list[dict[str, object]]:
-    return [
-        {str(k): None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()}
-        for row in rows.to_dict("records")
-    ]
-
-
 def one_line(value: Any) -> Any:
     """Texts, which may be names of folders, without line breaks and control characters."""
     return re.sub(r"[\x00-\x1f\x7f]+", " ", value) if isinstance(value, str) else value
@@ -122,18 +111,15 @@ def one_line(value: Any) -> Any:
 
 def _markdown(display: pd.DataFrame, caption: str) -> str:
     """A pipe table; signs that would end a cell or begin a tag are escaped."""
-    escaped = display.map(
-        lambda v: v.replace("|", r"\|").replace("<", "&lt;") if isinstance(v, str) else v
-    )
+    escaped = display.replace({r"\|": r"\|", "<": "&lt;"}, regex=True)
     return f"{caption}\n\n{escaped.to_markdown(index=False, disable_numparse=True)}\n"
 
 
 def _html(display: pd.DataFrame, caption: str) -> str:
     styled = display.style.hide(axis="index").set_caption(caption)
     styled = styled.format(escape="html").format_index(escape="html", axis=1)
-    return (
-        styled.to_html(table_attributes='class="table"', table_uuid="table", cell_ids=False) + "\n"
-    )
+    attributes = 'class="table"'
+    return f"{styled.to_html(table_attributes=attributes, table_uuid='table', cell_ids=False)}\n"
 
 
 def _latex(display: pd.DataFrame, caption: str) -> str:

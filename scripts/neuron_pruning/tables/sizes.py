@@ -5,7 +5,8 @@ import pyarrow as pa
 
 from neuron_pruning.core.parquet import CELL, CELL_COLUMNS, column, schema
 from neuron_pruning.evaluation.sizes import SIZES
-from neuron_pruning.tables.figures import averaged_columns, averages
+from neuron_pruning.statistics.technique_comparison import averages
+from neuron_pruning.tables.figures import averaged_columns
 from neuron_pruning.tables.rendering import display_name, figures_are, percent
 from neuron_pruning.tables.table import Table
 
@@ -59,30 +60,29 @@ def caption(rows: pd.DataFrame) -> str:
 
 def display(rows: pd.DataFrame) -> pd.DataFrame:
     """One line per cut; one column of latencies per batch size."""
-    lines = []
-    for (model, cut, layer), cells in rows.groupby(["model", "cut", "layer"], sort=False):
-        first = cells.iloc[0]
-        lines.append(
-            {
-                "Network": display_name(str(model)),
-                "Cut": f"{cut} ({layer})",
-                "Parameters": change(first, "parameters", 1e6, "M"),
-                "Multiply-adds": change(first, "multiply_adds", 1e6, "M"),
-                "File": change(first, "file_bytes", 1e6, "MB"),
-                "Accuracy": " → ".join(
-                    percent(first[f"test_accuracy_{when}_mean"], digits=1)
-                    for when in ("before", "after")
-                ),
-                **{f"{row['images']} image(s)": latency(row) for _, row in cells.iterrows()},
-            }
-        )
-    return pd.DataFrame(lines)
+    cuts = rows.groupby(["model", "cut", "layer"], sort=False)
+    return pd.DataFrame([line(cells) for _, cells in cuts])
 
 
-def change(row: pd.Series, name: str, scale: float, unit: str) -> str:
-    """``19.2 → 9.6 M (2.00 x)``."""
+def line(cells: pd.DataFrame) -> dict[str, str]:
+    """One cut; ``cells``: a row per batch size."""
+    first, times = cells.iloc[0], ("before", "after")
+    accuracies = [percent(first[f"test_accuracy_{when}_mean"], digits=1) for when in times]
+    return {
+        "Network": display_name(first["model"]),
+        "Cut": f"{first['cut']} ({first['layer']})",
+        "Parameters": change(first, "parameters", "M"),
+        "Multiply-adds": change(first, "multiply_adds", "M"),
+        "File": change(first, "file_bytes", "MB"),
+        "Accuracy": " → ".join(accuracies),
+        **{f"{row['images']} image(s)": latency(row) for _, row in cells.iterrows()},
+    }
+
+
+def change(row: pd.Series, name: str, unit: str) -> str:
+    """``19.2 → 9.6 M (2.00 x)``; ``unit`` is of millions."""
     before, after = row[f"{name}_before"], row[f"{name}_after"]
-    return f"{before / scale:.4g} → {after / scale:.4g} {unit} ({before / after:.2f} x)"
+    return f"{before / 1e6:.4g} → {after / 1e6:.4g} {unit} ({before / after:.2f} x)"
 
 
 def latency(row: pd.Series) -> str:

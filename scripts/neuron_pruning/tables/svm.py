@@ -53,20 +53,13 @@ def display(rows: pd.DataFrame) -> pd.DataFrame:
     classes = [name for name in rows["class"].unique() if name != "all"]
     lines = []
     for (baseline, split), found in rows.groupby(["baseline", "split"], sort=False):
-        overall = found[(found["metric"] == "accuracy") & (found["class"] == "all")].iloc[0]
-        accuracy = f"{percent(overall['mean'], overall['std'], 1)} "
-        accuracy += interval(overall["low"], overall["high"])
+        cells = found.set_index(["metric", "class"])[["mean", "std", "low", "high"]].T
+        mean, deviation, *ends = cells["accuracy", "all"]
+        named = {"SVM": SVM_NAMES.get(str(baseline), str(baseline)), "Split": split}
+        named["Accuracy"] = f"{percent(mean, deviation, 1)} {interval(*ends)}"
         for metric in SVM_METRICS[:-1]:
-            cells = found[found["metric"] == metric].set_index("class").to_dict("index")
-            lines.append(
-                {
-                    "SVM": SVM_NAMES.get(str(baseline), str(baseline)),
-                    "Split": split,
-                    "Accuracy": accuracy,
-                    "Metric": metric.title(),
-                    **{name: share(cells[name]["mean"], cells[name]["std"]) for name in classes},
-                }
-            )
+            shares = {name: share(*cells[metric, name][["mean", "std"]]) for name in classes}
+            lines.append({**named, "Metric": metric.title(), **shares})
     return pd.DataFrame([*lines, *published_lines(rows, classes)])
 
 

@@ -7,15 +7,10 @@ import pandas as pd
 import pyarrow as pa
 
 from neuron_pruning.core.parquet import CELL_COLUMNS, column, schema
-from neuron_pruning.statistics.significance import SIGNIFICANT
-from neuron_pruning.statistics.technique_comparison import (
-    FIGURES,
-    majority_share,
-    part_ratio,
-    ranking,
-)
+from neuron_pruning.statistics.significance import SIGNIFICANT, majority_share, part_ratio
+from neuron_pruning.statistics.technique_comparison import FIGURES, averages, ranking
 from neuron_pruning.tables.figures import averaged_columns
-from neuron_pruning.tables.rendering import figures_are, network_name, percent, signed
+from neuron_pruning.tables.rendering import count, figures_are, network_name, percent, signed
 from neuron_pruning.tables.table import Table
 
 MAJORITY = "majority class"
@@ -64,12 +59,10 @@ def technique_rows(
 def majority_rows(rows: pd.DataFrame, share: tuple[float, float]) -> pd.DataFrame:
     """The control that no pruning changes, one row per network and number of removed units."""
     networks = rows[rows["state"] == "trained"].drop_duplicates(["model", "layer", "removed"])
-    blank = {f"{name}_{f}": None for name in (*FIGURES, "difference") for f in ("mean", "std")}
-    blank["p"] = None
-    figures = {"test_accuracy_mean": share[0], "test_accuracy_std": share[1]}
+    blank = ["p", "free_units", "rank", *averages([*FIGURES, "difference"])]
+    figures = {"test_accuracy_mean": share[0], "test_accuracy_std": share[1], "score": share[0]}
     names = {"technique": MAJORITY, "compensation": "", "default_compensation": "", "reference": ""}
-    ranks = {"free_units": None, "score": share[0], "rank": None}
-    return networks.assign(**{**blank, **figures, **names, **ranks})
+    return networks.assign(**{**dict.fromkeys(blank), **figures, **names})
 
 
 def caption(rows: pd.DataFrame) -> str:
@@ -98,24 +91,18 @@ def display(rows: pd.DataFrame) -> pd.DataFrame:
     shown = rows[default | (rows["compensation"] == "lstsq")]
     controls = shown["technique"].isin(["random", "distinctiveness"])
     shown = shown[(shown["state"] == "trained") | controls]
-    lines = []
     keys = ["model", "layer", "state", "technique", "compensation"]
+    lines = []
     for key, cells in shown.groupby(keys, sort=False):
         model, layer, state, technique, compensation = map(str, key)
-        by_count = cells.set_index("removed").to_dict("index")
-        lines.append(
-            {
-                "place": (model, layer, technique == MAJORITY, state),  # trained, then untrained
-                "rank": cells["rank"].iloc[0],
-                "Network": network_name(model, state, layer),
-                "Technique": technique,
-                "Compensation": compensation,
-                **{str(count): cell(by_count.get(count)) for count in counts},
-                "Free": free(cells["free_units"].iloc[0]),
-            }
-        )
-    lines.sort(key=lambda line: (line["place"], pd.isna(line["rank"]), line["rank"]))
-    return pd.DataFrame(lines).drop(columns=["place", "rank"])
+        by_count, first = cells.set_index("removed").to_dict("index"), cells.iloc[0]
+        line = {"Network": network_name(model, state, layer), "Technique": technique}
+        line |= {"Compensation": compensation, **{str(n): cell(by_count.get(n)) for n in counts}}
+        line["Free"] = count(first["free_units"])
+        place = (model, layer, technique == MAJORITY, state)  # trained, then untrained
+        lines.append((place, pd.isna(first["rank"]), first["rank"], line))
+    lines.sort(key=lambda found: found[:3])
+    return pd.DataFrame([line for *_, line in lines])
 
 
 def cell(row: Mapping[Any, Any] | None) -> str:
@@ -126,11 +113,6 @@ def cell(row: Mapping[Any, Any] | None) -> str:
     if pd.isna(row["difference_mean"]):
         return text
     return f"{text} ({signed(row['difference_mean'])}{'*' if row['p'] < SIGNIFICANT else ''})"
-
-
-def free(units: float | None) -> str:
-    """Number of units, or a dash."""
-    return "–" if units is None or pd.isna(units) else f"{units:.0f}"
 
 
 TABLE = Table(SCHEMA, technique_rows, display, caption)
