@@ -83,8 +83,8 @@ def prepare(what: str, kill_at: float | None = None) -> Row:
 
 def finished_rows() -> float:
     """Rows that the journal of the array in progress notes."""
-    journals = list(PLACE.glob(".kept/prepare_frames/*/*/*/journal"))
-    return sum(line.count(":") for j in journals for line in j.read_text().splitlines()[1:])
+    journals = PLACE.glob(".kept/prepare_frames/*/*/*/partial.keys")
+    return sum(bool(line) for j in journals for line in j.read_text().splitlines())
 
 
 def journalled_rows() -> Row:

@@ -147,9 +147,10 @@ def outputs_page() -> str:
         f"`{RUN}`.\n",
         "Every Parquet file carries the descriptions and units below in its schema. Tables also "
         "exist in the formats of `tables.formats`.\n",
-        "Hidden files: `.checksums/` holds checksums of finished files, `.kept/` what later runs "
-        "reuse, `.lock` the lock of the running workflow, and `runs/RUN/.state.safetensors` the "
-        "checkpoint of an unfinished training. `results/mlflow.db` is a copy for MLflow.\n",
+        "Hidden files: `.checksums/` holds notes of finished files, their checksums and what made "
+        "them, `.kept/` what later runs reuse, `.lock` the lock of the running workflow, and "
+        "`runs/RUN/.state.safetensors` the checkpoint of an unfinished training. "
+        "`results/mlflow.db` is a copy for MLflow.\n",
         "## All files\n",
         *_markdown("path", "content", rows=[(_code(o.path), _linked(o)) for o in found]),
         "\n## Columns of a run\n",

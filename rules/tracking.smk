@@ -1,12 +1,14 @@
-# Around a run: its lock, and the uploader that sends the records of jobs to the tracking store.
-import time
-
-from runtime.clock import SKEW, date_back, files_below
+# Around a run: what it finds, its lock, and the uploader of records for the tracking store.
+from runtime.provenance import mixed_threads, settle
 from runtime.run_lock import RunLock
 from runtime.tracking_uploader import TrackingUploader
 
 lock = RunLock(Path(paths.root))
 uploader = TrackingUploader(Path(paths.tracking), settings.tracking())
+
+if workflow.is_main_process:
+    for line in settle(Path(paths.root)):
+        print(line, file=sys.stderr)
 
 
 onstart:
@@ -14,8 +16,10 @@ onstart:
         lock.take()
     except UserError as error:
         raise WorkflowError(str(error)) from None
-    if date_back(files_below(Path(paths.root)), time.time(), SKEW):
-        print("files from the future were dated back: a clock has jumped", file=sys.stderr)
+    planned = set(workflow.dag.needrun_jobs())
+    kept = (job for job in workflow.dag.jobs if job not in planned)
+    for line in mixed_threads(Path(paths.root), kept, planned):
+        print(line, file=sys.stderr)
     uploader.start()
 
 

@@ -4,6 +4,7 @@ from neuron_pruning.core.devices import choose_device, device_name
 from neuron_pruning.core.parquet import write_rows
 from neuron_pruning.core.resume import Resume
 from neuron_pruning.data.images import open_array
+from neuron_pruning.models.checkpoints import load_checkpoint
 from neuron_pruning.models.networks import save_network
 from neuron_pruning.pruning.network_source import NetworkSource, RunDescription
 from neuron_pruning.pruning.scores import write_scores
@@ -21,7 +22,7 @@ def train(
     images, settings = open_array(input.array), TrainingSettings.from_config(training, keys)
     title = f"{keys['model']} seed {keys['seed']}"
     trained = train_run(source.network, images, source.split, settings, device, title, resume)
-    scores = trained.sensitivity.scores(source.checkpoint().tensors)
+    scores = trained.sensitivity.scores(load_checkpoint(source.network).tensors)
     write_scores(output.sensitivity, {"karnin": scores})
     save_network(trained.network.cpu(), output.network, keys)
     for path, table in (output.history, HISTORY_SCHEMA), (output.speed, SPEED_SCHEMA):

@@ -21,11 +21,27 @@ DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 def code_digest(script: str, *modules: str) -> str:
     """Digest of a script and of all modules of the package that it imports, directly or not.
 
+    It begins with the names, so that a job can tell whether it still holds.
+
     Args:
         script: name of a file in ``scripts/``, without its suffix.
         modules: dotted names of modules that the job loads by name, such as its technique's.
     """
-    return _digest_of(SCRIPTS / f"{script}.py", *map(_module_file, modules))
+    digest = _digest_of(SCRIPTS / f"{script}.py", *map(_module_file, modules))
+    return " ".join((script, *modules, digest))
+
+
+def digest_now(known: str) -> str:
+    """What a digest would be now, if files have changed since it was computed."""
+    for function in (_digest_of, _tree, _imports, _file_digest):
+        function.cache_clear()
+    return code_digest(*known.split()[:-1])
+
+
+def changed_since(moment: float) -> bool:
+    """Whether code or data of the scripts has changed, or was touched, since ``moment``."""
+    files = (path for suffix in (".py", *DATA) for path in SCRIPTS.rglob(f"*{suffix}"))
+    return any(path.stat().st_ctime > moment for path in files)
 
 
 def table_digest(module: str) -> str:

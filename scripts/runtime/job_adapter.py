@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,13 +14,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from neuron_pruning.core.checksums import check_files, digest_of, note_checksums
+from neuron_pruning.core.checksums import digest_of
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.files import remove_leftovers
 from neuron_pruning.core.resume import Resume, StateKeeper
 from neuron_pruning.tracking.outbox import JobRecord, milliseconds, queue_record
-from runtime.clock import date_back
 from runtime.parent_watchdog import end_with_run
+from runtime.provenance import Origin, no_input_from_the_future
 
 DECODERS = ("pillow", "numpy", "imagehash", "opencv-python-headless")  # what pixels depend on
 Config = dict[str, Any]  # a section of the config, or the keys of a run
@@ -49,13 +48,13 @@ def run_job(snakemake: Any, function: Callable[..., TrackedResult | None]) -> No
     _open_log(Path(snakemake.log[0]))
     started = milliseconds()
     try:
-        _date_back_inputs(_paths(snakemake.input))
-        check_files(_paths(snakemake.input), _results(snakemake))
+        no_input_from_the_future(snakemake.input)
+        origin = Origin(snakemake, _results(snakemake))
         for output in _paths(snakemake.output):
             remove_leftovers(output)
-        arguments = _arguments(snakemake, function)
+        arguments = _arguments(snakemake, function, origin.code)
         mirrored = function(**arguments)
-        note_checksums(_paths(snakemake.output), _results(snakemake))
+        origin.note_outputs()
         if arguments.get("resume") is not None:  # only now: until here a kill may cost the outputs
             StateKeeper(arguments["resume"]).clear()
     except Exception as error:  # noqa: BLE001 - explained, then exit 1
@@ -81,7 +80,7 @@ def _open_log(path: Path) -> None:
     logging.captureWarnings(True)
 
 
-def _arguments(snakemake: Any, function: Callable[..., Any]) -> dict[str, Any]:
+def _arguments(snakemake: Any, function: Callable[..., Any], code: str) -> dict[str, Any]:
     """Settings of the job, and its files: one by one, or together as ``input`` and ``output``."""
     takes = inspect.signature(function).parameters
     given, made = _named(snakemake.input), _named(snakemake.output)
@@ -94,16 +93,16 @@ def _arguments(snakemake: Any, function: Callable[..., Any]) -> dict[str, Any]:
     if "threads" in takes:
         arguments["threads"] = snakemake.threads
     if "kept" in takes:
-        arguments["kept"] = _kept(snakemake)
+        arguments["kept"] = _kept(snakemake, code)
     if "resume" in takes:
-        arguments["resume"] = _resume(snakemake)
+        arguments["resume"] = _resume(snakemake, code)
     return arguments
 
 
-def _kept(snakemake: Any) -> Path:
+def _kept(snakemake: Any, code: str) -> Path:
     """Folder where a job finds what earlier ones of its kind found out, by the same code."""
     rule = _results(snakemake) / ".kept" / Path(snakemake.rule, *map(str, snakemake.wildcards))
-    decides = {"code": snakemake.params["code"], **{name: version(name) for name in DECODERS}}
+    decides = {"code": code, **{name: version(name) for name in DECODERS}}
     folder = rule / digest_of([], decides)
     for old in rule.iterdir() if rule.is_dir() else ():
         if old != folder:
@@ -111,23 +110,15 @@ def _kept(snakemake: Any) -> Path:
     return folder
 
 
-def _resume(snakemake: Any) -> Resume | None:
+def _resume(snakemake: Any, code: str) -> Resume | None:
     """Where a long job keeps its state beside its first output, if the config wants that."""
     minutes = snakemake.config["resume"]["minutes"]
     if minutes is None:
         return None
     place = _paths(snakemake.output)[0].with_name(".state.safetensors")
-    decides = {name: snakemake.params[name] for name in ("settings", "code")}
+    decides = {"settings": snakemake.params["settings"], "code": code}
     decides |= {"threads": snakemake.threads, "torch": version("torch")}
     return Resume(place, minutes, digest_of(_paths(snakemake.input), decides))
-
-
-def _date_back_inputs(inputs: list[Path]) -> None:
-    """Inputs from the future are from now, where the clock has jumped back since the run began.
-
-    What stands for the time of a folder is a file in it.
-    """
-    date_back([*inputs, *(folder / ".snakemake_timestamp" for folder in inputs)], time.time())
 
 
 def _results(snakemake: Any) -> Path:

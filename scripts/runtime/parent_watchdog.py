@@ -16,21 +16,21 @@ def end_with_run() -> None:
     A snakemake that is killed leaves its jobs running. The next one would start them again, and
     two processes would write the same files.
     """
-    run = _run_of_this_job()
+    run = run_above()
     if run is not None and hasattr(os, "pidfd_open"):
         try:
-            ended = os.pidfd_open(run)
+            ended = os.pidfd_open(run.pid)
         except OSError:  # it has ended already, or the kernel does not have this call
             return
         threading.Thread(target=_end_after, args=(ended,), daemon=True).start()
 
 
-def _run_of_this_job() -> int | None:
-    """Number of the nearest process above this one that runs snakemake."""
+def run_above() -> psutil.Process | None:
+    """The nearest process above this one that runs snakemake."""
     try:
         for parent in psutil.Process().parents():
             if any(Path(word).name == "snakemake" for word in parent.cmdline()[:3]):
-                return parent.pid
+                return parent
     except psutil.Error:  # it ended while it was asked
         return None
     return None

@@ -5,7 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neuron_pruning import UserError
-from neuron_pruning.core.checksums import check_files, digest_of, note_checksums
+from neuron_pruning.core.checksums import (
+    check_files,
+    digest_of,
+    file_digest,
+    note_checksums,
+    read_notes,
+)
 
 
 @pytest.fixture
@@ -36,12 +42,14 @@ def test_every_flipped_bit_is_found(tmp_path_factory, place, bit):
 
 
 @pytest.mark.parametrize("content", [b"", b"a.parquet"])
-def test_a_truncated_file_is_named_and_set_aside(noted, tmp_path, content):
+def test_a_truncated_file_is_named_and_kept_under_another_name(noted, tmp_path, content):
     noted[0].write_bytes(content)
-    with pytest.raises(UserError, match=r"a\.parquet \(now a\.parquet\.damaged\)"):
+    with pytest.raises(UserError, match=r"a\.parquet \(kept as a\.parquet\.damaged\)"):
         check_files(noted, tmp_path)
-    assert not noted[0].exists() and noted[1].exists()
+    assert noted[0].read_bytes() == content, "Snakemake makes again what it sees"
+    noted[0].unlink()
     assert noted[0].with_name("a.parquet.damaged").read_bytes() == content
+    assert not noted[1].with_name("b.parquet.damaged").exists()
 
 
 def test_all_damaged_files_are_named_at_once(noted, tmp_path):
@@ -53,7 +61,7 @@ def test_all_damaged_files_are_named_at_once(noted, tmp_path):
 
 def test_files_of_which_nothing_is_known_pass(noted, tmp_path):
     (tmp_path / "new").write_text("new")
-    (tmp_path / ".checksums" / "runs" / "a.parquet.xxh3").write_text("")  # a loss of power
+    (tmp_path / ".checksums" / "runs" / "a.parquet.json").write_text("")  # a loss of power
     noted[0].write_bytes(b"x")
     check_files([tmp_path / "new", noted[0], tmp_path / "gone"], tmp_path)
     check_files([noted[0]], tmp_path / "elsewhere")
@@ -72,3 +80,17 @@ def test_what_decides_an_outcome(noted):
     assert digest_of(noted[:1], {"a": 1}) != known
     noted[1].write_bytes(b"x")
     assert digest_of(noted, {"a": 1}) != known
+
+
+def test_notes_say_what_made_a_file(noted, tmp_path):
+    note_checksums(noted[:1], tmp_path, {"in": "digest"}, {"rule": "train"})
+    notes = dict(read_notes(tmp_path))
+    assert set(notes) == set(noted)
+    assert notes[noted[0]].inputs == {"in": "digest"} and notes[noted[0]].about == {"rule": "train"}
+    assert notes[noted[1]].checksum == file_digest(noted[1])
+
+
+def test_files_outside_and_missing_ones_are_not_noted(tmp_path):
+    (tmp_path / "user.csv").write_text("one")
+    note_checksums([tmp_path / "user.csv", tmp_path / "results" / "gone"], tmp_path / "results")
+    assert list(read_notes(tmp_path / "results")) == []

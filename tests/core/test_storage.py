@@ -1,6 +1,8 @@
 """Whole or absent: files, records, checkpoints."""
 
 import json
+import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 import torch
 
 from neuron_pruning import UserError, load_network, save_network
-from neuron_pruning.core.array_store import ArrayRows
+from neuron_pruning.core.array_store import reserve_array
 from neuron_pruning.core.files import atomic_path, read_json, write_text
 from neuron_pruning.core.parquet import column, read_rows, schema, write_rows
 from neuron_pruning.models.checkpoints import check_belongs
@@ -36,13 +38,13 @@ import resource, signal, sys
 from pathlib import Path
 sys.path.insert(0, {scripts!r})
 from neuron_pruning import build_network, save_network, UserError
-from neuron_pruning.core.array_store import ArrayRows
+from neuron_pruning.core.array_store import reserve_array
 from neuron_pruning.core.files import atomic_path, write_text
 network = build_network("vgg", (128, 128), widths=[64, 3])
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 def array():
-    ArrayRows(Path("out/a.npy"), (10, 100, 100, 3)).reserve()
+    reserve_array(Path("out/a.npy"), (10, 100, 100, 3))
 def activations():
     import numpy as np
     from safetensors.numpy import save_file
@@ -72,7 +74,7 @@ def test_a_full_disk_is_reported_and_leaves_no_half_file(tmp_path):
 
 def test_the_space_of_an_array_is_claimed_before_it_is_filled(tmp_path):
     path = tmp_path / "a.npy"
-    ArrayRows(path, (30, 100, 100, 3)).reserve()
+    reserve_array(path, (30, 100, 100, 3))
     assert path.stat().st_blocks * 512 >= path.stat().st_size > 900_000
     assert np.load(path, mmap_mode="r").shape == (30, 100, 100, 3)
 
@@ -140,3 +142,16 @@ def test_a_truncated_checkpoint_is_named(small_network, tmp_path):
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(UserError, match=r"n\.safetensors does not hold"):
         load_network(path)
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077, 0o002])
+def test_files_have_the_modes_that_umask_asks_for(small_network, tmp_path, mask):
+    """Also where a library writes private files, as safetensors does."""
+    before = os.umask(mask)
+    try:
+        save_network(small_network, tmp_path / "n.safetensors", {})
+        write_text(tmp_path / "t.txt", "text")
+    finally:
+        os.umask(before)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert modes == dict.fromkeys(["n.safetensors", "n.json", "t.txt"], 0o666 & ~mask)

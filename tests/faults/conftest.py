@@ -55,10 +55,11 @@ class Disturbed:
     quiet: Project
     seconds: float
 
-    def start(self, **changes) -> subprocess.Popen:
-        """Start snakemake in a session of its own."""
+    def start(self, *targets, **changes) -> subprocess.Popen:
+        """Start snakemake in a session of its own; without targets it makes the tables."""
+        arguments = [*targets, *ARGUMENTS[len(TABLES) :]] if targets else ARGUMENTS
         return subprocess.Popen(
-            self.project.command(*ARGUMENTS, overlay={**SMALL, **changes}),
+            self.project.command(*arguments, overlay={**SMALL, **changes}),
             cwd=self.project.folder,
             stdout=(self.project.folder / "out.log").open("w"),
             stderr=subprocess.STDOUT,

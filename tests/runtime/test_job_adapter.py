@@ -166,8 +166,9 @@ def test_a_damaged_input_stops_the_job_before_its_work(results, capsys):
     Path("results/e/m.bin").unlink()
     with pytest.raises(SystemExit):
         adapter.run_job(later, work)
-    assert "results/e/n.bin (now n.bin.damaged)" in capsys.readouterr().err
-    assert not Path("results/e/m.bin").exists() and not Path("results/e/n.bin").exists()
+    assert "results/e/n.bin (kept as n.bin.damaged)" in capsys.readouterr().err
+    assert not Path("results/e/m.bin").exists()
+    assert Path("results/e/n.bin.damaged").read_text() == "wholf"
 
 
 def test_inputs_from_the_future_are_from_now(results):

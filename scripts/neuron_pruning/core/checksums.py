@@ -1,12 +1,16 @@
-"""Checksums of finished files, so that a damaged one is found before it is used.
+"""Notes of finished files: what each of them held, and what made it.
 
-They lie in one folder beside the results, under the names of the files they belong to: that works
-for every format, and a checksum cannot be damaged along with its file.
+Notes lie in one folder beside the results, under the names of the files they belong to: that works
+for every format, and a note cannot be damaged along with its file.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,16 @@ from neuron_pruning.core.files import atomic_path
 
 FOLDER = ".checksums"
 SET_ASIDE = ".damaged"
+UNFINISHED = ""  # the checksum of a file that a job has begun to make
+
+
+@dataclass(frozen=True)
+class Note:
+    """What is known of one output of a job."""
+
+    checksum: str  # of its bytes; of a folder, when it was made
+    inputs: Mapping[str, str] = field(default_factory=dict)  # checksums, when the job began
+    about: Mapping[str, Any] = field(default_factory=dict)  # the job itself
 
 
 def file_digest(path: Path) -> str:
@@ -33,58 +47,94 @@ def digest_of(paths: Sequence[Path], settings: Mapping[str, Any]) -> str:
     return whole.hexdigest()
 
 
-def note_checksums(paths: Iterable[Path], root: Path) -> None:
-    """Remember what finished files below ``root`` hold; folders and other files are left out."""
+def note_begun(paths: Iterable[Path], root: Path) -> None:
+    """Note that these files are being made: what a kill leaves of them is not trusted."""
     for path in paths:
-        note = _note(path, root)
-        if note is not None and path.is_file():
-            with atomic_path(note, durable=False) as temporary:
-                temporary.write_text(file_digest(path), encoding="ascii")
+        _write(path, root, Note(UNFINISHED))
 
 
-def check_files(paths: Iterable[Path], root: Path) -> None:
-    """Compare files with what was remembered of them; damaged ones are set aside.
+def note_checksums(
+    paths: Iterable[Path],
+    root: Path,
+    inputs: Mapping[str, str] | None = None,
+    about: Mapping[str, Any] | None = None,
+) -> None:
+    """Remember what finished files and folders below ``root`` hold and what made them."""
+    for path in paths:
+        if path.exists():
+            checksum = file_digest(path) if path.is_file() else str(time.time_ns())
+            _write(path, root, Note(checksum, inputs or {}, about or {}))
+
+
+def read_notes(root: Path) -> Iterator[tuple[Path, Note]]:
+    """All files of which something is known, and that."""
+    folder = root / FOLDER
+    for place, _, names in os.walk(folder):
+        for name in names:
+            path = root / Path(place, name).relative_to(folder).with_suffix("")
+            note = _read(path, root)
+            if note is not None:
+                yield path, note
+
+
+def check_files(paths: Iterable[Path], root: Path) -> dict[str, str]:
+    """Compare files with what was remembered of them; damaged ones are marked.
+
+    Returns:
+        Checksum of every file by its path, and of every folder that was noted; the content of
+        folders is not looked at.
 
     Raises:
         UserError: naming every file that is not what its job wrote.
     """
-    damaged = [path for path in paths if not _is_whole(path, root)]
+    found, damaged = {}, []
+    for path in paths:
+        note = _read(path, root)
+        if path.is_file():
+            found[str(path)] = file_digest(path)
+            if note is not None and note.checksum not in (UNFINISHED, found[str(path)]):
+                damaged.append(path)
+        elif note is not None:
+            found[str(path)] = note.checksum
     if damaged:
-        raise UserError(_set_aside(damaged))
+        raise UserError(
+            f"damaged since it was written: {', '.join(map(mark_damaged, damaged))}; the checksum "
+            "differs. Run again: it is made from scratch"
+        )
+    return found
 
 
-def _note(path: Path, root: Path) -> Path | None:
-    """Where the checksum of a file is kept; None: it is none of the results."""
+def mark_damaged(path: Path) -> str:
+    """Keep a copy of a file, and give it a new time: the next run looks at what is new.
+
+    The file itself stays until it is made again, so that Snakemake sees what to make.
+    """
+    aside = path.with_name(path.name + SET_ASIDE)
+    with suppress(OSError):  # a file system without links, or not ours: no copy
+        aside.unlink(missing_ok=True)
+        os.link(path, aside)
+    with suppress(OSError):
+        os.utime(path)
+    return f"{path} (kept as {aside.name})" if aside.exists() else str(path)
+
+
+def _place(path: Path, root: Path) -> Path | None:
+    """Where the note of a file is kept; None: it is none of the results."""
     if not path.is_relative_to(root):
         return None
-    return root / FOLDER / path.relative_to(root).with_name(path.name + ".xxh3")
+    return root / FOLDER / path.relative_to(root).with_name(path.name + ".json")
 
 
-def _is_whole(path: Path, root: Path) -> bool:
-    """Whether a file is what was remembered; one of which nothing is known passes."""
-    note = _note(path, root)
-    if note is None or not note.is_file() or not path.is_file():
-        return True
+def _write(path: Path, root: Path, note: Note) -> None:
+    place = _place(path, root)
+    if place is not None:
+        with atomic_path(place, durable=False) as temporary:
+            temporary.write_text(json.dumps(asdict(note)), encoding="utf-8")
+
+
+def _read(path: Path, root: Path) -> Note | None:
+    place = _place(path, root)
     try:
-        known = note.read_text(encoding="ascii", errors="replace")
-        return not known or known == file_digest(path)
-    except FileNotFoundError:  # another job has just set it aside
-        return True
-
-
-def _set_aside(damaged: Sequence[Path]) -> str:
-    """Rename damaged files, which Snakemake then makes again, and warn."""
-    told = []
-    for path in damaged:
-        aside = path.with_name(path.name + SET_ASIDE)
-        try:
-            path.replace(aside)
-            told.append(f"{path} (now {aside.name})")
-        except FileNotFoundError:  # another job did
-            told.append(f"{path} (now {aside.name})")
-        except OSError as error:
-            told.append(f"{path} (delete it: {error.strerror})")
-    return (
-        f"damaged since it was written: {', '.join(told)}; the checksum differs. "
-        "Run again: it is made from scratch"
-    )
+        return None if place is None else Note(**json.loads(place.read_bytes()))
+    except (OSError, ValueError, TypeError):  # there is none, or a loss of power took it
+        return None

@@ -29,7 +29,10 @@ def atomic_path(path: Path, durable: bool = True) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{os.getpid()}{PARTIAL}{path.name}")
     try:
+        temporary.touch()
+        mode = temporary.stat().st_mode  # as umask asks for; some libraries write private files
         yield temporary
+        temporary.chmod(mode)
         if durable:
             with temporary.open("rb+") as handle:
                 os.fsync(handle.fileno())

@@ -1,0 +1,213 @@
+"""What runs again is decided by what files hold and what made them, not by times alone.
+
+Snakemake compares times, and remembers in ``.snakemake`` alone what made a file. Jobs leave notes
+beside the results (core/checksums.py); before Snakemake plans, :func:`settle` holds them against
+the files and tells Snakemake in its own terms: by times, its records, and its marks of files that
+must be made again.
+"""
+
+import json
+import os
+import sys
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from neuron_pruning.core.checksums import (
+    UNFINISHED,
+    Note,
+    check_files,
+    file_digest,
+    mark_damaged,
+    note_begun,
+    note_checksums,
+    read_notes,
+)
+from planning.code_digest import changed_since, digest_now
+from runtime.parent_watchdog import run_above
+
+RECORDS, INCOMPLETE = Path(".snakemake/metadata"), Path(".snakemake/incomplete")
+FORMAT = 6  # of Snakemake's records
+CHANGED = "changed while the job ran"
+LEEWAY = 2.0  # seconds by which a process may seem to have started late
+
+
+class Origin:
+    """What a job reads, seen when it begins and again when it ends."""
+
+    def __init__(self, snakemake: Any, root: Path) -> None:
+        """Check the inputs.
+
+        Raises:
+            UserError: an input is damaged.
+        """
+        self._job, self._root, self._began = snakemake, root, time.time()
+        self._outputs = [Path(path) for path in snakemake.output]
+        self._inputs = check_files(map(Path, snakemake.input), root)
+        self.code = self._code_now()
+        note_begun(self._outputs, root)
+
+    def note_outputs(self) -> None:
+        """Note the outputs, now complete; what changed meanwhile is noted as no version at all."""
+        code = self.code if self._code_now() == self.code else CHANGED
+        params = [code if name == "code" else value for name, value in self._job.params.items()]
+        about = {
+            "rule": self._job.rule,
+            "input": sorted(map(str, self._job.input)),
+            "params": sorted(map(repr, params)),
+            "threads": self._job.threads if "torch" in sys.modules else 0,
+        }
+        note_checksums(self._outputs, self._root, dict(self._inputs_now()), about)
+
+    def _inputs_now(self) -> Iterator[tuple[str, str]]:
+        for name, digest in self._inputs.items():
+            path = Path(name)
+            if not path.is_relative_to(self._root):  # results are compared with their own notes
+                digest = digest if path.is_file() and file_digest(path) == digest else CHANGED
+            yield name, digest
+
+    def _code_now(self) -> str:
+        """Digest of the job's code; as planned, unless a file has changed since then."""
+        run, planned = run_above(), str(self._job.params.get("code", ""))
+        planned_at = self._began if run is None else run.create_time() - LEEWAY
+        return digest_now(planned) if changed_since(planned_at) else planned
+
+
+def no_input_from_the_future(inputs: Iterable[str]) -> None:
+    """Where the clock jumped back; Snakemake would discard what is made from such files."""
+    for carrier in map(_time_carrier, map(Path, inputs)):
+        with suppress(OSError):  # it is not there, or not ours to change
+            if carrier.lstat().st_mtime > time.time():
+                os.utime(carrier, follow_symlinks=False)
+
+
+def settle(root: Path) -> list[str]:
+    """Make Snakemake see what the notes say, before it plans.
+
+    A file that is whole and was made from what its inputs hold now counts as newer than they are.
+    One that is damaged, unfinished, or was made from something else is marked to be made again.
+    Records of what made a file are restored, and hold what its job really ran.
+
+    Returns:
+        Messages about files that were damaged.
+    """
+    settling = _Settling({str(path): note for path, note in read_notes(root)})
+    for name in settling.notes:
+        settling.time_of(name)
+    if settling.moved:  # the time of its benchmark counts as that of a job
+        for benchmark in root.glob("benchmarks/**/*.jsonl"):
+            os.utime(benchmark)
+    return settling.told
+
+
+@dataclass
+class _Settling:
+    notes: dict[str, Note]
+    told: list[str] = field(default_factory=list)
+    moved: bool = False
+    _times: dict[str, int] = field(default_factory=dict)
+
+    def time_of(self, name: str) -> int:
+        """Time of a file once it is settled, in nanoseconds; 0: it is not there."""
+        if name not in self._times:
+            self._times[name] = 0
+            # It is not there, or not ours to change; or its note is damaged.
+            with suppress(OSError, KeyError, TypeError, AttributeError):
+                self._times[name] = self._settle(Path(name), self.notes.get(name))
+        return self._times[name]
+
+    def _settle(self, path: Path, note: Note | None) -> int:
+        carrier = _time_carrier(path)
+        modified = carrier.lstat()
+        if note is None:
+            return modified.st_mtime_ns
+        newest = max(map(self.time_of, note.inputs), default=0)
+        record = _read_record(path)
+        touched = record.get("endtime") != modified.st_mtime
+        if self._is_outdated(note) or (touched and self._is_damaged(path, note)):
+            _write(INCOMPLETE, path, {"external_jobid": None})
+            return modified.st_mtime_ns
+        right = min(max(modified.st_mtime_ns, newest), time.time_ns())
+        if right != modified.st_mtime_ns:
+            os.utime(carrier, ns=(right, right), follow_symlinks=False)
+        known = {name: note.about[name] for name in ("rule", "input", "params")}
+        known["endtime"] = carrier.lstat().st_mtime
+        if any(record.get(name) != value for name, value in known.items()):
+            self.moved = True
+            new = {"record_format_version": FORMAT, "incomplete": False, "input_checksums": {}}
+            _write(RECORDS, path, {**new, "starttime": known["endtime"], **record, **known})
+        return right
+
+    def _is_outdated(self, note: Note) -> bool:
+        """Whether a file is unfinished, or an input is no longer what its job read."""
+        now = {
+            n: self.notes[n].checksum if n in self.notes else _digest(Path(n)) for n in note.inputs
+        }
+        changed = any(now[name] not in ("", known) for name, known in note.inputs.items())
+        return changed or note.checksum == UNFINISHED
+
+    def _is_damaged(self, path: Path, note: Note) -> bool:
+        if path.is_dir() or file_digest(path) == note.checksum:
+            return False
+        self.told.append(
+            f"damaged or edited since it was written: {mark_damaged(path)}; it is made from scratch"
+        )
+        return True
+
+
+def mixed_threads(root: Path, kept: Iterable[Any], planned: Iterable[Any]) -> list[str]:
+    """One line for each rule whose results would come from different numbers of threads.
+
+    Args:
+        root: folder of the experiment.
+        kept: Snakemake's jobs whose results stay.
+        planned: jobs that will run.
+    """
+    staying = {str(path) for job in kept for path in job.output}
+    noted = [note.about for path, note in read_notes(root) if str(path) in staying]
+    lines = []
+    for rule, threads in sorted({(job.rule.name, job.threads) for job in planned}):
+        used = {about["threads"] for about in noted if about.get("rule") == rule}
+        others = ", ".join(map(str, sorted(used - {0, threads})))
+        if others:
+            lines.append(
+                f"warning: threads of {rule}: {threads} now, {others} in results that stay; "
+                "figures of one table may differ in their last digits. Type the same --cores as "
+                f"before, or add --forcerun {rule}"
+            )
+    return lines
+
+
+def _time_carrier(path: Path) -> Path:
+    """What carries the time of an output for Snakemake: of a folder a file in it."""
+    return path / ".snakemake_timestamp" if path.is_dir() else path
+
+
+def _digest(path: Path) -> str:
+    return file_digest(path) if path.is_file() else ""
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    """Snakemake's record of an output; empty: there is none."""
+    try:
+        return dict(json.loads(_place(RECORDS, path).read_bytes()))
+    except (OSError, ValueError):
+        return {}
+
+
+def _write(folder: Path, path: Path, content: Mapping[str, Any]) -> None:
+    INCOMPLETE.mkdir(parents=True, exist_ok=True)  # without it Snakemake reads all records first
+    place = _place(folder, path)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(json.dumps(content), encoding="utf-8")
+
+
+def _place(folder: Path, path: Path) -> Path:
+    """Where Snakemake keeps what it knows of a file (snakemake/persistence/file.py)."""
+    name = urlsafe_b64encode(str(path).encode()).decode()
+    *folders, last = (name[start : start + 254] for start in range(0, len(name), 254))
+    return folder.joinpath(*(f"@{part}" for part in folders), last)
