@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from jaxtyping import Float64
+from numpy.typing import NDArray
 
 from neuron_pruning.core.parquet import column, schema
 from neuron_pruning.pruning.compensations import Weights, compensate
 from neuron_pruning.pruning.selection import Selection
 from neuron_pruning.pruning.surgery import pruned_logits
 from neuron_pruning.pruning.techniques.technique import SelectAtAmount, Technique
-from neuron_pruning.pruning.units import Layer, LayerActivations, Matrix
+from neuron_pruning.pruning.units import Layer, LayerActivations
 from neuron_pruning.statistics.metrics import cross_entropy, divergence, share_right
 
 MAX_ANGLE = 90.0  # degrees: units further apart are never similar
@@ -143,7 +145,11 @@ def at_count(by_angle: Sequence[Selection], count: int) -> Selection | None:
 
 
 def _figures(
-    layer: Layer, test: LayerActivations, unpruned: Matrix, selection: Selection, weights: Weights
+    layer: Layer,
+    test: LayerActivations,
+    unpruned: Float64[NDArray, "patterns classes"],
+    selection: Selection,
+    weights: Weights,
 ) -> dict[str, float]:
     """Accuracy and loss of one pruned network beside the test logits of the unpruned one."""
     assert layer.recorded is not None

@@ -3,6 +3,7 @@
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
+from jaxtyping import Bool, Float64, Int64
 from numpy.typing import ArrayLike, NDArray
 
 from neuron_pruning.core.errors import UserError
@@ -18,8 +19,8 @@ SLACK = 1e-6  # how far rounding may carry a sigmoid beyond its range
 BLOCK_ROWS = 512  # rows of the angle matrix computed at once: bounds the temporary memory
 
 
-def check_activations(activations: ArrayLike) -> NDArray[np.float64]:
-    """Activations as a float64 matrix of N patterns x H units.
+def check_activations(activations: ArrayLike) -> Float64[NDArray, "patterns units"]:
+    """Activations, patterns x units, as a matrix.
 
     Raises:
         UserError: not two-dimensional, fewer than two patterns or units, NaN or infinity.
@@ -39,8 +40,10 @@ def check_activations(activations: ArrayLike) -> NDArray[np.float64]:
     return matrix
 
 
-def centre(activations: NDArray[np.float64], centring: Centring = "half") -> NDArray[np.float64]:
-    """Activations about their centre, N x H.
+def centre(
+    activations: Float64[NDArray, "patterns units"], centring: Centring = "half"
+) -> Float64[NDArray, "patterns units"]:
+    """Activations about their centre.
 
     ``half`` subtracts 0.5, the middle of a sigmoid's range (the paper, section 2.3); ``mean``
     the unit's own mean; ``none`` nothing.
@@ -55,7 +58,7 @@ def centre(activations: NDArray[np.float64], centring: Centring = "half") -> NDA
     return activations.copy()
 
 
-def check_sigmoid(activations: NDArray[np.float64], reason: str) -> None:
+def check_sigmoid(activations: Float64[NDArray, "..."], reason: str) -> None:
     """Refuse activations of no sigmoid; ``reason`` names the technique and the remedy.
 
     Raises:
@@ -66,7 +69,9 @@ def check_sigmoid(activations: NDArray[np.float64], reason: str) -> None:
         raise UserError(f"these activations lie between {low:.3g} and {high:.3g}: {reason}")
 
 
-def is_flat(vectors: NDArray[np.float64], activations: NDArray[np.float64]) -> NDArray[np.bool_]:
+def is_flat(
+    vectors: Float64[NDArray, "patterns units"], activations: Float64[NDArray, "patterns units"]
+) -> Bool[NDArray, " units"]:
     """Whether columns are nothing but rounding of the activations that they came from.
 
     Recorded activations are float32: what is left of a constant unit has no direction.
@@ -75,16 +80,18 @@ def is_flat(vectors: NDArray[np.float64], activations: NDArray[np.float64]) -> N
     return np.linalg.norm(vectors, axis=0) <= ROUNDING * np.maximum(own, np.finfo(float).tiny)
 
 
-def pairwise_angles(activations: ArrayLike, centring: Centring = "half") -> NDArray[np.float64]:
+def pairwise_angles(
+    activations: ArrayLike, centring: Centring = "half"
+) -> Float64[NDArray, "units units"]:
     """Angles in degrees between every two units' centred activation vectors.
 
     Args:
-        activations: N patterns x H units.
+        activations: patterns x units.
         centring: see :func:`centre`.
 
     Returns:
-        H x H, symmetric, float64, 0 to 180, the diagonal 0. A vector of length zero has no
-        angle: its pairs get 90 degrees, so that no rule ever finds it similar to anything.
+        Angles from 0 to 180, symmetric, the diagonal 0. A vector of length zero has no angle: its
+        pairs get 90 degrees, so that no rule ever finds it similar to anything.
 
     Raises:
         UserError: see :func:`check_activations`.
@@ -106,16 +113,18 @@ def pairwise_angles(activations: ArrayLike, centring: Centring = "half") -> NDAr
 class Pairs(NamedTuple):
     """Pairs of columns i < j and the angles between them in degrees, ordered by i, then j."""
 
-    first: NDArray[np.int64]
-    second: NDArray[np.int64]
-    angles: NDArray[np.float64]
+    first: Int64[NDArray, " pairs"]
+    second: Int64[NDArray, " pairs"]
+    angles: Float64[NDArray, " pairs"]
 
-    def where(self, wanted: NDArray[np.bool_]) -> "Pairs":
+    def where(self, wanted: Bool[NDArray, " pairs"]) -> "Pairs":
         """Those of the pairs that are wanted."""
         return Pairs(self.first[wanted], self.second[wanted], self.angles[wanted])
 
 
-def pairs_within(vectors: NDArray[np.float64], limit: float) -> tuple[Pairs, Pairs]:
+def pairs_within(
+    vectors: Float64[NDArray, "dimensions units"], limit: float
+) -> tuple[Pairs, Pairs]:
     """Pairs of columns closer than ``limit`` degrees, and those further apart than 180 - limit.
 
     The same angles as :func:`pairwise_angles` gives, without ever holding all of them.
@@ -130,11 +139,13 @@ def pairs_within(vectors: NDArray[np.float64], limit: float) -> tuple[Pairs, Pai
     return pairs.where(pairs.angles < limit), pairs.where(pairs.angles > 180.0 - limit)
 
 
-def _directions(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+def _directions(
+    vectors: Float64[NDArray, "dimensions units"],
+) -> Float64[NDArray, "dimensions units"]:
     """Columns of length 1; those of length 0 stay, at 90 degrees to everything."""
     lengths = np.linalg.norm(vectors, axis=0)
     return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
 
 
-def _degrees(cosines: NDArray[np.float64]) -> NDArray[np.float64]:
+def _degrees(cosines: Float64[NDArray, "*shape"]) -> Float64[NDArray, "*shape"]:
     return np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))

@@ -12,6 +12,7 @@ from itertools import islice
 
 import numpy as np
 import torch
+from jaxtyping import Float, Float32, Float64, Int
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 from torch.nn import functional
@@ -28,7 +29,7 @@ from neuron_pruning.pruning.angles import check_activations
 from neuron_pruning.pruning.compensations import find_compensation
 from neuron_pruning.pruning.selection import Selection
 from neuron_pruning.pruning.torch_pruning_scores import ScoresByTechnique, coupled, importances
-from neuron_pruning.pruning.units import Matrix, UnitActivations, UnitLayer, Vector
+from neuron_pruning.pruning.units import UnitActivations, UnitLayer
 
 # ASSUME: rows (pattern, position) that stand for all where there are more; the first convolution
 # of a 576 x 720 image has thousands of positions for each of hundreds of patterns.
@@ -64,23 +65,23 @@ def place_of(architecture: Architecture, name: str) -> int:
 def channel_layer(
     network: Network,
     name: str,
-    batches: Iterable[Tensor],
-    precomputed_scores: Mapping[str, Vector] | None = None,
+    batches: Iterable[Float[Tensor, "_ 3 height width"]],
+    precomputed_scores: Mapping[str, Float64[NDArray, " units"]] | None = None,
     seed: int = 0,
     rows: int = SAMPLE_ROWS,
 ) -> UnitLayer:
     """Channels of a convolution, such as ``conv2``, as the units of a layer.
 
-    Activations are rows (pattern, position) x C; ``incoming.weight`` is C x (inputs * k * k),
-    ``outgoing.weight`` (outputs * k * k) x C, or (units * positions) x C before ``fc1``. Such rows
-    have no labels, so techniques that need the loss are refused. A position of a kernel has no
-    bias of its own: outgoing biases are 0.
+    The layer's patterns are pairs (pattern, position), its inputs (input channel, position of a
+    kernel), its outputs (output channel, position of a kernel) or, before ``fc1``, (unit,
+    position). Such patterns have no labels, so techniques that need the loss are refused. A
+    position of a kernel has no bias of its own: outgoing biases are 0.
 
     Args:
         network: runs in evaluation mode, where its parameters are.
         name: of the convolution.
-        batches: normalised images of the training patterns, B x 3 x height x width each.
-        precomputed_scores: by technique, C each; see :func:`channel_importances`.
+        batches: normalised images of the training patterns.
+        precomputed_scores: by technique; see :func:`channel_importances`.
         seed: of the sample, and of techniques that draw.
         rows: so many are kept at most, drawn at random without repeats; the sample does not depend
             on the size of the batches.
@@ -101,15 +102,15 @@ def channel_layer(
     return UnitLayer(name, incoming, outgoing, recorded, precomputed_scores or {}, seed)
 
 
-def _array(values: Tensor) -> Matrix:
+def _array(values: Float[Tensor, "*shape"]) -> Float64[NDArray, "*shape"]:
     return values.detach().cpu().double().numpy()
 
 
 @torch.inference_mode()
 def _positions(
-    network: Network, place: int, batches: Iterable[Tensor]
-) -> Iterator[NDArray[np.float32]]:
-    """What a convolution gives to the next layer, (B * positions) x C, a batch at a time."""
+    network: Network, place: int, batches: Iterable[Float[Tensor, "_ 3 height width"]]
+) -> Iterator[Float32[NDArray, "_ units"]]:
+    """What a convolution gives to the next layer at every position, a batch at a time."""
     device = next(network.parameters()).device
     with evaluating(network):
         for images in batches:
@@ -122,8 +123,8 @@ def _positions(
 
 
 def _sample(
-    pieces: Iterable[NDArray[np.float32]], count: int, generator: np.random.Generator
-) -> NDArray[np.float32]:
+    pieces: Iterable[Float32[NDArray, "_ units"]], count: int, generator: np.random.Generator
+) -> Float32[NDArray, "rows units"]:
     """All rows of the pieces or, where there are more, ``count`` of them, in their order.
 
     Every row draws a number, and the rows with the smallest stay: a uniform sample of a
@@ -149,8 +150,8 @@ def _convolutions(network: Network) -> list[nn.Conv2d]:
     return [block.convolution for block in blocks(network.features)]
 
 
-def _outgoing(network: Network, place: int) -> Tensor:
-    """Weights of the next layer, outputs x C x positions of a kernel, sharing its memory."""
+def _outgoing(network: Network, place: int) -> Float[Tensor, "outputs units *positions"]:
+    """Weights of the next layer, sharing its memory."""
     own, *following = _convolutions(network)[place:]
     if following:
         return following[0].weight
@@ -194,7 +195,7 @@ def prune_channels(
 
 
 @torch.no_grad()
-def _merge(outgoing: Tensor, selection: Selection) -> None:
+def _merge(outgoing: Float[Tensor, "outputs units *positions"], selection: Selection) -> None:
     """Add outgoing weights of removed channels to their merge targets', one after the other."""
     for removal in selection.removals:
         if removal.rule == "similar" and removal.merge_target is not None:
@@ -206,23 +207,26 @@ def _merge(outgoing: Tensor, selection: Selection) -> None:
             )
 
 
-def _blank(network: Network) -> Tensor:
+def _blank(network: Network) -> Float[Tensor, "1 3 height width"]:
     """One image of the network's size, to trace with."""
     return torch.zeros(1, 3, *network.architecture.input_size)
 
 
 @differentiable()
 def channel_importances(
-    network: Network, name: str, images: Tensor | None = None, labels: ArrayLike | None = None
+    network: Network,
+    name: str,
+    images: Float[Tensor, "patterns 3 height width"] | None = None,
+    labels: ArrayLike | None = None,
 ) -> ScoresByTechnique:
-    """As :func:`neuron_pruning.pruning.torch_pruning_scores.unit_importances`, of C channels.
+    """As :func:`neuron_pruning.pruning.torch_pruning_scores.unit_importances`, of channels.
 
     Args:
         network: is left as it is, its gradients included.
         name: of a convolution, for instance ``conv2``.
-        images: a few normalised training images, N x 3 x height x width; each costs a pass forward
-            and back. None: only what needs no data, ``magnitude``, ``fpgm`` and ``lamp``.
-        labels: their classes, N.
+        images: a few normalised training images; each costs a pass forward and back. None: only
+            what needs no data, ``magnitude``, ``fpgm`` and ``lamp``.
+        labels: their classes.
 
     Raises:
         UserError: no such convolution, or images without classes.
@@ -239,7 +243,9 @@ def channel_importances(
 
 
 def _gradients(
-    module: nn.Module, images: Tensor, classes: Tensor
+    module: nn.Module,
+    images: Float[Tensor, "patterns 3 height width"],
+    classes: Int[Tensor, " patterns"],
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Mean and root mean square over images of the gradients of their losses, by parameter."""
     parameters = list(module.parameters())

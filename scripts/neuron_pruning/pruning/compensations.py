@@ -9,12 +9,14 @@ from functools import partial
 from typing import Literal, NamedTuple
 
 import numpy as np
+from jaxtyping import Float64
+from numpy.typing import NDArray
 
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.models.dense import Dense
 from neuron_pruning.pruning.angles import check_sigmoid, is_flat
 from neuron_pruning.pruning.selection import Removal, Selection
-from neuron_pruning.pruning.units import UnitLayer, Vector
+from neuron_pruning.pruning.units import UnitLayer
 
 # ASSUME: strength of ridge as a share of the mean square of the kept units; GRAIL leaves it open.
 RIDGE_STRENGTH = 1e-3
@@ -26,8 +28,8 @@ LSTSQ_RCOND = 1e-6
 class Weights(NamedTuple):
     """Weights around a layer before the cut; those that no compensation changed are its own."""
 
-    incoming: Dense  # H x D and H
-    outgoing: Dense  # O x H and O
+    incoming: Dense  # units x inputs, and units
+    outgoing: Dense  # outputs x units, and outputs
 
 
 Line = tuple[float, float]  # alpha and beta: a removed unit is about alpha a + beta of its target
@@ -129,14 +131,18 @@ def _affine(layer: UnitLayer, removal: Removal) -> Line:
     return alpha, float(removed.mean() - alpha * target.mean())
 
 
-def _slope(direction: Vector, wanted: Vector, activations: Vector) -> float:
+def _slope(
+    direction: Float64[NDArray, " patterns"],
+    wanted: Float64[NDArray, " patterns"],
+    activations: Float64[NDArray, " patterns"],
+) -> float:
     """Least squares factor of a direction; 0 of one that is but the rounding of activations."""
     if is_flat(direction[:, None], activations[:, None])[0]:
         return 0.0
     return float(direction @ wanted / (direction @ direction))
 
 
-def _dependency(layer: UnitLayer, removal: Removal) -> tuple[Vector, float]:
+def _dependency(layer: UnitLayer, removal: Removal) -> tuple[Float64[NDArray, " members"], float]:
     """Factors of a group's members and a constant, fitted on the activations as they are."""
     members = layer.activations[:, list(removal.members)]
     with_constant = np.column_stack([members, np.ones(len(members))])

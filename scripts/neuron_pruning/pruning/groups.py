@@ -4,18 +4,18 @@ from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
+from jaxtyping import Bool, Float64
 from numpy.typing import NDArray
 
 from neuron_pruning.pruning.selection import Removal
 
 Groups = Literal["none", "faithful", "lossless"]
-Matrix = NDArray[np.float64]
 
 ZERO_TOLERANCE = 1e-9  # what elimination leaves of a zero
 
 
-def band(activations: Matrix) -> Matrix:
-    """Activations as 0, 0.5 or 1: cut at the midpoints of each unit's two largest gaps, N x H.
+def band(activations: Float64[NDArray, "patterns units"]) -> Float64[NDArray, "patterns units"]:
+    """Activations as 0, 0.5 or 1: cut at the midpoints of each unit's two largest gaps.
 
     A unit of one value is 0.5 throughout; one of two values has a single gap and is 0 or 1.
     """
@@ -31,7 +31,9 @@ def band(activations: Matrix) -> Matrix:
     return banded
 
 
-def reduced_row_echelon(matrix: Matrix) -> tuple[Matrix, list[int]]:
+def reduced_row_echelon(
+    matrix: Float64[NDArray, "rows columns"],
+) -> tuple[Float64[NDArray, "pivots columns"], list[int]]:
     """Sorted reduced row echelon form and its pivot columns, left to right."""
     rows = matrix.astype(np.float64, copy=True)
     pivots: list[int] = []
@@ -51,7 +53,9 @@ def reduced_row_echelon(matrix: Matrix) -> tuple[Matrix, list[int]]:
     return rows[: len(pivots)], pivots
 
 
-def dependencies(activations: Matrix) -> Iterator[tuple[int, dict[int, float], float]]:
+def dependencies(
+    activations: Float64[NDArray, "patterns units"],
+) -> Iterator[tuple[int, dict[int, float], float]]:
     """Units that are sums of two or more others, once banded: unit, factors by unit, constant.
 
     ASSUME: a column of ones stands first and units by index, so that a unit is expressed by
@@ -71,7 +75,7 @@ def dependencies(activations: Matrix) -> Iterator[tuple[int, dict[int, float], f
 
 
 def joint_removals(
-    activations: Matrix, alive: NDArray[np.bool_], rule: Groups
+    activations: Float64[NDArray, "patterns units"], alive: Bool[NDArray, " units"], rule: Groups
 ) -> Iterator[Removal]:
     """Removals of groups among the units alive; at least one unit stays.
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from jaxtyping import Float32
 from numpy.typing import NDArray
 
 from neuron_pruning.core.errors import UserError
@@ -20,7 +20,7 @@ from neuron_pruning.models.checkpoints import (
 from neuron_pruning.pruning.scores import read_scores, scores_of_layer
 from neuron_pruning.pruning.units import Layer, LayerActivations, describe_layer, record
 
-Outputs = dict[str, NDArray[np.float32]]
+Outputs = dict[str, Float32[NDArray, "images _"]]
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class NetworkSource:
         return int(self.run.keys["seed"])
 
     def outputs(self, *names: str) -> Outputs:
-        """Recorded outputs, images x units each; of all layers and the features by default."""
+        """Recorded outputs; of all layers and the features by default."""
         if self.activations is None:
             raise UserError(f"{self.network}: no recorded activations were given")
         return load_tensors(self.activations, names or (FEATURES, *self.architecture.layer_names))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import numpy as np
+from jaxtyping import Bool, Float64
 from numpy.typing import ArrayLike, NDArray
 
 from neuron_pruning.core.errors import UserError
@@ -20,8 +21,7 @@ from neuron_pruning.pruning.groups import Groups, joint_removals
 from neuron_pruning.pruning.selection import Removal, Selection
 
 Complementary = Literal["both", "lossless"]
-Alive = NDArray[np.bool_]
-Matrix = NDArray[np.float64]
+Alive = Bool[NDArray, " units"]
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def select_units(
     """Units that are short, constant, similar to another or complementary to another.
 
     Args:
-        activations: N training patterns x H units, evaluation mode.
+        activations: training patterns x units, evaluation mode.
         angle: threshold t in degrees, in (0, 90]: similar below t, complementary above 180 - t.
         centring: see :class:`RedundancyCriteria`, as all that follow.
         short_threshold: a root mean square.
@@ -88,9 +88,9 @@ class Redundancy:
     ``vectors``, one column per unit, take the place of centred activations in the angles.
     """
 
-    activations: Matrix
+    activations: Float64[NDArray, "patterns units"]
     criteria: RedundancyCriteria = field(default_factory=RedundancyCriteria)
-    vectors: Matrix | None = None
+    vectors: Float64[NDArray, "dimensions units"] | None = None
 
     def __post_init__(self) -> None:
         centred = centre(self.activations, self.criteria.centring)
@@ -122,7 +122,9 @@ def check_angle(angle: float) -> None:
         raise UserError(f"angle must be in (0, 90] degrees, not {angle}")
 
 
-def _largest_similar_angle(similar: list[Removal], vectors: Matrix) -> float | None:
+def _largest_similar_angle(
+    similar: list[Removal], vectors: Float64[NDArray, "dimensions units"]
+) -> float | None:
     """Largest angle between a removed unit and the one that has its weights in the end.
 
     ASSUME: a merge target may itself be removed later, merged into a third unit; the weights
@@ -141,7 +143,10 @@ def _largest_similar_angle(similar: list[Removal], vectors: Matrix) -> float | N
 
 
 def _flat_units(
-    matrix: Matrix, alive: Alive, centred: Matrix, criteria: RedundancyCriteria
+    matrix: Float64[NDArray, "patterns units"],
+    alive: Alive,
+    centred: Float64[NDArray, "patterns units"],
+    criteria: RedundancyCriteria,
 ) -> Iterator[Removal]:
     """Short units, then constant ones; a unit without a direction counts as constant.
 

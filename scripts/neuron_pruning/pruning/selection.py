@@ -52,7 +52,7 @@ class Selection:
         units: of the layer before pruning.
         removals: of units, each once.
         largest_similar_angle: between a removed unit and its final merge target, degrees.
-        fitted: weights into the following layer (O x H, and O) that a technique fitted itself.
+        fitted: outgoing weights, outputs x units, and biases that a technique fitted itself.
     """
 
     units: int

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Float32, Float64, Int64
 from numpy.typing import ArrayLike, NDArray
 
 from neuron_pruning.models.architectures import FEATURES
@@ -18,7 +19,6 @@ from neuron_pruning.pruning.selection import Selection
 from neuron_pruning.pruning.units import (
     Layer,
     LayerActivations,
-    Matrix,
     UnitActivations,
     UnitLayer,
     describe_layer,
@@ -43,7 +43,7 @@ def prune_layer(
         selection: which units are removed, and their merge targets.
         compensation: a name of ``COMPENSATIONS``; ``add`` is Gedeon & Harris's: a similar unit's
             outgoing weights go to its merge target.
-        activations: N patterns x H units; needed wherever something is fitted.
+        activations: patterns x units; needed wherever something is fitted.
 
     Raises:
         UserError: no such hidden layer, or a selection of another layer size.
@@ -77,8 +77,8 @@ def prune_checkpoint(
 
 def pruned_logits(
     layer: Layer, selection: Selection, weights: Weights, recorded: LayerActivations
-) -> Matrix:
-    """Logits, N x classes, of the pruned network for any recorded patterns, without a cut."""
+) -> Float64[NDArray, "patterns classes"]:
+    """Logits of the pruned network for any recorded patterns, without a cut."""
     kept = list(selection.kept)
     activations = recorded.activations[:, kept]
     if weights.incoming is not layer.incoming:
@@ -93,7 +93,7 @@ def prune_in_turn(
     layers: Sequence[str],
     select: Callable[[Layer], Selection],
     compensation: str,
-    outputs: Mapping[str, NDArray[np.float32]],
+    outputs: Mapping[str, Float32[NDArray, "patterns _"]],
     labels: ArrayLike,
     precomputed_scores: Mapping[str, ScoresByLayer] | None = None,
     seed: int = 0,
@@ -105,8 +105,8 @@ def prune_in_turn(
         layers: names of hidden fully connected layers.
         select: which units of a layer are removed.
         compensation: what the remaining units get, in every layer.
-        outputs: of all layers over the training patterns, N x units each.
-        labels: of those patterns, N.
+        outputs: of all layers over the training patterns.
+        labels: of those patterns.
         precomputed_scores: by technique, then by layer.
         seed: of techniques that draw.
 
@@ -127,8 +127,8 @@ def prune_in_turn(
 def _recorded_in(
     checkpoint: Checkpoint,
     name: str,
-    outputs: Mapping[str, NDArray[np.float32]],
-    labels: NDArray[np.int64],
+    outputs: Mapping[str, Float32[NDArray, "patterns _"]],
+    labels: Int64[NDArray, " patterns"],
     changed: bool,
 ) -> LayerActivations:
     """Activations of a layer; computed again where a layer before it was pruned."""

@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
+from jaxtyping import Float, Float64, Int
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 from torch.nn import functional
@@ -34,7 +35,7 @@ from neuron_pruning.models.checkpoints import Checkpoint
 from neuron_pruning.models.networks import Network
 from neuron_pruning.models.sequential import differentiable, tail
 
-ScoresByTechnique = dict[str, NDArray[np.float64]]
+ScoresByTechnique = dict[str, Float64[NDArray, " units"]]
 Gradients = Sequence[Tensor]  # one for each parameter of a module, in their order
 
 FROM_WEIGHTS: Mapping[str, Callable[[], importance.Importance]] = {
@@ -53,11 +54,11 @@ def unit_importances(
     Args:
         network: is left as it is, its gradients included.
         layer: name of a hidden fully connected layer, for instance ``fc2``.
-        inputs: what that layer reads, N training patterns x D.
-        labels: their classes, N.
+        inputs: what that layer reads, training patterns x inputs.
+        labels: their classes.
 
     Returns:
-        H numbers each under ``torch_pruning_magnitude`` and so on, as the techniques are named.
+        Importances under ``torch_pruning_magnitude`` and so on, as the techniques are named.
 
     Raises:
         UserError: no such hidden layer, or inputs and classes that do not fit.
@@ -75,8 +76,8 @@ def unit_importances(
 
 def _checked(
     linear: nn.Linear, layer: str, inputs: ArrayLike, labels: ArrayLike
-) -> tuple[Tensor, Tensor]:
-    """Inputs, N x D, and classes, N, as tensors."""
+) -> tuple[Float[Tensor, "patterns inputs"], Int[Tensor, " patterns"]]:
+    """Inputs and classes as tensors."""
     values = torch.from_numpy(np.array(inputs, dtype=np.float32))
     classes = torch.from_numpy(np.array(labels, dtype=np.int64))
     if values.ndim != 2 or values.shape[1] != linear.in_features or not len(values):
@@ -90,7 +91,9 @@ def _checked(
 
 
 def _gradients(
-    module: nn.Sequential, inputs: Tensor, labels: Tensor
+    module: nn.Sequential,
+    inputs: Float[Tensor, "patterns inputs"],
+    labels: Int[Tensor, " patterns"],
 ) -> tuple[Gradients, Gradients]:
     """Gradients of the mean loss, and the root mean squares of those of the patterns' losses.
 
@@ -121,7 +124,7 @@ def importances(
     example: Tensor,
     gradients: tuple[Gradients, Gradients] | None = None,
 ) -> ScoresByTechnique:
-    """Importances of all outputs of a layer of ``module``, H each, by the names of the techniques.
+    """Importances of all outputs of a layer of ``module``, by the names of the techniques.
 
     ``example`` is one input to trace with; ``gradients`` are those of the mean loss, and root mean
     squares over patterns. They replace what the parameters have.

@@ -1,8 +1,7 @@
 """One layer as pruning sees it: the weights around its units, their activations, and the loss.
 
-Everything is NumPy in float64; no torch. N patterns, D inputs, H units, O units of the following
-layer. :class:`UnitLayer` is what fully connected layers and convolutions have in common;
-:class:`Layer` adds what the loss of a fully connected network needs.
+Everything is NumPy in float64; no torch. :class:`UnitLayer` is what fully connected layers and
+convolutions have in common; :class:`Layer` adds what the loss of a fully connected network needs.
 """
 
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from itertools import accumulate
 from typing import Literal, TypeVar, get_args
 
 import numpy as np
+from jaxtyping import Float, Float32, Float64, Int64
 from numpy.typing import ArrayLike, NDArray
 
 from neuron_pruning.core.errors import UserError
@@ -21,9 +21,6 @@ from neuron_pruning.models.checkpoints import Checkpoint
 from neuron_pruning.models.dense import Dense, hidden_activations, logits_from, pre_activations
 from neuron_pruning.pruning.angles import check_activations
 from neuron_pruning.statistics.metrics import cross_entropy, softmax
-
-Matrix = NDArray[np.float64]
-Vector = NDArray[np.float64]
 
 # What a technique may need of a layer; a layer that offers one offers those before it too.
 # weights: incoming and outgoing, as matrices. statistics: number, sums and Gram matrix of the
@@ -48,17 +45,17 @@ def unmet_need(asking: str, needed: Need, offered: Need, layer: str) -> str | No
 
 @dataclass(frozen=True)
 class UnitActivations:
-    """What the units of a layer output: N rows x H."""
+    """What the units of a layer output."""
 
-    activations: Matrix
+    activations: Float64[NDArray, "patterns units"]
 
 
 @dataclass(frozen=True)
 class LayerActivations(UnitActivations):
-    """What a fully connected layer outputs for N patterns, what it reads, and their labels."""
+    """What a fully connected layer outputs for patterns, what it reads, and their labels."""
 
-    inputs: NDArray[np.floating]  # N x D
-    labels: NDArray[np.int64]  # N
+    inputs: Float[NDArray, "patterns inputs"]
+    labels: Int64[NDArray, " patterns"]
 
 
 Recorded = TypeVar("Recorded", bound=UnitActivations)
@@ -75,15 +72,16 @@ def _given(recorded: Recorded | None, layer: str) -> Recorded:
 class UnitLayer:
     """Units of a layer with their weights and, if recorded, their activations.
 
-    ``incoming`` are the layer's own weights (H x D), ``outgoing`` those of the following layer
-    (O x H). ``precomputed_scores`` holds scores by technique that other stages computed, H each.
+    ``incoming`` are the layer's own weights, units x inputs, ``outgoing`` those of the following
+    layer, outputs x units. ``precomputed_scores`` holds scores by technique that other stages
+    computed.
     """
 
     name: str
     incoming: Dense
     outgoing: Dense
     recorded: UnitActivations | None = None
-    precomputed_scores: Mapping[str, Vector] = field(default_factory=dict)
+    precomputed_scores: Mapping[str, Float64[NDArray, " units"]] = field(default_factory=dict)
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -98,21 +96,21 @@ class UnitLayer:
 
     @property
     def units(self) -> int:
-        """H."""
+        """How many there are."""
         return len(self.incoming.bias)
 
     @property
-    def activations(self) -> Matrix:
-        """A, N x H; a UserError if the layer was described without activations."""
+    def activations(self) -> Float64[NDArray, "patterns units"]:
+        """A; a UserError if the layer was described without activations."""
         return _given(self.recorded, self.name).activations
 
     @cached_property
-    def gram(self) -> Matrix:
-        """A^T A, H x H."""
+    def gram(self) -> Float64[NDArray, "units units"]:
+        """A^T A."""
         return self.activations.T @ self.activations
 
     @cached_property
-    def triangle(self) -> Matrix:
+    def triangle(self) -> Float64[NDArray, "rows units+1"]:
         """R of the QR decomposition of ``[A, 1]``: all that least squares on A needs."""
         with_constant = np.column_stack([self.activations, np.ones(len(self.activations))])
         return np.asarray(np.linalg.qr(with_constant, mode="r"))
@@ -134,37 +132,45 @@ class Layer(UnitLayer):
         return "weights" if self.recorded is None else "loss"
 
     @property
-    def inputs(self) -> Matrix:
-        """What the layer reads, N x D."""
+    def inputs(self) -> Float64[NDArray, "patterns inputs"]:
+        """What the layer reads."""
         return np.asarray(_given(self.recorded, self.name).inputs, dtype=np.float64)
 
     @property
-    def labels(self) -> NDArray[np.int64]:
-        """Labels of the patterns, N."""
+    def labels(self) -> Int64[NDArray, " patterns"]:
+        """Labels of the patterns."""
         return _given(self.recorded, self.name).labels
 
-    def logits(self, activations: Matrix) -> Matrix:
-        """Logits, N x classes, of the network if the layer's activations, N x H, were these."""
+    def logits(
+        self, activations: Float64[NDArray, "patterns units"]
+    ) -> Float64[NDArray, "patterns classes"]:
+        """Logits of the network if the layer's activations were these."""
         return logits_from((self.outgoing, *self.downstream), activations)
 
-    def logits_of_following(self, values: Matrix) -> Matrix:
-        """Logits, N x classes, for pre-activations, N x O, of the following layer."""
+    def logits_of_following(
+        self, values: Float64[NDArray, "patterns outputs"]
+    ) -> Float64[NDArray, "patterns classes"]:
+        """Logits for pre-activations of the following layer."""
         return logits_from(self.downstream, sigmoid(values)) if self.downstream else values
 
     @cached_property
-    def unpruned_logits(self) -> Matrix:
-        """Logits of the unpruned network, N x classes."""
+    def unpruned_logits(self) -> Float64[NDArray, "patterns classes"]:
+        """Logits of the unpruned network."""
         return self.logits(self.activations)
 
     @cached_property
-    def jacobian(self) -> Matrix:
-        """D logits / d pre-activations of the following layer, N x classes x O."""
+    def jacobian(self) -> Float64[NDArray, "patterns classes outputs"]:
+        """D logits / d pre-activations of the following layer."""
         patterns, classes = self.unpruned_logits.shape
         rows = (np.broadcast_to(row, (patterns, classes)) for row in np.eye(classes))
         return np.stack([self.backpropagate(row) for row in rows], axis=1)
 
-    def backpropagate(self, gradient: Matrix, values: Matrix | None = None) -> Matrix:
-        """A gradient at the logits, N x classes, as one at the following layer, N x O.
+    def backpropagate(
+        self,
+        gradient: Float64[NDArray, "patterns classes"],
+        values: Float64[NDArray, "patterns outputs"] | None = None,
+    ) -> Float64[NDArray, "patterns outputs"]:
+        """A gradient at the logits as one at the following layer.
 
         ``values`` are that layer's pre-activations; None: those of the unpruned network.
         """
@@ -182,15 +188,15 @@ class Layer(UnitLayer):
         return gradient
 
     @cached_property
-    def gradient(self) -> Matrix:
-        """G = dL/dA, N x H: of each pattern's cross-entropy."""
+    def gradient(self) -> Float64[NDArray, "patterns units"]:
+        """G = dL/dA: of each pattern's cross-entropy."""
         one_hot = np.eye(self.unpruned_logits.shape[1])[self.labels]
         delta = self.backpropagate(softmax(self.unpruned_logits) - one_hot)
         return delta @ self.outgoing.weight
 
     @cached_property
-    def curvature(self) -> Matrix:
-        """Second derivative of each pattern's loss by a gate on each unit's output over a^2, N x H.
+    def curvature(self) -> Float64[NDArray, "patterns units"]:
+        """Second derivative of each pattern's loss by a gate on each unit's output over a^2.
 
         ``w_j^T (diag p - p p^T) w_j``; ASSUME: through downstream layers by Gauss and Newton, as
         LeCun, Denker & Solla do it: the second derivatives of their sigmoids are left out.
@@ -200,12 +206,14 @@ class Layer(UnitLayer):
         return self._spread(self.jacobian @ self.outgoing.weight)
 
     @cached_property
-    def output_curvature(self) -> Matrix:
-        """The same by the pre-activations of the following layer, N x O."""
+    def output_curvature(self) -> Float64[NDArray, "patterns outputs"]:
+        """The same by the pre-activations of the following layer."""
         return self._spread(self.jacobian)
 
-    def _spread(self, directions: Matrix) -> Matrix:
-        """``u^T (diag p - p p^T) u`` of directions, N x classes x anything, for each pattern."""
+    def _spread(
+        self, directions: Float64[NDArray, "#patterns classes columns"]
+    ) -> Float64[NDArray, "patterns columns"]:
+        """``u^T (diag p - p p^T) u`` of directions u, for each pattern."""
         probabilities = softmax(self.unpruned_logits)[:, :, None]
         mean = (probabilities * directions).sum(axis=1)
         return (probabilities * directions**2).sum(axis=1) - mean**2
@@ -220,7 +228,7 @@ def describe_layer(
     checkpoint: Checkpoint,
     layer: str,
     recorded: LayerActivations | None = None,
-    precomputed_scores: Mapping[str, Vector] | None = None,
+    precomputed_scores: Mapping[str, Float64[NDArray, " units"]] | None = None,
     seed: int = 0,
 ) -> Layer:
     """A hidden fully connected layer of a stored network, such as ``fc3``.
@@ -240,10 +248,10 @@ def describe_layer(
 
 
 def record(
-    outputs: Mapping[str, NDArray[np.float32]],
+    outputs: Mapping[str, Float32[NDArray, "images _"]],
     architecture: Architecture,
     layer: str,
-    rows: NDArray[np.int64],
+    rows: Int64[NDArray, " patterns"],
     labels: ArrayLike,
 ) -> LayerActivations:
     """What ``layer`` reads and outputs for some rows of stored outputs; ``labels`` of all rows."""

@@ -3,13 +3,17 @@
 from collections.abc import Iterator
 
 import numpy as np
+from jaxtyping import Float64
+from numpy.typing import NDArray
 
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.models.dense import Dense, pre_activations
 from neuron_pruning.pruning.selection import Removal, Selection
 from neuron_pruning.pruning.techniques.technique import SelectAtAmount, by_count, whole_count
-from neuron_pruning.pruning.units import Layer, Matrix
+from neuron_pruning.pruning.units import Layer
 from neuron_pruning.statistics.metrics import softmax
+
+Mixing = Float64[NDArray, "units units"]
 
 STRENGTHS = 80  # of the penalty, in equal ratios
 WEAKEST = 1e-4  # of the strength at which every column vanishes
@@ -41,7 +45,7 @@ def auxiliary(layer: Layer, *, steps: int = 25) -> SelectAtAmount:
     return select_at
 
 
-def _path(layer: Layer, steps: int) -> Iterator[tuple[list[int], Matrix]]:
+def _path(layer: Layer, steps: int) -> Iterator[tuple[list[int], Mixing]]:
     """Vanished units in their order, and the mixing matrix, at every strength."""
     mixing, order = np.eye(layer.units), list[int]()
     yield order, mixing
@@ -64,7 +68,7 @@ def _path(layer: Layer, steps: int) -> Iterator[tuple[list[int], Matrix]]:
     yield list(dict.fromkeys([*order, *rest])), mixing
 
 
-def _descend(layer: Layer, mixing: Matrix, strength: float, length: float, steps: int) -> Matrix:
+def _descend(layer: Layer, mixing: Mixing, strength: float, length: float, steps: int) -> Mixing:
     """Accelerated proximal gradient steps; a column that has vanished stays so."""
     dead = ~mixing.any(axis=0)
     ahead, pace = mixing, 1.0
@@ -79,8 +83,8 @@ def _descend(layer: Layer, mixing: Matrix, strength: float, length: float, steps
     return mixing
 
 
-def _gradient(layer: Layer, mixing: Matrix) -> Matrix:
-    """Gradient of the mean loss by the mixing matrix, H x H."""
+def _gradient(layer: Layer, mixing: Mixing) -> Mixing:
+    """Gradient of the mean loss by the mixing matrix."""
     mixed = Dense(layer.outgoing.weight @ mixing, layer.outgoing.bias)
     values = pre_activations(mixed, layer.activations)
     probabilities = softmax(layer.logits_of_following(values))

@@ -3,17 +3,17 @@
 from collections.abc import Iterator
 
 import numpy as np
-
-from neuron_pruning.pruning.units import Matrix, Vector
+from jaxtyping import Float64
+from numpy.typing import NDArray
 
 
 def closest_pairs(
-    distances: Matrix, alone: Vector | None = None
+    distances: Float64[NDArray, "units units"], alone: Float64[NDArray, " units"] | None = None
 ) -> Iterator[tuple[int, int | None]]:
-    """Which unit is removed next and its merge target, of lower index; H - 1 times.
+    """Which unit is removed next and its merge target, of lower index, till one unit is left.
 
-    Equal distances, H x H and symmetric, go by index. A unit that is closer to its number of
-    ``alone``, H, than to any other is removed without merge target.
+    The distances are symmetric; equal ones go by index. A unit that is closer to its number of
+    ``alone`` than to any other is removed without merge target.
     """
     below = np.where(np.tri(len(distances), k=-1, dtype=bool), distances, np.inf)
     nearest = below.argmin(axis=1)
@@ -30,7 +30,9 @@ def closest_pairs(
         gap[lost] = below[lost, nearest[lost]]
 
 
-def squared_distances(vectors: Matrix) -> Matrix:
+def squared_distances(
+    vectors: Float64[NDArray, "units dimensions"],
+) -> Float64[NDArray, "units units"]:
     """Squared Euclidean distances between every two rows."""
     squares = (vectors**2).sum(axis=1)
     found = squares[:, None] + squares[None] - 2.0 * vectors @ vectors.T

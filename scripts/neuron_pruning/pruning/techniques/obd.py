@@ -24,9 +24,9 @@ def obd_weight(layer: Layer) -> UnitScores:
     )
     slope = activations * (1.0 - activations)
     bend = slope * (1.0 - 2.0 * activations)
-    by_input = slope**2 * curvature + bend * gradient  # by the pre-activation, N x H
+    by_input = slope**2 * curvature + bend * gradient  # by the pre-activation, patterns x units
     incoming = (by_input * (layer.inputs**2 @ (layer.incoming.weight**2).T)).mean(axis=0)
     bias = by_input.mean(axis=0) * layer.incoming.bias**2
-    by_outgoing = layer.output_curvature.T @ activations**2 / patterns  # O x H
+    by_outgoing = layer.output_curvature.T @ activations**2 / patterns  # outputs x units
     outgoing = (by_outgoing * layer.outgoing.weight**2).sum(axis=0)
     return 0.5 * (incoming + bias + outgoing)

@@ -3,10 +3,17 @@
 from collections.abc import Callable
 
 import numpy as np
+from jaxtyping import Float64
+from numpy.typing import NDArray
 
 from neuron_pruning.pruning.selection import Removal
 from neuron_pruning.pruning.techniques.technique import by_order
-from neuron_pruning.pruning.units import Matrix, UnitLayer, Vector
+from neuron_pruning.pruning.units import UnitLayer
+
+# Of the squared lengths of the outgoing weights and the inverse of the normal equations.
+Criterion = Callable[
+    [Float64[NDArray, " units"], Float64[NDArray, "units+1 units+1"]], Float64[NDArray, " units"]
+]
 
 JITTER = 1e-12  # of the mean square: keeps the normal equations of dead layers solvable
 
@@ -24,7 +31,7 @@ def pelillo_fanelli_residual(layer: UnitLayer) -> list[Removal]:
     return _one_by_one(layer, lambda outgoing, inverse: outgoing / np.diag(inverse)[:-1])
 
 
-def _one_by_one(layer: UnitLayer, criterion: Callable[[Vector, Matrix], Vector]) -> list[Removal]:
+def _one_by_one(layer: UnitLayer, criterion: Criterion) -> list[Removal]:
     """Removals by the smallest criterion of the weights as least squares leave them.
 
     With ``P`` the inverse of the normal equations, unit h is ``sum_i -P_ih / P_hh a_i`` of the

@@ -1,6 +1,7 @@
 """The two stages of Sietsma & Dow (1988, 1991)."""
 
 import numpy as np
+from jaxtyping import Int64, UInt64
 from numpy.typing import NDArray
 
 from neuron_pruning.core.seeds import derive_seed
@@ -58,7 +59,9 @@ def sietsma_dow_2(layer: Layer) -> list[Removal]:
     return removals
 
 
-def _equal_pairs(codes: NDArray[np.uint64]) -> NDArray[np.int64]:
+def _equal_pairs(
+    codes: UInt64[NDArray, "patterns columns"],
+) -> Int64[NDArray, " columns"]:
     """How many pairs of equal numbers each column holds.
 
     The k-th of a run of equals, counted from 0, makes k pairs with those before it.

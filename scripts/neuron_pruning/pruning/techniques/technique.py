@@ -3,8 +3,8 @@
 A technique is one file beside this: a function of a layer and keyword settings, with one of the
 decorators below. They state what the function returns, and so which amounts a technique takes:
 
-* ``by_score``: H numbers; the smallest are removed first, of equals the higher index.
-* ``by_order``: at most H - 1 removals, the first one first.
+* ``by_score``: one number per unit; the smallest are removed first, of equals the higher index.
+* ``by_order``: removals of all units but one at most, the first one first.
 * ``by_count``: a function of the number of units, prepared once.
 * ``by_angle``: a function of the threshold in degrees, prepared once.
 
@@ -19,17 +19,19 @@ from functools import partial
 from typing import Any, Literal, Required, TypedDict, Unpack, get_args
 
 import numpy as np
+from jaxtyping import Float64
+from numpy.typing import NDArray
 
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.pruning.angles import check_activations
 from neuron_pruning.pruning.compensations import WITHOUT_MERGE_TARGET, find_compensation
 from neuron_pruning.pruning.selection import Removal, Selection
-from neuron_pruning.pruning.units import NEEDS, Need, UnitLayer, Vector, unmet_need
+from neuron_pruning.pruning.units import NEEDS, Need, UnitLayer, unmet_need
 
 Amount = Literal["angle", "units"]
 Returns = Literal["scores", "removals", "function of units", "function of angle"]
 SelectAtAmount = Callable[[float], Selection]
-UnitScores = Vector  # H, one number per unit
+UnitScores = Float64[NDArray, " units"]
 
 
 class About(TypedDict, total=False):
