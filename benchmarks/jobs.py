@@ -81,17 +81,12 @@ def finished(place: Path) -> str:
 
 def tracking_rows() -> Iterator[Row]:
     """What the tracking uploader needs for a new store and then for each record."""
-    from neuron_pruning.tracking.outbox import (
-        JobRecord,
-        Store,
-        milliseconds,
-        queue_record,
-        resend_pending,
-    )
+    from neuron_pruning.tracking.mlflow_client import send_waiting
+    from neuron_pruning.tracking.outbox import JobRecord, milliseconds, queue_record
 
     folder = SCRATCH / "tracking"
     shutil.rmtree(folder, ignore_errors=True)
-    store = Store(f"sqlite:///{folder}/mlflow.db", "bench", None, str(folder / "artifacts"))
+    store = f"sqlite:///{folder}/mlflow.db"
     for repeat in range(21):
         now = milliseconds()
         parameters = {f"parameter{k}": k for k in range(20)}
@@ -100,7 +95,7 @@ def tracking_rows() -> Iterator[Row]:
         started = time.perf_counter()
         queue_record(record, folder)
         queued = time.perf_counter()
-        resend_pending(store, folder)
+        send_waiting(folder, store, "bench", str(folder / "artifacts"))
         sent = time.perf_counter()
         what = "a record, by the uploader" if repeat else "import and new store, by the uploader"
         yield {"kind": "tracking", "what": what, "seconds": sent - queued, "repeat": repeat}

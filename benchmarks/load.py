@@ -84,14 +84,14 @@ def count(place: Path, uri: str) -> Iterator[tuple[str, int]]:
     Raises:
         SystemExit: a row or a run is missing or doubled.
     """
-    from mlflow import MlflowClient
+    from neuron_pruning.tracking.mlflow_client import quiet_client
 
     jobs = len(list((place / "benchmarks").rglob("*.jsonl")))
     table = pd.read_parquet(place / "tables" / "table4.parquet")
     if sorted(table["angle"]) != ANGLES or set(table["seeds"]) != {len(LOAD["seeds"])}:
         raise SystemExit("Table 4 has lost or doubled rows")
     yield "table_rows", len(table)
-    client = MlflowClient(tracking_uri=uri)
+    client = quiet_client()(tracking_uri=uri)
     experiment = client.get_experiment_by_name(EXPERIMENT)
     names, token = [], None
     while token is None or token:

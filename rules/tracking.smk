@@ -1,7 +1,11 @@
 # Around a run: what it finds, its lock, and the uploader of records for the tracking store.
+import atexit
+from contextlib import suppress
+
+from neuron_pruning.tracking.outbox import waiting_records
 from runtime.provenance import mixed_threads, settle
 from runtime.run_lock import RunLock
-from runtime.tracking_uploader import TrackingUploader
+from runtime.tracking_uploader import TrackingUploader, check_records_wait, is_idle, sync_command
 
 lock = RunLock(Path(paths.root))
 uploader = TrackingUploader(Path(paths.tracking), settings.tracking())
@@ -12,7 +16,10 @@ if workflow.is_main_process:
 
 
 onstart:
+    only_sends = [job.rule.name for job in workflow.dag.jobs] == ["sync_tracking"]
     try:
+        if only_sends:
+            check_records_wait(Path(paths.tracking), config["tracking"]["uri"])
         lock.take()
     except UserError as error:
         raise WorkflowError(str(error)) from None
@@ -20,22 +27,32 @@ onstart:
     kept = (job for job in workflow.dag.jobs if job not in planned)
     for line in mixed_threads(Path(paths.root), kept, planned):
         print(line, file=sys.stderr)
-    uploader.start()
+    if not only_sends:  # that job has an uploader of its own
+        uploader.start()
 
 
-onsuccess:
-    uploader.finish()
+def finish_tracking():
+    """Send what is left, also where nothing is to be done, and say what still waits."""
+    if is_idle(workflow) and waiting_records(Path(paths.tracking)):
+        with suppress(UserError):  # another run is at work, and sends them
+            lock.take()
+            uploader.start()
+    if problem := uploader.finish():
+        print(f"warning: {problem}; all files are complete. Send them later:", file=sys.stderr)
+        print(sync_command(sys.argv[1:]), file=sys.stderr)
 
 
-onerror:
-    uploader.finish()
+atexit.register(finish_tracking)  # not a handler: an idle, stopped or failing run calls none
+
+
+localrules:
+    sync_tracking,
 
 
 # Sends what the store did not take while the jobs ran.
 rule sync_tracking:
     log: paths.log("sync_tracking")
     conda: ENVIRONMENT
-    resources: mem_mb=growing(500)
     params: settings=dict(**settings.tracking(), folder=paths.tracking)
     message: "Send records that the tracking store did not take"
     script: "../scripts/sync_tracking.py"

@@ -3,25 +3,21 @@
 from pathlib import Path
 
 from neuron_pruning.core.errors import UserError
-from neuron_pruning.tracking.outbox import PENDING, REFUSED, Store, resend_pending
+from neuron_pruning.tracking.mlflow_client import send_waiting
+from neuron_pruning.tracking.outbox import PENDING, REFUSED, in_short
 from runtime.job_adapter import run_job
 
 
-def sync_tracking(folder: str, uri: str | None, experiment: str, artifacts: str | None) -> None:
+def sync_tracking(folder: str, uri: str, experiment: str, artifacts: str | None) -> None:
     """Mirror every pending record, or raise an error with the reason."""
-    store, place = Store(uri, experiment, None, artifacts), Path(folder)
+    pending, refused = Path(folder) / PENDING, Path(folder) / REFUSED
     try:
-        left = resend_pending(store, place)
+        send_waiting(Path(folder), uri, experiment, artifacts)
     except Exception as error:
         raise UserError(
-            f"tracking.uri: {uri} does not answer ({type(error).__name__}: {error}); "
-            f"the records stay in {place / PENDING}"
+            f"tracking.uri: {uri} does not answer ({in_short(error)}); records stay in {pending}"
         ) from error
-    refused = len(list((place / REFUSED).glob("*.json")))
-    print(
-        f"{left} records wait in {place / PENDING}, {refused} that the store refused lie in "
-        f"{place / REFUSED}; the others are in {uri}"
-    )
+    print(f"all of {pending} is in {uri}; {len(list(refused.glob('*.json')))} lie in {refused}")
 
 
 if "snakemake" in globals():

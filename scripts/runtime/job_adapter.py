@@ -18,7 +18,7 @@ from neuron_pruning.core.checksums import digest_of
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.files import remove_leftovers
 from neuron_pruning.core.resume import Resume, StateKeeper
-from neuron_pruning.tracking.outbox import JobRecord, milliseconds, queue_record
+from neuron_pruning.tracking.outbox import JobRecord, Status, milliseconds, queue_record
 from runtime.parent_watchdog import end_with_run
 from runtime.provenance import Origin, no_input_from_the_future
 
@@ -153,7 +153,7 @@ def _explain(snakemake: Any, error: Exception) -> None:
     print(f"\n{_job_name(snakemake)}: {text}\n", file=sys.stderr, flush=True)
 
 
-def _mirror(snakemake: Any, mirrored: TrackedResult, started: int, status: str) -> None:
+def _mirror(snakemake: Any, mirrored: TrackedResult, started: int, status: Status) -> None:
     """Leave a record for the tracking store; the tracking uploader sends it."""
     if snakemake.config["tracking"]["uri"] is None:
         return

@@ -1,5 +1,6 @@
 """A tracking server that is away, dies or dawdles costs the jobs nothing and loses no record."""
 
+import fcntl
 import os
 import socket
 import subprocess
@@ -11,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+import psutil
 import pytest
 
 from tests.faults.conftest import jobs_of, wait_for
@@ -92,7 +94,7 @@ def test_a_server_that_is_away_from_the_start(disturbed, tmp_path):
     ran = disturbed.run(tracking=tracking)
     assert ran.returncode == 0, ran.stderr[-5000:]
     assert f"{JOBS} records were not mirrored to MLflow" in ran.stderr
-    assert "snakemake sync_tracking" in ran.stderr
+    assert "-m snakemake sync_tracking --cores 1 --configfile configs/tiny.yaml" in ran.stderr
     disturbed.check()
     assert len(pending(disturbed)) == JOBS
     with server(tmp_path, port):
@@ -179,20 +181,54 @@ def test_a_server_that_dawdles(disturbed, tmp_path, seconds):
         is_mirrored_once(port)
 
 
+@pytest.mark.parametrize("fault", ["stopped", "foreign lock"])
+def test_an_uploader_that_hangs_keeps_no_run_from_its_end(disturbed, tmp_path, fault):
+    tracking = {"uri": "sqlite:///results/mlflow.db"}
+    (disturbed.project.folder / "results").mkdir()
+    with (disturbed.project.folder / "results/mlflow.lock").open("w") as lock:
+        if fault == "foreign lock":
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        run = disturbed.start(tracking=tracking)
+        if fault == "stopped":
+            wait_for(lambda: uploaders_of(run))[0].suspend()
+        wait_for(lambda: f"{JOBS} of {JOBS} steps (100%) done" in disturbed.printed, 300)
+        started = time.monotonic()
+        assert run.wait(timeout=150) == 0, disturbed.printed[-3000:]
+        assert time.monotonic() - started < 120
+    assert f"{JOBS} records were not mirrored to MLflow" in disturbed.printed
+    disturbed.check()
+    ran = sync(disturbed, tracking)
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    assert not pending(disturbed)
+
+
+def test_a_killed_uploader_is_noticed(disturbed):
+    run = disturbed.start(tracking={"uri": "sqlite:///results/mlflow.db"})
+    wait_for(lambda: uploaders_of(run))[0].kill()
+    assert run.wait(timeout=300) == 0, disturbed.printed[-3000:]
+    assert "the tracking uploader ended with exit status -9" in disturbed.printed
+    assert "records were not mirrored to MLflow" in disturbed.printed
+    ran = disturbed.run(tracking={"uri": "sqlite:///results/mlflow.db"})  # it is idle
+    assert "Nothing to be done" in ran.stdout + ran.stderr and not pending(disturbed)
+
+
+def uploaders_of(run):
+    """Processes that send the records of a run."""
+    try:
+        children = psutil.Process(run.pid).children()
+        return [p for p in children if "runtime.tracking_uploader" in p.cmdline()]
+    except psutil.Error:
+        return []
+
+
 def test_a_dead_uploader_leaves_no_run_that_runs_for_ever(disturbed, tmp_path):
     """Killed between the begin and the end of a run, what it began is completed later."""
-    import psutil
-
     port = free_port()
     tracking = {"uri": f"http://127.0.0.1:{port}", "artifacts": None}
     with server(tmp_path, port), slow_door(port, 0.3) as door:
         run = disturbed.start(tracking={**tracking, "uri": f"http://127.0.0.1:{door}"})
         wait_for(lambda: [r for r in runs_on(port) if r.info.status == "RUNNING"])
-        uploaders = [
-            p
-            for p in psutil.Process(run.pid).children()
-            if "runtime.tracking_uploader" in p.cmdline()
-        ]
+        uploaders = uploaders_of(run)
         assert uploaders
         for uploader in uploaders:
             uploader.kill()

@@ -1,5 +1,7 @@
 """Bad input and faults: one clear message, a non-zero exit, nothing finished lost."""
 
+import subprocess
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -87,19 +89,44 @@ def test_a_broken_image_is_named_then_skipped_and_a_new_one_reruns(fresh):
     assert fresh.dry_run({**QUIET, **overlay}, ARRAY) == {"index_images": 1, "prepare_frames": 1}
 
 
+def paste(project, command):
+    """Run a line that was printed, as someone does who copies it."""
+    return subprocess.run(
+        ["bash", "-c", command],
+        cwd=project.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=project.variables,
+    )
+
+
 def test_tracking_that_is_down_costs_nothing_but_a_warning(fresh):
-    """The store does not answer, the work goes on, and a later target sends what waited."""
+    """The store does not answer, the work goes on, and what is printed sends what waited."""
     data_folder(fresh.folder / "data")
     overlay = {"dataset": {"path": "data"}, "tracking": {"uri": "http://127.0.0.1:9"}}
-    ran = fresh.run("results/tiny/splits/split~random/seed~0.parquet", overlay=overlay)
+    split = "results/tiny/splits/split~random/seed~0.parquet"
+    ran = fresh.run(split, overlay=overlay)
     assert ran.returncode == 0, ran.stderr
     assert "2 records were not mirrored to MLflow" in ran.stderr
     pending = fresh.folder / "results/tiny/tracking/pending"
     assert len(list(pending.iterdir())) == 2
-    ran = fresh.run("sync_tracking", overlay=overlay)
+    command = ran.stderr.rstrip().splitlines()[-1]
+    ran = paste(fresh, command)
     assert ran.returncode != 0 and "does not answer" in ran.stderr
+    ran = paste(fresh, command.partition(" --configfile")[0])  # another experiment's
+    assert ran.returncode != 0 and "records wait in: results/tiny/tracking" in ran.stderr
+    assert not (fresh.folder / "results/paper").exists()
     overlay["tracking"]["uri"] = "sqlite:///results/mlflow.db"
-    ran = fresh.run("sync_tracking", overlay=overlay)
+    one, _ = pending.iterdir()
+    one.rename(fresh.folder / one.name)
+    fresh.command(overlay=overlay)  # writes the overlay
+    ran = paste(fresh, command)
     assert ran.returncode == 0, ran.stderr
     assert list(pending.iterdir()) == []
     assert (fresh.folder / "results/mlflow.db").exists()
+    (fresh.folder / one.name).rename(one)
+    assert fresh.dry_run(overlay, split) == {} and one.exists()
+    ran = fresh.run(split, overlay=overlay)  # an idle rerun sends what waits
+    assert ran.returncode == 0 and "Nothing to be done" in ran.stdout + ran.stderr
+    assert list(pending.iterdir()) == [] and "not mirrored" not in ran.stderr
