@@ -233,7 +233,14 @@ def describe_layer(
 ) -> Layer:
     """A hidden fully connected layer of a stored network, such as ``fc3``.
 
-    Of the network are read this layer and those after it; for the rest see :class:`Layer`.
+    Of the network are read this layer and those after it.
+
+    Args:
+        checkpoint: the network.
+        layer: name of the layer.
+        recorded: its outputs over the training images, for techniques that look at them.
+        precomputed_scores: scores of its units by the technique that computed them.
+        seed: of techniques that draw.
 
     Raises:
         UserError: no such hidden layer, or activations of another number of units.

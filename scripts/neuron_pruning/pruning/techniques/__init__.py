@@ -29,7 +29,14 @@ def techniques() -> list[str]:
 
 
 def find_technique(name: str) -> Technique:
-    """Technique of that name; a UserError that lists those there are, if there is none."""
+    """Technique of that name.
+
+    Args:
+        name: its name in the config, such as ``distinctiveness``.
+
+    Raises:
+        UserError: there is none of that name; the message lists those there are.
+    """
     if name not in REGISTRY:
         raise UserError(f"no technique {name!r}; known: {', '.join(REGISTRY)}")
     return REGISTRY[name]
