@@ -13,16 +13,16 @@ from neuron_pruning.core.devices import choose_device, lease_gpu, visible_gpus
 FORK = get_context("fork")  # a process of its own, without importing PyTorch once more
 
 
-def hold(folder, gpus, said):
+def hold(folder, gpus, told):
     """Take a GPU, say which, and keep it."""
-    said.send(lease_gpu(gpus, folder))
+    told.send(lease_gpu(gpus, folder))
     time.sleep(600)
 
 
 def start(folder, *gpus):
     """A job that takes a GPU and keeps it, and where it says which."""
-    heard, said = FORK.Pipe(duplex=False)
-    process = FORK.Process(target=hold, args=(folder, gpus, said), daemon=True)
+    heard, told = FORK.Pipe(duplex=False)
+    process = FORK.Process(target=hold, args=(folder, gpus, told), daemon=True)
     process.start()
     return process, heard
 

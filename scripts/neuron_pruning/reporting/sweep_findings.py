@@ -19,7 +19,7 @@ MOST_COMPENSATIONS = 5
 
 @dataclass(frozen=True)
 class Layer:
-    """A pruned layer; its figures are of the trained network where nothing else is said.
+    """A pruned layer; its figures are of the trained network unless a name says otherwise.
 
     Attributes:
         lines: Table 5, one row per line, the best rank first; empty for a small layer that lacks
