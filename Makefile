@@ -33,7 +33,7 @@ test-faults: .venv/tested
 
 # Readers of files from outside under libFuzzer, 100,000 cases or ten minutes each.
 fuzz: .venv/tested
-	for reader in config index xlsx boxes image checkpoint; do \
+	for reader in config index xlsx boxes splits image checkpoint weights; do \
 	  $(BIN)/python -m tests.fuzz $$reader -runs=100000 -max_total_time=600 || exit 1; done
 
 lint: .venv/tested

@@ -17,16 +17,23 @@ from pathlib import Path
 
 import numpy as np
 import openpyxl
+import torch
 import yaml
 from PIL import Image
+from safetensors.torch import save
+from torch import nn
 
 from neuron_pruning import UserError, build_network, load_network, save_network
 from neuron_pruning.baselines.feature_table import COLUMNS, read_workbook
 from neuron_pruning.configuration.validation import check_config
 from neuron_pruning.core.parquet import read_frame, read_rows, write_rows
 from neuron_pruning.data.face_crops import GIVEN_COLUMNS, read_given_boxes
-from neuron_pruning.data.index import INDEX_SCHEMA, UNREADABLE_IMAGE, read_upright
+from neuron_pruning.data.index import INDEX_SCHEMA, upright_rgb
 from neuron_pruning.data.split_file import read_split
+from neuron_pruning.data.splits import SplitSettings, listed_parts, name_groups
+from neuron_pruning.models.architectures import describe
+from neuron_pruning.models.networks import Network
+from neuron_pruning.models.pretrained import load_weights
 
 ROOT = Path(__file__).parents[2]
 
@@ -105,16 +112,25 @@ def workbook() -> bytes:
 
 
 SHEET = "xl/worksheets/sheet1.xml"
+SHEET_START = b'<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">'
+
+
+def with_sheet(sheet: bytes) -> bytes:
+    """The workbook with another worksheet."""
+    stream = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(workbook())) as old,
+        zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as new,
+    ):
+        for name in old.namelist():
+            new.writestr(name, sheet if name == SHEET else old.read(name))
+    return stream.getvalue()
 
 
 def read_xlsx(data: bytes) -> None:
     """The spreadsheet of published features; what begins with < replaces its worksheet."""
     if data[:1] == b"<":
-        stream = io.BytesIO()
-        with zipfile.ZipFile(io.BytesIO(workbook())) as old, zipfile.ZipFile(stream, "w") as new:
-            for name in old.namelist():
-                new.writestr(name, data if name == SHEET else old.read(name))
-        data = stream.getvalue()
+        data = with_sheet(data)
     with a_file("s.xlsx", data) as path:
         try:
             read_workbook(path, ["Angry", "Happy"])
@@ -142,13 +158,42 @@ def boxes_seeds() -> list[bytes]:
     return [f"{','.join(GIVEN_COLUMNS)}\nA/x.png,1,2,30,40.5\n".encode()]
 
 
+LISTED = [
+    {"image": f"{label}/{n}.png", "label": label, "sha256": f"{label}{n}"}
+    for label in "AB"
+    for n in range(2)
+]
+
+
+def read_splits(data: bytes) -> None:
+    """A list of parts, and of groups."""
+    with a_file("s.csv", data) as path:
+        settings = SplitSettings(
+            "group", file=str(path), column="person", near_duplicate_distance=None
+        )
+        for reader in (lambda: listed_parts(LISTED, path), lambda: name_groups(LISTED, settings)):
+            try:
+                found = reader()
+            except UserError:
+                continue
+            assert len(found) == len(LISTED)
+
+
+def splits_seeds() -> list[bytes]:
+    """Lists of four images, with and without the mark of spreadsheets."""
+    lines = [f"{row['image']},{('train', 'test')[n % 2]},p{n}" for n, row in enumerate(LISTED)]
+    text = "\n".join(["image,part,person", *lines, ""])
+    return [text.encode(), text.encode("utf-8-sig")]
+
+
 def read_image(data: bytes) -> None:
     """An image of the folder, as it is and with the checksums of a PNG made right."""
     for content in (data, with_right_checksums(data)):
-        try:
-            upright, _ = read_upright(content)
-        except UNREADABLE_IMAGE:
-            continue
+        with a_file("i.png", content) as path:
+            try:
+                upright = upright_rgb(path)
+            except UserError:
+                continue
         assert upright.mode == "RGB"
 
 
@@ -212,11 +257,43 @@ def checkpoint_seeds() -> list[bytes]:
     return [weights, json.dumps(json.loads(description)).encode()]
 
 
+@cache
+def pretrained_network() -> Network:
+    """A network of torchvision's, whose body is two small layers: weights of few bytes."""
+    network = Network(describe("torchvision/squeezenet1_1", (64, 64), [2, 2]))
+    network.features.body = nn.Sequential(nn.Conv2d(3, 2, 3), nn.BatchNorm2d(2))
+    return network
+
+
+def read_weights(data: bytes) -> None:
+    """Weights from outside, as ``.pth`` and as safetensors: what is loaded is finite."""
+    for name in ("w.pth", "w.safetensors"):
+        with a_file(name, data) as path:
+            try:
+                load_weights(pretrained_network(), str(path))
+            except UserError:
+                continue
+        values = pretrained_network().state_dict().values()
+        assert all(value.isfinite().all() for value in values)
+
+
+@cache
+def weights_seeds() -> list[bytes]:
+    """Weights in both formats of torch.save, and as safetensors."""
+    tensors = pretrained_network().features.body.state_dict()
+    archive, legacy = io.BytesIO(), io.BytesIO()
+    torch.save({"model": tensors}, archive)
+    torch.save(tensors, legacy, _use_new_zipfile_serialization=False)
+    return [archive.getvalue(), legacy.getvalue(), save(tensors)]
+
+
 TARGETS = {
     "config": Target(read_config, config_seeds),
     "index": Target(read_index, index_seeds),
     "xlsx": Target(read_xlsx, xlsx_seeds),
     "boxes": Target(read_boxes, boxes_seeds),
+    "splits": Target(read_splits, splits_seeds),
     "image": Target(read_image, image_seeds),
     "checkpoint": Target(read_checkpoint, checkpoint_seeds),
+    "weights": Target(read_weights, weights_seeds),
 }

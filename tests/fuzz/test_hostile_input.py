@@ -3,8 +3,11 @@
 import io
 import os
 import struct
+import time
+import tracemalloc
 import zipfile
 import zlib
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -15,9 +18,11 @@ from PIL import Image
 from index_images import index_dataset
 from neuron_pruning import UserError
 from neuron_pruning.baselines.feature_table import read_workbook
+from neuron_pruning.core.files import LARGEST_FILE
+from neuron_pruning.data.image_lists import read_image_list
 from neuron_pruning.data.index import LARGEST_IMAGE, index_images
 from prepare_frames import prepare_frames
-from tests.fuzz.targets import TARGETS
+from tests.fuzz.targets import SHEET, SHEET_START, TARGETS, with_sheet, workbook
 
 CASES = int(os.environ.get("HOSTILE_CASES", "150"))
 
@@ -96,6 +101,66 @@ def test_a_spreadsheet_that_unpacks_to_gigabytes_is_not_read(tmp_path):
     assert path.stat().st_size < 1_000_000
     with pytest.raises(UserError, match="unpacks to"):
         read_workbook(path, ["A", "B"])
+
+
+HUGE_SHEETS = {
+    "row number": b'<row r="1048576"><c r="A1048576"><v>1</v></c></row>',
+    "rows without numbers": b"<row/>" * 200_000,
+    "last cell of all": b'<row r="2"><c r="XFD1048576"><v>1</v></c></row>',
+    "many wide rows": b'<row><c r="XFD1"><v>1</v></c></row>' * 100_000,
+}
+
+
+@pytest.mark.parametrize("kind", HUGE_SHEETS)
+def test_a_sheet_that_reaches_far_is_refused_before_its_cells_are_made(tmp_path, kind):
+    path, name = tmp_path / "huge.xlsx", b'<dimension ref="A1:XFD1048576"/>'
+    sheet = SHEET_START + name + b"<sheetData>" + HUGE_SHEETS[kind] + b"</sheetData></worksheet>"
+    path.write_bytes(with_sheet(sheet))
+    assert path.stat().st_size < 100_000
+    before = time.process_time()
+    with memory_below(100_000_000), pytest.raises(UserError, match="beyond row 100,000 or column"):
+        read_workbook(path, ["A", "B"])
+    assert time.process_time() - before < 20
+
+
+def test_a_merged_range_and_a_claimed_size_make_no_cells(tmp_path):
+    """Of a valid workbook that says it is as large as a workbook can be."""
+    with zipfile.ZipFile(io.BytesIO(workbook())) as archive:
+        sheet = archive.read(SHEET)
+    assert b'<dimension ref="A1:L3"' in sheet
+    sheet = sheet.replace(b"A1:L3", b"A1:XFD1048576")
+    merged = b'</sheetData><mergeCells count="1"><mergeCell ref="A9:XFD1048576"/></mergeCells>'
+    (tmp_path / "s.xlsx").write_bytes(with_sheet(sheet.replace(b"</sheetData>", merged)))
+    with memory_below(100_000_000):
+        table = read_workbook(tmp_path / "s.xlsx", ["A", "B"])
+    assert table.rows == (2, 3) and table.features[1].tolist() == list(range(10))
+
+
+@contextmanager
+def memory_below(size):
+    """The block's Python objects take less than ``size`` bytes at any time."""
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < size
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_list_of_images_is_bounded(tmp_path):
+    path = tmp_path / "s.csv"
+    path.write_text("image,part\nA/x.png," + "t" * 1001)
+    with pytest.raises(UserError, match=r"s\.csv, line 2: part has 1,001 characters; shorten"):
+        read_image_list(path, ["part"], ["A/x.png"])
+    path.unlink()
+    os.mkfifo(path)  # as /dev/zero, it would be read for ever
+    with pytest.raises(UserError, match=r"s\.csv cannot be read \(no file"):
+        read_image_list(path, ["part"], ["A/x.png"])
+    path.unlink()
+    path.touch()
+    os.truncate(path, LARGEST_FILE + 1)
+    with pytest.raises(UserError, match=r"s\.csv cannot be read \(200,000,001 bytes; 200"):
+        read_image_list(path, ["part"], ["A/x.png"])
 
 
 STRANGE = [

@@ -5,16 +5,19 @@ import json
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save_file
+from safetensors.torch import save_file as save_tensors
 
 from neuron_pruning import (
     Removal,
     Selection,
+    UserError,
     build_network,
     load_network,
     prune_layer,
     save_network,
 )
-from neuron_pruning.models.checkpoints import load_checkpoint, save_checkpoint
+from neuron_pruning.models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 
 
 def some_images(network, count=5):
@@ -67,6 +70,61 @@ def test_weights_of_another_width_are_refused_without_torch_too(small_network, t
     path.with_suffix(".json").write_text(json.dumps(description))
     with pytest.raises(ValueError, match=rf"fc2.weight is not of shape \({width}, 12\)"):
         load_checkpoint(path)
+
+
+BROKEN = {
+    "NaN": lambda weight: weight * np.nan,
+    "infinity": lambda weight: weight + np.inf,
+    "int64": lambda weight: weight.astype(np.int64),
+    "float64": lambda weight: weight.astype(np.float64),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_broken_weights_are_neither_written_nor_read(small_network, tmp_path, kind):
+    path, good = tmp_path / "network.safetensors", small_network.to_checkpoint()
+    tensors = dict(good.tensors)
+    tensors["classifier.fc2.weight"] = BROKEN[kind](tensors["classifier.fc2.weight"])
+    with pytest.raises(UserError, match=rf"was not written \(classifier.fc2.weight .*{kind}"):
+        save_checkpoint(Checkpoint(good.architecture, tensors), path, {})
+    assert not list(tmp_path.iterdir())
+    save_checkpoint(good, path, {})
+    save_file(tensors, path)
+    for read in (load_checkpoint, load_network):
+        with pytest.raises(UserError, match=rf"network.safetensors .*fc2.weight .*{kind}.*delete"):
+            read(path)
+
+
+@pytest.mark.parametrize(
+    "kind", [torch.bfloat16, torch.float8_e4m3fn, torch.float4_e2m1fn_x2, torch.float16]
+)
+def test_other_kinds_of_numbers_are_refused(small_network, tmp_path, kind):
+    path = tmp_path / "network.safetensors"
+    save_network(small_network, path, {})
+    tensors = dict(small_network.state_dict())
+    weight = tensors["classifier.fc2.weight"]
+    if kind == torch.float4_e2m1fn_x2:  # two numbers a byte
+        tensors["classifier.fc2.weight"] = weight[:, ::2].to(torch.uint8).contiguous().view(kind)
+    else:
+        tensors["classifier.fc2.weight"] = weight.to(kind)
+    save_tensors(tensors, path)
+    for read in (load_checkpoint, load_network):
+        with pytest.raises(UserError, match=r"network.safetensors does not hold .*delete"):
+            read(path)
+
+
+def test_a_network_of_bfloat16_is_not_written(small_network, tmp_path):
+    with pytest.raises(UserError, match=r"n.safetensors was not written .*float\(\)"):
+        save_network(small_network.bfloat16(), tmp_path / "n.safetensors", {})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("content", ["[]", "3", '{"architecture": 3}', '{"architecture": {}}'])
+def test_a_description_of_something_else(small_network, tmp_path, content):
+    save_network(small_network, tmp_path / "n.safetensors", {})
+    (tmp_path / "n.json").write_text(content)
+    with pytest.raises(UserError, match=r"n.json describes no network \(.*delete it"):
+        load_network(tmp_path / "n.safetensors")
 
 
 def test_a_pruned_network_shares_nothing_with_the_original(small_network):

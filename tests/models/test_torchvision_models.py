@@ -1,4 +1,5 @@
 import urllib.error
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -30,10 +31,12 @@ from neuron_pruning.models.backbones import (
     build_backbone,
     measure_backbone,
 )
-from neuron_pruning.models.checkpoints import load_checkpoint
+from neuron_pruning.models.checkpoints import check_values, load_checkpoint
 from neuron_pruning.models.convolutions import blocks
 from neuron_pruning.models.initialisation import InitialisationSettings, initialise_network
 from neuron_pruning.models.local_contrast import LocalContrast
+from neuron_pruning.models.networks import Network
+from neuron_pruning.models.pretrained import _check_kinds
 from neuron_pruning.models.sequential import plain_module
 
 SMALL = "torchvision/shufflenet_v2_x0_5"
@@ -323,3 +326,55 @@ def test_old_files_do_not_count_batches(tmp_path):
     torch.save(old, tmp_path / "weights.pth")
     conv5 = start(weights=str(tmp_path / "weights.pth")).features.body.conv5
     np.testing.assert_array_equal(conv5[0].weight.detach(), tensors["conv5.0.weight"])
+
+
+def changed_weights(change):
+    tensors = whole_network().state_dict()
+    tensors["conv1.0.weight"] = change(tensors["conv1.0.weight"])
+    return tensors
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_of_other_precision_become_float32(tmp_path, kind):
+    tensors = changed_weights(lambda weight: weight.to(kind))
+    torch.save(tensors, tmp_path / "w.pth")
+    found = start(weights=str(tmp_path / "w.pth")).features.body.conv1[0].weight
+    assert found.dtype == torch.float32 and torch.equal(found, tensors["conv1.0.weight"].float())
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda weight: weight.long(), "conv1.0.weight is torch.int64"),
+        (lambda weight: weight.to(torch.float8_e4m3fn), "conv1.0.weight is torch.float8_e4m3fn"),
+        (lambda weight: weight.to(torch.complex64), "conv1.0.weight is torch.complex64"),
+        (lambda weight: weight.to_sparse(), "conv1.0.weight is .*sparse_coo"),
+        (lambda weight: weight * torch.nan, "conv1.0.weight holds NaN or infinity"),
+        (lambda weight: weight.double() + 1e300, "conv1.0.weight holds NaN or infinity"),
+    ],
+    ids=["int64", "float8", "complex", "sparse", "NaN", "too large for float32"],
+)
+def test_weights_that_are_no_use(tmp_path, change, reason):
+    torch.save(changed_weights(change), tmp_path / "w.pth")
+    with pytest.raises(UserError, match=rf"w.pth cannot be (used|read as weights) \(.*{reason}"):
+        start(weights=str(tmp_path / "w.pth"))
+
+
+def test_weights_that_unpack_to_more_than_the_file_are_not_read(tmp_path):
+    """torch.save compresses nothing, torch.load unpacks whatever it gets."""
+    torch.save({"a": torch.zeros(2_000_000)}, tmp_path / "plain.pth")
+    with (
+        zipfile.ZipFile(tmp_path / "plain.pth") as plain,
+        zipfile.ZipFile(tmp_path / "bomb.pth", "w", zipfile.ZIP_DEFLATED) as bomb,
+    ):
+        for name in plain.namelist():
+            bomb.writestr(name, plain.read(name))
+    with pytest.raises(UserError, match=r"bomb.pth cannot be read as weights \(it unpacks to 8,00"):
+        start(weights=str(tmp_path / "bomb.pth"))
+
+
+@pytest.mark.parametrize("name", ["swin_t", "maxvit_t", "resnet18"])
+def test_networks_with_indices_and_counters_pass(name):
+    network = Network(describe(f"torchvision/{name}", (224, 224), [2, 2]))
+    check_values(network.to_checkpoint().tensors)
+    _check_kinds(network.features.body.state_dict())

@@ -281,3 +281,8 @@ def test_charts_share_a_page():
     for svg, own in zip(renamed, names, strict=True):
         links = set(re.findall(r'(?:url\(#|href="#)([^")]+)', svg))
         assert links and links <= own
+
+
+def test_dollar_signs_of_class_names_are_no_formula():
+    shown = texts(confusion_chart(np.array([[3, 1], [0, 2]]), ["$x^{$", "$5 and $6"]))
+    assert shown.count("$x^{$") == shown.count("$5 and $6") == 2

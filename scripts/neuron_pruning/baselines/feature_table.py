@@ -1,10 +1,8 @@
 """A published spreadsheet of features: what it holds, and what is wrong with it."""
 
+import io
 import math
-import struct
 import warnings
-import zipfile
-import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,20 +13,16 @@ import numpy as np
 import openpyxl
 import pyarrow as pa
 from numpy.typing import NDArray
-from openpyxl.utils.exceptions import InvalidFileException
 
-from neuron_pruning.core.errors import UserError
+from neuron_pruning.core.errors import UserError, refuse_unreadable
+from neuron_pruning.core.files import check_unpacked_size, read_file
 from neuron_pruning.core.parquet import column, schema
 
 COMPONENTS = tuple(f"{kind} {n}" for kind in ("LPQ", "PHOG") for n in range(1, 6))
 COLUMNS = ("name", "label", *COMPONENTS)
 LARGEST_UNPACKED = 20_000_000  # bytes
+LARGEST_ROW, LARGEST_COLUMN = 100_000, 100  # numbers of a row and a column that are read
 NAMED_AT_MOST = 10  # in a message
-# What openpyxl raises for a file that is missing, of another kind, cut off or garbled.
-UNREADABLE_WORKBOOK = (
-    OSError, InvalidFileException, zipfile.BadZipFile, LookupError, SyntaxError, ValueError,
-    TypeError, AttributeError, EOFError, RuntimeError, OverflowError, zlib.error, struct.error,
-)  # fmt: skip
 
 FAULTS_SCHEMA = schema(
     column("row", pa.int64(), "row of the spreadsheet, the header being row 1"),
@@ -119,25 +113,38 @@ def match_features(table: FeatureTable, index: Sequence[Mapping[str, Any]]) -> N
 
 def _read_cells(path: Path) -> list[tuple[int, tuple[Any, ...]]]:
     """Rows that are not empty, with their numbers; all as wide as the widest."""
-    try:
-        with zipfile.ZipFile(path) as archive:  # a small one may hold gigabytes of zeros
-            size = sum(entry.file_size for entry in archive.infolist())
-        if size > LARGEST_UNPACKED:
-            raise ValueError(f"it unpacks to {size:,} bytes; {LARGEST_UNPACKED:,} at most are read")
+    remedy = "set baseline.feature_table to one"
+    with refuse_unreadable(f"{path} is no readable xlsx workbook", remedy):
+        content = io.BytesIO(read_file(path))
+        check_unpacked_size(content, LARGEST_UNPACKED)
         with warnings.catch_warnings():
             # Formatting that openpyxl does not know does not touch the values.
             warnings.filterwarnings("ignore", module="openpyxl")
-            book = openpyxl.load_workbook(path, data_only=True)
-            rows = list(enumerate(book.worksheets[0].iter_rows(values_only=True), start=1))
-    except UNREADABLE_WORKBOOK as error:
-        raise UserError(
-            f"{path} is no readable xlsx workbook ({error}); set baseline.feature_table to one"
-        ) from error
-    filled = [(number, cells) for number, cells in rows if any(c is not None for c in cells)]
+            # Row by row: else openpyxl makes every cell of a merged range, however large.
+            book = openpyxl.load_workbook(content, read_only=True, data_only=True)
+            filled = list(_filled_rows(book.worksheets[0]))
     if len(filled) < 2:
         raise UserError(f"{path}: its first worksheet has no rows below the header")
-    width = max(n for _, cells in filled for n, c in enumerate(cells, start=1) if c is not None)
-    return [(number, cells[:width]) for number, cells in filled]
+    width = max(len(cells) for _, cells in filled)
+    return [(number, (*cells, *[None] * (width - len(cells)))) for number, cells in filled]
+
+
+def _filled_rows(sheet: Any) -> Iterator[tuple[int, tuple[Any, ...]]]:
+    """Numbers and cells, up to the last that is filled, of the rows that are not empty.
+
+    Raises:
+        ValueError: a row or a cell lies beyond ``LARGEST_ROW`` or ``LARGEST_COLUMN``.
+    """
+    sheet.reset_dimensions()  # the file may claim any size
+    for number, cells in enumerate(sheet.iter_rows(values_only=True), start=1):
+        if number > LARGEST_ROW or len(cells) > LARGEST_COLUMN:
+            raise ValueError(
+                f"it reaches beyond row {LARGEST_ROW:,} or column {LARGEST_COLUMN}; remove what "
+                "lies there"
+            )
+        width = max((n for n, c in enumerate(cells, start=1) if c is not None), default=0)
+        if width:
+            yield number, cells[:width]
 
 
 def _check_columns(path: Path, header: tuple[Any, ...], cells: list[tuple[Any, ...]]) -> None:

@@ -5,13 +5,15 @@ import glob
 import json
 import os
 import re
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from neuron_pruning.core.errors import UserError
+from neuron_pruning.core.errors import UserError, refuse_unreadable
 
+LARGEST_FILE = 200_000_000  # bytes of a file that is read as a whole
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 PARTIAL = ".partial."  # between the number of the process and the name it writes
 
@@ -82,15 +84,38 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
 
 
+def read_file(path: Path) -> bytes:
+    """Bytes of a file of at most ``LARGEST_FILE``.
+
+    Raises:
+        OSError, ValueError: it is no regular file, cannot be read, or is larger.
+    """
+    if not path.is_file():  # a pipe would be waited for; a link may lead nowhere or in a circle
+        raise ValueError("no file, or a link that leads to none")
+    if path.stat().st_size > LARGEST_FILE:
+        raise ValueError(f"{path.stat().st_size:,} bytes; {LARGEST_FILE:,} at most are read")
+    return path.read_bytes()
+
+
+def check_unpacked_size(file: IO[bytes], largest: int) -> None:
+    """Refuse a zip archive that would unpack to more than ``largest`` bytes.
+
+    Raises:
+        ValueError, zipfile.BadZipFile: it would, or it is no archive.
+    """
+    with zipfile.ZipFile(file) as archive:  # a small one may hold gigabytes of zeros
+        size = sum(entry.file_size for entry in archive.infolist())
+    if size > largest:
+        raise ValueError(f"it unpacks to {size:,} bytes; {largest:,} at most are read")
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file.
 
     Raises:
         UserError: the file is missing or is no JSON.
     """
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(f"{path} does not exist; run the rule that makes it again") from error
-    except (OSError, ValueError, RecursionError) as error:  # ValueError: neither JSON nor UTF-8
-        raise UserError(f"{path} is not valid JSON ({error}); delete it and run again") from error
+    if not Path(path).exists():
+        raise UserError(f"{path} does not exist; run the rule that makes it again")
+    with refuse_unreadable(f"{path} is not valid JSON", "delete it and run again"):
+        return json.loads(read_file(Path(path)).decode())

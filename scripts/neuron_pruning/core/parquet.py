@@ -8,12 +8,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from neuron_pruning.core.errors import UserError
+from neuron_pruning.core.errors import UserError, refuse_unreadable
 from neuron_pruning.core.files import atomic_path
 
-# What pyarrow raises for a file that is missing, of another kind, cut off or garbled.
 DELETE_AND_RERUN = "delete it and run again"
-UNREADABLE_PARQUET = (OSError, pa.ArrowException, ValueError, KeyError, OverflowError, MemoryError)
 
 
 def column(name: str, kind: pa.DataType, description: str, unit: str = "") -> pa.Field:
@@ -75,10 +73,8 @@ def read_rows(path: Path, columns: Sequence[str] | None = None) -> list[dict[str
     missing = set(columns or ()) - set(table.column_names)
     if missing:
         raise UserError(f"{path} has no column {', '.join(sorted(missing))}; {DELETE_AND_RERUN}")
-    try:
+    with refuse_unreadable(f"{path} cannot be read", DELETE_AND_RERUN):
         return table.to_pylist()
-    except UNREADABLE_PARQUET as error:
-        raise UserError(f"{path} cannot be read ({error}); {DELETE_AND_RERUN}") from error
 
 
 def read_frame(paths: Iterable[Path]) -> pd.DataFrame:
@@ -89,20 +85,14 @@ def read_frame(paths: Iterable[Path]) -> pd.DataFrame:
     """
     paths = list(paths)
     tables = [_read_table(path) for path in paths]
-    try:
+    listed = ", ".join(map(str, paths[:3])) + (", ..." if len(paths) > 3 else "")
+    with refuse_unreadable(f"{listed} cannot be read together", DELETE_AND_RERUN):
         return pa.concat_tables(tables).to_pandas()
-    except UNREADABLE_PARQUET as error:
-        listed = ", ".join(map(str, paths[:3])) + (", ..." if len(paths) > 3 else "")
-        raise UserError(
-            f"{listed} cannot be read together ({error}); {DELETE_AND_RERUN}"
-        ) from error
 
 
 def _read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    try:
+    with refuse_unreadable(f"{path} cannot be read", DELETE_AND_RERUN):
         return pq.read_table(path, columns=None if columns is None else list(columns))
-    except UNREADABLE_PARQUET as error:
-        raise UserError(f"{path} cannot be read ({error}); {DELETE_AND_RERUN}") from error
 
 
 def read_many(paths: Iterable[Path]) -> list[dict[str, Any]]:

@@ -4,8 +4,6 @@ import hashlib
 import io
 import json
 import re
-import struct
-import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
@@ -17,7 +15,8 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image, ImageOps
 
-from neuron_pruning.core.errors import UserError
+from neuron_pruning.core.errors import UserError, reason_of, refuse_unreadable
+from neuron_pruning.core.files import read_file
 from neuron_pruning.core.parquet import column, schema
 from neuron_pruning.core.row_cache import rows_by_key
 from neuron_pruning.data.near_duplicates import perceptual_hash
@@ -29,7 +28,6 @@ Row = dict[str, Any]
 SUFFIXES = {".png", ".jpg", ".jpeg"}
 SMALLEST_CLASS = 5
 LARGEST_IMAGE = 50_000_000  # pixels: 150 MB decoded; more is taken for a decompression bomb
-LARGEST_FILE = 200_000_000  # bytes
 PADDING = (128, 128, 128)  # mid-grey: 0 after normalisation
 # Three names of SFEW have a hyphen or a second underscore.
 NAME = re.compile(r"(?P<movie>.+)[_-](?P<timestamp>\d+)_+\d+$")
@@ -108,8 +106,8 @@ def read_upright(data: bytes) -> tuple[Image.Image, str]:
     whatever the name says, and no more than ``LARGEST_IMAGE`` pixels.
 
     Raises:
-        OSError, SyntaxError, ValueError, Image.DecompressionBombError: the file is truncated,
-            damaged, too large or no image (see ``UNREADABLE_IMAGE``).
+        Exception: the file is truncated, damaged, too large or no image; Pillow raises a dozen
+            types, such as SyntaxError for a damaged PNG chunk.
     """
     with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as stored:
         mode = stored.mode
@@ -124,40 +122,18 @@ def read_upright(data: bytes) -> tuple[Image.Image, str]:
         return upright.convert("RGB"), mode  # ASSUME: transparency is dropped, not blended
 
 
-def read_file(path: Path) -> bytes:
-    """Bytes of a file of at most ``LARGEST_FILE``.
-
-    Raises:
-        OSError, ValueError: it is no regular file, cannot be read, or is larger.
-    """
-    if not path.is_file():  # a pipe would be waited for; a link may lead nowhere or in a circle
-        raise ValueError("no file, or a link that leads to none")
-    if path.stat().st_size > LARGEST_FILE:
-        raise ValueError(f"{path.stat().st_size:,} bytes; {LARGEST_FILE:,} at most are read")
-    return path.read_bytes()
-
-
-# Pillow's SyntaxError: a damaged PNG chunk; the others: fields that point nowhere.
-UNREADABLE_IMAGE = (
-    OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, MemoryError,
-    OverflowError, Image.DecompressionBombError,
-)  # fmt: skip
-
-
 def upright_rgb(path: Path, sha256: str | None = None) -> Image.Image:
     """Upright RGB image of a file that was readable, with that hash, when it was indexed.
 
     Raises:
         UserError: it no longer is.
     """
-    try:
+    with refuse_unreadable(f"{path} is no readable image any more", "mend it, run again"):
         data = read_file(path)
-        if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
-            raise UserError(f"{path} has changed since it was indexed; run again")
-        return read_upright(data)[0]
-    except UNREADABLE_IMAGE as error:
-        message = f"{path} is no readable image any more ({error}); mend it, run again"
-        raise UserError(message) from error
+        image, _ = read_upright(data)
+    if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
+        raise UserError(f"{path} has changed since it was indexed; run again")
+    return image
 
 
 def resize_image(image: Image.Image, size: tuple[int, int], resize: Resize = "fit") -> Image.Image:
@@ -241,8 +217,8 @@ def _look_at(path: Path) -> Row | BadImage:
         upright, mode = read_upright(data)
     except UnicodeEncodeError:
         return BadImage(ascii(image), "its name is not valid UTF-8; rename it")
-    except UNREADABLE_IMAGE as error:
-        return BadImage(image, str(error) or type(error).__name__)
+    except Exception as error:  # noqa: BLE001 - see read_upright
+        return BadImage(image, reason_of(error))
     movie, clip = group_names(f"{label}/{path.stem}")
     return {
         "image": image,

@@ -132,9 +132,11 @@ def save_network(network: Network, path: Path, provenance: dict[str, Any]) -> No
         provenance: where the network comes from, as JSON holds it; {} if that does not matter.
 
     Raises:
-        UserError: the disk is full.
+        UserError: the disk is full, or weights are not finite or not float32.
     """
-    checkpoints.save_checkpoint(network.to_checkpoint(), path, provenance)
+    with checkpoints.as_written_network(path):  # numpy has no bfloat16
+        checkpoint = network.to_checkpoint()
+    checkpoints.save_checkpoint(checkpoint, path, provenance)
 
 
 def load_network(path: Path | str) -> Network:
@@ -144,12 +146,12 @@ def load_network(path: Path | str) -> Network:
         path: of the weights; the JSON lies beside it.
 
     Raises:
-        UserError: a file is missing or damaged, or weights and description do not match.
+        UserError: a file is missing or damaged, weights are not finite or not float32, or weights
+            and description do not match.
     """
-    try:
-        return Network.from_checkpoint(checkpoints.load_checkpoint(Path(path)))
-    except RuntimeError as error:
-        raise checkpoints.unreadable(path, error) from error
+    checkpoint = checkpoints.load_checkpoint(Path(path))
+    with checkpoints.as_network_file(path):
+        return Network.from_checkpoint(checkpoint)
 
 
 def _build_features(architecture: Architecture) -> nn.Module:

@@ -1,21 +1,23 @@
 """Pretrained weights of torchvision's networks: downloaded by torchvision, or from a file."""
 
-import pickle
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 import torchvision
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from neuron_pruning.core.errors import UserError
+from neuron_pruning.core.errors import UserError, refuse_unreadable
+from neuron_pruning.core.files import check_unpacked_size
 from neuron_pruning.models.backbones import AUXILIARY, HEADS, Backbone
+from neuron_pruning.models.checkpoints import WHOLE_NUMBERS, check_values
 from neuron_pruning.models.networks import Network
 
 CONFIG_KEY = "initialisation.weights"
+FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)  # others are refused
 WEIGHT_SUFFIXES = (".pth", ".pt", ".safetensors")
 UNUSED = (*HEADS, "aux1", "aux2", "AuxLogits")  # parts that score ImageNet's classes
 # ASSUME: weights in a file were trained with ImageNet's normalisation, as torchvision's are.
@@ -33,10 +35,11 @@ def load_weights(network: Network, weights: str) -> None:
         weights: an entry of torchvision's enum, as ``DEFAULT`` or ``IMAGENET1K_V1``, which
             torchvision downloads once; or a file with the tensors of torchvision's network by
             name, ``.pth`` (read without running what a pickle may contain) or ``.safetensors``.
+            Numbers of 16 or 64 bits become float32.
 
     Raises:
         UserError: a network of the paper's, no such entry or file, weights of another network,
-            or no way to download them.
+            that are not finite or of another kind of number, or no way to download them.
     """
     name, backbone = network.architecture.backbone, network.features
     if name is None or not isinstance(backbone, Backbone):
@@ -50,7 +53,11 @@ def load_weights(network: Network, weights: str) -> None:
     else:
         tensors, *mean_std = _from_torchvision(name, weights)
     _check_fit(name, weights, tensors, backbone.body)
-    backbone.body.load_state_dict(tensors, strict=False)
+    remedy = "choose weights that are finite numbers of 16, 32 or 64 bits"
+    with refuse_unreadable(f"{CONFIG_KEY}: {weights} cannot be used", remedy):
+        _check_kinds(tensors)
+        backbone.body.load_state_dict(tensors, strict=False)
+        check_values(network.to_checkpoint().tensors)
     if name not in AUXILIARY:  # those were trained with our range
         # Lead [-1, 1] to (x - mean) / std of x in [0, 1].
         centre, spread = (torch.tensor(values).view(3, 1, 1) for values in mean_std)
@@ -60,20 +67,20 @@ def load_weights(network: Network, weights: str) -> None:
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
     """Tensors of a file by name; a UserError if it is missing, damaged, or holds anything else."""
-    try:
+    if not path.is_file():
+        raise UserError(f"{CONFIG_KEY}: {path} does not exist; correct the path")
+    remedy = "write it with torch.save(model.state_dict(), path)"
+    with refuse_unreadable(f"{CONFIG_KEY}: {path} cannot be read as weights", remedy):
         if path.suffix == ".safetensors":
             return load_file(path)
+        if zipfile.is_zipfile(path):  # torch.save compresses nothing
+            with path.open("rb") as file:
+                check_unpacked_size(file, path.stat().st_size)
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise UserError(f"{CONFIG_KEY}: {path} does not exist; correct the path") from error
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, SafetensorError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(
-            f"{CONFIG_KEY}: {path} cannot be read as weights ({reason}); write it with "
-            "torch.save(model.state_dict(), path)"
-        ) from error
     content = content.get("model", content) if isinstance(content, dict) else content
-    if not isinstance(content, dict) or not all(isinstance(t, Tensor) for t in content.values()):
+    if not isinstance(content, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items()
+    ):
         raise UserError(f"{CONFIG_KEY}: {path} holds no tensors by name; save model.state_dict()")
     return content
 
@@ -96,6 +103,19 @@ def _from_torchvision(name: str, entry: str) -> tuple[Any, ...]:
         ) from error
     transforms = known[entry].transforms()
     return whole.state_dict(), transforms.mean, transforms.std
+
+
+def _check_kinds(tensors: Mapping[str, Tensor]) -> None:
+    """Refuse numbers that load_state_dict would convert without a word, and tensors without any.
+
+    Raises:
+        ValueError: naming the first that is refused.
+    """
+    for name, tensor in tensors.items():
+        kinds = (torch.int64,) if name.endswith(WHOLE_NUMBERS) else FLOATS
+        plain = tensor.layout == torch.strided and tensor.device.type == "cpu"
+        if not plain or tensor.dtype not in kinds:
+            raise ValueError(f"{name} is {tensor.dtype}, {tensor.layout}, on {tensor.device}")
 
 
 def _check_fit(name: str, weights: str, tensors: Mapping[str, Tensor], body: nn.Module) -> None:

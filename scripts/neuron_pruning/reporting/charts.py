@@ -30,6 +30,7 @@ COLOURS = (INK, MUTED, RULE, PALE, FIRST, SECOND, THIRD, FOURTH)
 VARIABLES = ("ink", "muted", "rule", "pale", "first", "second", "third", "fourth")  # of the page
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: sharp, searchable, in the font of the page
+    "text.parse_math": False,  # names of classes are names, whatever dollar signs they hold
     "svg.hashsalt": "neuron-pruning",
     "font.family": ["DejaVu Sans"],
     "font.size": 8,

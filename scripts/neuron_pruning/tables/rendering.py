@@ -1,9 +1,9 @@
 """How tables look: figures as text, and one set of rows in five formats."""
 
+import html
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -16,6 +16,13 @@ SVM_NAMES = {
     "images": "SVM on LPQ and PHOG of the faces",
     "feature_table": "SVM on the published features",
 }
+
+LATEX_SIGNS = {
+    **{sign: rf"\{sign}" for sign in "&%$#_{}"},
+    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
+    "±": r"$\pm$", "°": r"$^{\circ}$", "–": "--", "−": "$-$",
+}  # fmt: skip
 
 
 def display_name(model: str) -> str:
@@ -90,12 +97,14 @@ def write_table(
     parquet: Path,
     rendered: Iterable[Path],
 ) -> None:
-    """Write the figures as Parquet and, by suffix, as CSV; the display as md, tex or html."""
+    """Write the figures as Parquet and, by suffix, as CSV; the display as md, tex or html.
+
+    Texts, which may be names of folders, stay texts in every format.
+    """
     missing = rows.astype(object).where(rows.notna(), None)
     write_rows(parquet, as_dicts(missing), table_schema)
-    display = display.map(one_line)
     writers = {
-        ".csv": lambda: rows.to_csv(index=False),
+        ".csv": lambda: _with_texts(rows, csv_text).to_csv(index=False),
         ".md": lambda: _markdown(display, caption),
         ".tex": lambda: _latex(display, caption),
         ".html": lambda: _html(display, caption),
@@ -104,29 +113,57 @@ def write_table(
         write_text(path, writers[path.suffix]())
 
 
-def one_line(value: Any) -> Any:
-    """Texts, which may be names of folders, without line breaks and control characters."""
-    return re.sub(r"[\x00-\x1f\x7f]+", " ", value) if isinstance(value, str) else value
+def _with_texts(table: pd.DataFrame, escape: Callable[[str], str]) -> pd.DataFrame:
+    """Cells and headings that are texts as one format writes them."""
+    cells = table.map(lambda value: escape(value) if isinstance(value, str) else value)
+    return cells.set_axis([escape(str(name)) for name in table.columns], axis=1)
+
+
+def one_line(text: str) -> str:
+    """``text`` without line breaks and control characters."""
+    return re.sub(r"[\x00-\x1f\x7f\x85\u2028\u2029]+", " ", text)
+
+
+def csv_text(text: str) -> str:
+    """An apostrophe in front of what a spreadsheet would take for a formula, in one line.
+
+    A line break would begin a cell of its own in readers that know carriage returns.
+    """
+    text = one_line(text)
+    return f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@")) else text
+
+
+def markdown_text(text: str) -> str:
+    """Signs that end a cell, or begin a tag, a formula, code, emphasis or a link, are escaped."""
+    return re.sub(r"[\\`*_|$~^]|\](?=[(\[])", r"\\\g<0>", html.escape(one_line(text), quote=False))
+
+
+def html_text(text: str) -> str:
+    """Signs that begin a tag or an entity, or end an attribute, are escaped."""
+    return html.escape(one_line(text))
+
+
+def latex_text(text: str) -> str:
+    """Signs that LaTeX reads as commands are escaped; ± and ° as it writes them."""
+    escaped = "".join(LATEX_SIGNS.get(sign, sign) for sign in one_line(text))
+    return re.sub(r"^\s*[\[*]", r"{\g<0>}", escaped)  # else an argument of the line before
 
 
 def _markdown(display: pd.DataFrame, caption: str) -> str:
-    """A pipe table; signs that would end a cell or begin a tag are escaped."""
-    escaped = display.replace({r"\|": r"\|", "<": "&lt;"}, regex=True)
-    return f"{caption}\n\n{escaped.to_markdown(index=False, disable_numparse=True)}\n"
+    """A pipe table."""
+    table = _with_texts(display, markdown_text).to_markdown(index=False, disable_numparse=True)
+    return f"{markdown_text(caption)}\n\n{table}\n"
 
 
 def _html(display: pd.DataFrame, caption: str) -> str:
-    styled = display.style.hide(axis="index").set_caption(caption)
-    styled = styled.format(escape="html").format_index(escape="html", axis=1)
-    attributes = 'class="table"'
-    return f"{styled.to_html(table_attributes=attributes, table_uuid='table', cell_ids=False)}\n"
+    styled = _with_texts(display, html_text).style.hide(axis="index")
+    text = styled.set_caption(html_text(caption)).to_html(
+        table_attributes='class="table"', table_uuid="table", cell_ids=False
+    )
+    return f"{text}\n"
 
 
 def _latex(display: pd.DataFrame, caption: str) -> str:
-    """A booktabs table; ± and ° as LaTeX writes them."""
-    styled = display.style.hide(axis="index").format(escape="latex")
-    styled = styled.format_index(escape="latex", axis=1)
-    text = styled.to_latex(hrules=True, caption=caption.replace("%", r"\%"))
-    for sign, command in {"±": r"$\pm$", "°": r"$^{\circ}$", "–": "--", "−": "$-$"}.items():
-        text = text.replace(sign, command)
-    return text
+    """A booktabs table."""
+    styled = _with_texts(display, latex_text).style.hide(axis="index")
+    return str(styled.to_latex(hrules=True, caption=latex_text(caption)))
