@@ -70,7 +70,7 @@ def test_markdown_cells_end_where_the_table_says(tmp_path):
     rows = pd.DataFrame({"model": ["a|<b>"], "removed": [1.0]})
     text = tmp_path / "t.md"
     write_table(rows, rows[["model"]], "", TABLE, tmp_path / "t.parquet", [text])
-    assert r"| a\|&lt;b> |" in text.read_text()
+    assert r"| a\|&lt;b&gt; |" in text.read_text()
 
 
 def test_a_column_too_few_is_refused(tmp_path):
