@@ -93,11 +93,14 @@ bench: .venv/installed
 	$(BIN)/python -m benchmarks.pruning
 	$(BIN)/python -m benchmarks.profile imports
 
-bench-gpu: .venv/installed
-	$(BIN)/python -m benchmarks.training --name training-gpu --precisions float32 tf32 bfloat16
-	$(BIN)/python -m benchmarks.training --name training-gpu-autotuned --autotune --precisions bfloat16
-	$(BIN)/python -m benchmarks.profile step --name profile-step-gpu --batch-size 128
-	$(BIN)/python -m benchmarks.floor
+# Half an hour of a GPU, the most telling part first; GPU_PYTHON=python3 where nothing can be
+# installed, DEVICE=cpu to rehearse.
+GPU_PYTHON ?= $(BIN)/python
+DEVICE ?= cuda
+bench-gpu: $(if $(filter $(BIN)/python,$(GPU_PYTHON)),.venv/installed)
+	$(GPU_PYTHON) -m benchmarks.gpu smoke --device $(DEVICE)
+	$(GPU_PYTHON) -m benchmarks.gpu paper --device $(DEVICE)
+	$(GPU_PYTHON) -m benchmarks.gpu bench --device $(DEVICE)
 
 bench-growth: .venv/installed
 	$(BIN)/python -m benchmarks.growth

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
-RESULTS = HERE / "results"
+RESULTS = Path(os.environ.get("BENCHMARK_RESULTS", HERE / "results"))  # a rehearsal's lie elsewhere
 SCRATCH = ROOT / "results" / "bench"
 PACKAGES = ("torch", "torchvision", "numpy", "pyarrow", "mlflow", "snakemake")
 Row = dict[str, Any]
@@ -50,8 +50,15 @@ def _processor() -> str:
 
 def versions() -> str:
     """Python and the packages that the figures depend on."""
-    found = [f"{name} {version(name)}" for name in PACKAGES]
-    return ", ".join([f"Python {platform.python_version()}", *found])
+    return ", ".join([f"Python {platform.python_version()}", *map(_version, PACKAGES)])
+
+
+def _version(package: str) -> str:
+    """Name and version of a package, or that a bare machine lacks it."""
+    try:
+        return f"{package} {version(package)}"
+    except PackageNotFoundError:
+        return f"{package} absent"
 
 
 def subprocess_text(*command: str) -> str:
@@ -64,7 +71,11 @@ def subprocess_text(*command: str) -> str:
 
 
 def in_new_process(module: str, job: Mapping[str, Any]) -> Row:
-    """What ``python -m benchmarks.MODULE --job`` prints last, from a process of its own."""
+    """What ``python -m benchmarks.MODULE --job`` prints last, from a process of its own.
+
+    Raises:
+        CalledProcessError: the process failed.
+    """
     command = [sys.executable, "-m", f"benchmarks.{module}", "--job", json.dumps(job)]
     process = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT)
     result: Row = json.loads(process.stdout.strip().splitlines()[-1])
@@ -79,13 +90,13 @@ def peak_mb() -> float:
 
 def faces(images: int) -> tuple[Path, Path]:
     """Folder of drawn faces, 720 x 576, and the array prepared from them."""
-    from neuron_pruning.core.array_store import write_rows_of
-    from neuron_pruning.data.drawn_faces import EXPRESSIONS, FacesSettings, write_faces
-    from neuron_pruning.data.index import list_images, upright_rgb
-
     folder = SCRATCH / f"faces-{images}"
     array = folder.with_suffix(".npy")
-    if not array.exists():
+    if not array.exists():  # drawing and reading need packages that a bare machine may lack
+        from neuron_pruning.core.array_store import write_rows_of
+        from neuron_pruning.data.drawn_faces import EXPRESSIONS, FacesSettings, write_faces
+        from neuron_pruning.data.index import list_images, upright_rgb
+
         counts = {name: len(range(k, images, 7)) for k, name in enumerate(EXPRESSIONS)}
         cores = len(os.sched_getaffinity(0))
         write_faces(FacesSettings(0, counts, 720, 576, movies=14), folder, processes=cores)
@@ -112,10 +123,13 @@ def summarise(rows: Sequence[Row], by: Sequence[str], value: str) -> pd.DataFram
     return groups.agg(["median", "min", "max", "count"]).reset_index()
 
 
-def write_results(name: str, rows: Iterable[Row], text: str, started: float) -> None:
-    """``benchmarks/results/NAME.parquet`` with every row, and ``NAME.md`` to read."""
-    RESULTS.mkdir(exist_ok=True)
-    module = Path(sys.argv[0]).stem
+def write_results(
+    name: str, rows: Iterable[Row], text: str, started: float, *, show: bool = True
+) -> None:
+    """``benchmarks/results/NAME.parquet`` with every row, and ``NAME.md`` to read and to show."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    file = Path(sys.argv[0])
+    module = file.parent.name if file.stem == "__main__" else file.stem
     command = " ".join(["python -m", f"benchmarks.{module}", *sys.argv[1:]])
     about = {"machine": machine(), "versions": versions(), "date": time.strftime("%Y-%m-%d")}
     pd.DataFrame([{**row, **about} for row in rows]).to_parquet(RESULTS / f"{name}.parquet")
@@ -125,4 +139,5 @@ def write_results(name: str, rows: Iterable[Row], text: str, started: float) -> 
         f"Every repeat is in `{name}.parquet`.\n"
     )
     (RESULTS / f"{name}.md").write_text(f"# {name}\n\n{head}\n{text}\n", encoding="utf-8")
-    print(f"\n{head}\n{text}")
+    if show:
+        print(f"\n{head}\n{text}")

@@ -81,6 +81,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gpu", choices=GPUS, default="H200")
     parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--name", default="floor", help="of the files in benchmarks/results")
     arguments = parser.parse_args()
     started, gpu, batch = time.time(), GPUS[arguments.gpu], arguments.batch_size
     rows: list[Row] = []
@@ -100,7 +101,7 @@ def main() -> None:
         f"{total['ms_kernels']:.1f} s with one kernel per layer. Computed from published peaks "
         f"({gpu.operations / 1e12:.0f} TFLOP/s in bfloat16, {gpu.bytes / 1e12:.2f} TB/s)."
     )
-    write_results("floor", rows, "\n".join(lines), started)
+    write_results(arguments.name, rows, "\n".join(lines), started)
 
 
 def table(model: str, rows: list[Row], parameters: int) -> list[str]:

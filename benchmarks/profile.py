@@ -10,9 +10,15 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from benchmarks.common import ROOT, Row, summarise, write_results
+
+if TYPE_CHECKING:
+    import torch
+    from torch.autograd.profiler_util import FunctionEventAvg
 
 REPEATS = 5
 THREADS = len(os.sched_getaffinity(0))
@@ -20,26 +26,29 @@ SCRIPTS = ["split_dataset", "make_table", "initialise", "train", "evaluate", "pr
 
 
 def times_of(work: Callable[[], object]) -> list[float]:
-    """Times of ``REPEATS`` calls after one to warm up."""
+    """Times of ``REPEATS`` calls after one to warm up; a GPU is waited for."""
+    import torch
+
+    wait = torch.cuda.synchronize if torch.cuda.is_initialized() else lambda: None
     work()
     times = []
     for _ in range(REPEATS):
+        wait()
         started = time.perf_counter()
         work()
+        wait()
         times.append(time.perf_counter() - started)
     return times
 
 
-def layer_rows(model: str, batch: int) -> Iterator[Row]:
+def layer_rows(model: str, batch: int, device: "torch.device") -> Iterator[Row]:
     """Forward and backward pass of every layer by itself."""
     import torch
 
     from neuron_pruning import build_network
-    from neuron_pruning.core.devices import choose_device
     from neuron_pruning.models.architectures import layer_sizes
     from neuron_pruning.models.convolutions import blocks, run_block
 
-    device = choose_device(THREADS)
     network = build_network(model).to(device, memory_format=torch.channels_last)
     values = torch.rand(batch, 3, *network.architecture.input_size, device=device)
     values = values.to(memory_format=torch.channels_last)
@@ -62,19 +71,21 @@ def layer_rows(model: str, batch: int) -> Iterator[Row]:
         values = step(values).detach()
 
 
-def peak_rate() -> float:
-    """Operations a second of a large float32 matrix product on this machine."""
+def peak_rate(device: "torch.device") -> float:
+    """Operations a second of a large float32 matrix product on ``device``."""
     import torch
 
-    torch.set_num_threads(THREADS)
-    matrix = torch.rand(3000, 3000)
+    matrix = torch.rand(3000, 3000, device=device)
     return 2 * 3000**3 / min(times_of(lambda: matrix @ matrix))
 
 
 def layers(arguments: argparse.Namespace) -> tuple[list[Row], str]:
     """Milliseconds per image and share of the peak, one row per layer."""
-    peak = peak_rate()
-    rows = [row for model in arguments.models for row in layer_rows(model, arguments.batch_size)]
+    from neuron_pruning.core.devices import choose_device
+
+    device, batch = choose_device(THREADS), arguments.batch_size
+    peak = peak_rate(device)
+    rows = [row for model in arguments.models for row in layer_rows(model, batch, device)]
     lines = [
         f"Peak of a 3000 x 3000 product: {peak / 1e9:.0f} GFLOP/s with {THREADS} threads.\n",
         "| model | layer | ms an image, median (range) | GFLOP/s | of the peak |",
@@ -110,13 +121,13 @@ def step(arguments: argparse.Namespace) -> tuple[list[Row], str]:
     lines = ["| model | operator | ms | share | calls |", "|---|---|---|---|---|"]
     for model in arguments.models:
         network = build_network(model)
-        settings = TrainingSettings(0.0005, batch, seed=0, epochs=2)
+        settings = TrainingSettings(0.0005, batch, 0, epochs=2, precision=arguments.precision)
         train_network(network, part, one, settings, device)  # memory is there, kernels are made
         activities = [ProfilerActivity.CPU]
         activities += [ProfilerActivity.CUDA] * (device.type == "cuda")
         with profile(activities=activities) as profiled:
-            train_network(network, part, one, TrainingSettings(0.0005, batch, 0, 1), device)
-        events = profiled.key_averages()
+            train_network(network, part, one, replace(settings, epochs=1), device)
+        events = operators(profiled.key_averages(), device)
         key = "self_device_time_total" if device.type == "cuda" else "self_cpu_time_total"
         whole = sum(getattr(event, key) for event in events)
         for event in sorted(events, key=lambda e: -getattr(e, key))[:10]:
@@ -127,6 +138,16 @@ def step(arguments: argparse.Namespace) -> tuple[list[Row], str]:
                 f"| {model} | {event.key} | {own / 1e3:.0f} | {own / whole:.0%} | {event.count} |"
             )
     return rows, "\n".join(lines)
+
+
+def operators(events: "Iterable[FunctionEventAvg]", device: "torch.device") -> list:
+    """Operators on a CPU; kernels on a GPU, whose operators would count their time once more."""
+    from torch.autograd import DeviceType
+
+    if device.type == "cpu":
+        return list(events)
+    kernels = [event for event in events if event.device_type == DeviceType.CUDA]
+    return [event for event in kernels if not event.is_user_annotation]
 
 
 def imports(arguments: argparse.Namespace) -> tuple[list[Row], str]:
@@ -153,6 +174,7 @@ def main() -> None:
     parser.add_argument("what", choices=["layers", "step", "imports"])
     parser.add_argument("--models", nargs="+", default=["alexnet", "vgg"])
     parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--precision", default="float32", help="of the step's products")
     parser.add_argument("--name", help="of the files in benchmarks/results")
     arguments = parser.parse_args()
     started = time.time()

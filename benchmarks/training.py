@@ -1,7 +1,11 @@
 """Images a second of training: the workflow against the plain loop, side by side.
 
 Each repeat is a new process that trains two epochs of the same batches from the same initial
-weights; the second is timed. The variants take turns, so that a busy machine slows both.
+weights; the second is timed. The variants take turns, so that a busy machine slows both. An epoch
+of one pass is over before a GPU has left its idle clocks: there, ``--passes`` makes it longer.
+
+``plain float32`` convolves in full float32; ``plain tf32`` is PyTorch's default on a GPU, where
+convolutions, unlike other products, are in TF32.
 """
 
 import argparse
@@ -9,6 +13,7 @@ import json
 import os
 import time
 from itertools import product
+from subprocess import CalledProcessError
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +27,7 @@ if TYPE_CHECKING:
 IMAGES = 128
 SEED = 0
 LEARNING_RATE = 0.0005
-COLUMNS = ["model", "batch_size", "variant", "precision", "images_per_second", "repeat"]
+KEYS = ["model", "batch_size", "variant", "precision", "repeat"]
 
 
 def train_ours(job: Row) -> Row:
@@ -30,12 +35,14 @@ def train_ours(job: Row) -> Row:
     from neuron_pruning.core.devices import choose_device
     from neuron_pruning.data.images import Patterns, open_array
     from neuron_pruning.training.loop import train_network
+    from neuron_pruning.training.sensitivity import Sensitivity
     from neuron_pruning.training.settings import TrainingSettings
 
-    folder, array = faces(IMAGES)
+    images = job.get("images", IMAGES)
+    folder, array = faces(images)
     device = choose_device(job["threads"])
-    classes = labels(folder)
-    rows = np.arange(len(classes))
+    rows = np.tile(np.arange(images), job.get("passes", 1))
+    classes = labels(folder)[rows]
     settings = TrainingSettings(
         LEARNING_RATE, job["batch_size"], SEED, epochs=2, precision=job["precision"],
         micro_batch=job.get("micro_batch"), autotune=job.get("autotune", False),
@@ -43,7 +50,8 @@ def train_ours(job: Row) -> Row:
     train = Patterns(open_array(array), rows, classes)
     test = Patterns(train.array, rows[:1], classes[:1])
     network = build_initial(job["model"], job.get("normalisation", "none"))
-    history = train_network(network, train, test, settings, device)
+    callbacks = [Sensitivity(network)] if job.get("sensitivity") else []
+    history = train_network(network, train, test, settings, device, callbacks)
     return {"losses": [e.train_loss for e in history], "seconds": history[-1].seconds}
 
 
@@ -55,13 +63,16 @@ def train_reference(job: Row) -> Row:
     from neuron_pruning.core.seeds import derive_seed
 
     torch.set_num_threads(job["threads"])
-    folder, _ = faces(IMAGES)
+    images = job.get("images", IMAGES)
+    folder, _ = faces(images)
     network = PLAIN[job["model"]](7)
     ours = build_initial(job["model"]).state_dict()
     network.load_state_dict(dict(zip(network.state_dict(), ours.values(), strict=True)))
     shuffle = np.random.default_rng(derive_seed(SEED, "shuffle"))
-    orders = [shuffle.permutation(IMAGES).tolist() for _ in range(2)]
+    epoch = images * job.get("passes", 1)
+    orders = [(shuffle.permutation(epoch) % images).tolist() for _ in range(2)]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.backends.cudnn.allow_tf32 = job["precision"] == "tf32"
     epochs = train_plain(
         network, folder, orders, job["batch_size"], LEARNING_RATE, job["threads"], device
     )
@@ -84,7 +95,7 @@ def run_job(job: Row) -> Row:
 
     cuda = torch.cuda.is_available()
     return {
-        "images_per_second": IMAGES / found["seconds"],
+        "images_per_second": job.get("images", IMAGES) * job.get("passes", 1) / found["seconds"],
         "loss_1": found["losses"][0],
         "loss_2": found["losses"][1],
         "peak_mb": peak_mb(),
@@ -94,17 +105,38 @@ def run_job(job: Row) -> Row:
 
 def jobs(arguments: argparse.Namespace) -> list[Row]:
     """All repeats, plain and ours in turn."""
-    variants = [("plain", "float32"), *(("ours", p) for p in arguments.precisions)]
+    variants = [("plain", p) for p in arguments.plain]
+    variants += [("ours", p) for p in arguments.precisions]
     grid = product(range(arguments.repeats), arguments.models, arguments.batch_sizes, variants)
     return [
         {"model": model, "batch_size": batch_size, "variant": variant, "precision": precision,
-         "repeat": repeat, "threads": arguments.threads, "autotune": arguments.autotune}
+         "repeat": repeat, "threads": arguments.threads, "autotune": arguments.autotune,
+         "images": arguments.images, "passes": arguments.passes,
+         "sensitivity": arguments.sensitivity}
         for repeat, model, batch_size, (variant, precision) in grid
     ]  # fmt: skip
 
 
+def finished(job: Row) -> Row:
+    """The job with what it measured, or with why it failed."""
+    try:
+        return {**job, **in_new_process("training", job), "error": None}
+    except CalledProcessError as error:
+        return {**job, "error": f"exit status {error.returncode}"}
+
+
 def report(rows: list[Row]) -> str:
-    """Medians, spread, and ratios to the plain loop of the same repeat."""
+    """Medians, spread, and ratios to the plain loop of the same repeat; then what failed."""
+    failed = [row for row in rows if row.get("error")]
+    measured = [row for row in rows if not row.get("error")]
+    lines = [*(speed_table(measured) if measured else ()), ""]
+    for row in failed:
+        lines.append(f"Failed, {row['error']}: {', '.join(str(row[k]) for k in KEYS)}.\n")
+    return "\n".join(lines).rstrip()
+
+
+def speed_table(rows: list[Row]) -> list[str]:
+    """Lines of the table of what was measured."""
     by = ["model", "batch_size", "variant", "precision"]
     speed = summarise(rows, by, "images_per_second").sort_values(by[:2], kind="stable")
     memory = summarise(rows, by, "peak_mb").set_index(by)["max"]
@@ -117,14 +149,15 @@ def report(rows: list[Row]) -> str:
         key = tuple(row[name] for name in by)
         of_it = [r for r in rows if tuple(r[name] for name in by) == key]
         ratios = sorted(r["images_per_second"] / plain_of(rows, r) for r in of_it)
+        ratio = f"{np.median(ratios):.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f})"
         lines.append(
             f"| {row['model']} | {row['batch_size']} | {row['variant']} {row['precision']} "
             f"| {row['median']:.1f} ({row['min']:.1f}-{row['max']:.1f}) "
-            f"| {np.median(ratios):.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f}) "
+            f"| {'-' if np.isnan(ratios).any() else ratio} "
             f"| {of_it[0]['loss_1']:.5f}, {of_it[0]['loss_2']:.5f} "
             f"| {memory[key] / 1000:.1f} GB{gpu_memory(of_it)} |"
         )
-    return "\n".join(lines)
+    return lines
 
 
 def gpu_memory(rows: list[Row]) -> str:
@@ -134,11 +167,11 @@ def gpu_memory(rows: list[Row]) -> str:
 
 
 def plain_of(rows: list[Row], row: Row) -> float:
-    """Speed of the plain loop in the same repeat."""
+    """Speed of the plain loop in the same repeat, the faster of two; nan if it did not run."""
     same = [r for r in rows if r["variant"] == "plain"]
     keys = ("model", "batch_size", "repeat")
-    (plain,) = [r for r in same if all(r[k] == row[k] for k in keys)]
-    return float(plain["images_per_second"])
+    speeds = [r["images_per_second"] for r in same if all(r[k] == row[k] for k in keys)]
+    return float(max(speeds, default=np.nan))
 
 
 def main() -> None:
@@ -149,7 +182,11 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=["alexnet", "vgg"])
     parser.add_argument("--batch-sizes", nargs="+", type=int, default=[64, 128])
     parser.add_argument("--precisions", nargs="+", default=["float32"])
+    parser.add_argument("--plain", nargs="*", default=["float32"], choices=["float32", "tf32"])
     parser.add_argument("--autotune", action="store_true", help="cuDNN times its algorithms")
+    parser.add_argument("--sensitivity", action="store_true", help="gathered, as jobs do")
+    parser.add_argument("--images", type=int, default=IMAGES)
+    parser.add_argument("--passes", type=int, default=1, help="over the images in an epoch")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     arguments = parser.parse_args()
@@ -157,12 +194,16 @@ def main() -> None:
         print(json.dumps(run_job(arguments.job)))
         return
     started = time.time()
-    faces(IMAGES)
-    rows = []
+    faces(arguments.images)
+    rows: list[Row] = []
     for job in jobs(arguments):
-        rows.append({**job, **in_new_process("training", job)})
-        print({k: rows[-1][k] for k in COLUMNS}, flush=True)
-    write_results(arguments.name, rows, report(rows), started)
+        rows.append(finished(job))
+        print({k: rows[-1].get(k) for k in [*KEYS, "images_per_second", "error"]}, flush=True)
+        # Now, because what comes later may fail or run out of time.
+        write_results(arguments.name, rows, report(rows), started, show=False)
+    print(report(rows))
+    if any(row["error"] for row in rows):
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

@@ -157,25 +157,24 @@ def _mirror(snakemake: Any, mirrored: TrackedResult, started: int, status: Statu
     """Leave a record for the tracking store; the tracking uploader sends it."""
     if snakemake.config["tracking"]["uri"] is None:
         return
-    record = JobRecord(
-        name=_job_name(snakemake),
-        tags=dict(_tags(snakemake)),
-        parameters=_flatten(snakemake.params.get("settings", {})),
-        metrics=dict(mirrored.metrics),
-        series=dict(mirrored.series),
-        artifacts=[*map(str, snakemake.output), str(snakemake.log[0])],
-        started=started,
-        ended=milliseconds(),
-        status=status,
-    )
-    folder = _results(snakemake) / "tracking"
     try:
-        queue_record(record, folder)
+        record = JobRecord(
+            name=_job_name(snakemake),
+            tags=dict(_tags(snakemake)),
+            parameters=_flatten(snakemake.params.get("settings", {})),
+            metrics=dict(mirrored.metrics),
+            series=dict(mirrored.series),
+            artifacts=[*map(str, snakemake.output), str(snakemake.log[0])],
+            started=started,
+            ended=milliseconds(),
+            status=status,
+        )
+        queue_record(record, _results(snakemake) / "tracking")
     except Exception as error:  # noqa: BLE001 - the mirror must never cost finished work
         logging.warning("no record for MLflow: %s", error)
         print(
-            f"warning: {record.name} is complete, but its record for MLflow could not be written "
-            f"({error})",
+            f"warning: {_job_name(snakemake)} is complete, but its record for MLflow could not be "
+            f"written ({error})",
             file=sys.stderr,
         )
 
@@ -208,8 +207,9 @@ def _git(*arguments: str) -> str:
 
 
 def _device() -> str:
+    """Name of the GPU that the job used; asking starts none."""
     torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
+    if torch is not None and torch.cuda.is_initialized():
         return str(torch.cuda.get_device_name())
     return "cpu"
 

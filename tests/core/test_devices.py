@@ -7,6 +7,7 @@ from multiprocessing import get_context
 import pytest
 import torch
 
+from neuron_pruning import UserError
 from neuron_pruning.core import devices
 from neuron_pruning.core.devices import choose_device, lease_gpu, visible_gpus
 
@@ -65,6 +66,7 @@ def test_gpus_are_shared_only_when_there_are_more_jobs(jobs):
 
 def test_a_gpu_keeps_its_name_where_only_some_are_visible(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3, GPU-abc")
     assert visible_gpus() == ["3", "GPU-abc"]
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
@@ -74,9 +76,26 @@ def test_a_gpu_keeps_its_name_where_only_some_are_visible(monkeypatch):
 def test_where_there_are_gpus_a_job_computes_on_its_own(monkeypatch, tmp_path):
     monkeypatch.setattr(devices, "visible_gpus", lambda: ["0", "1"])
     monkeypatch.setattr(devices, "lease_folder", lambda: tmp_path)
+    current = []
+    monkeypatch.setattr(torch.cuda, "set_device", current.append)
     assert choose_device(1) == torch.device("cuda", 0)
     assert choose_device(1) == torch.device("cuda", 1)  # as another job would
     assert sorted(place.name for place in tmp_path.iterdir()) == ["0.0.lock", "1.0.lock"]
+    assert current == [torch.device("cuda", 0), torch.device("cuda", 1)]  # of the whole process
+
+
+def test_a_gpu_that_pytorch_cannot_use_is_an_error_that_says_so(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)  # says the driver
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)  # says CUDA
+    with pytest.raises(UserError, match=r"driver.*CUDA_VISIBLE_DEVICES="):
+        choose_device(1)
+
+
+def test_leases_need_no_entry_for_the_user(monkeypatch, tmp_path):
+    monkeypatch.setattr(devices.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr("os.getuid", lambda: 4242)  # as a pod has it, without a name
+    assert devices.lease_folder() == tmp_path / "neuron-pruning-gpus-4242"
+    assert devices.lease_folder().is_dir()
 
 
 def test_without_gpus_the_cpu_computes_deterministically(monkeypatch):

@@ -69,3 +69,19 @@ def test_pixels_are_scaled_to_minus_one_and_one(small_vgg):
 
     scaled = normalise(torch.tensor([0, 255, 51], dtype=torch.uint8))
     torch.testing.assert_close(scaled, torch.tensor([-1.0, 1.0, -0.6]))
+
+
+def test_a_full_gpu_gets_half_the_batch(small_vgg, images, monkeypatch):
+    whole, sizes = compute_activations(small_vgg, images, 12, torch.device("cpu")), []
+    forward = type(small_vgg).activations
+
+    def limited(network, batch):
+        sizes.append(len(batch))
+        if len(batch) > 4:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return forward(network, batch)
+
+    monkeypatch.setattr(type(small_vgg), "activations", limited)
+    found = compute_activations(small_vgg, images, 12, torch.device("cpu"))
+    assert sizes == [12, 12, 6, 3, 3, 3, 3]
+    np.testing.assert_allclose(found["fc3"], whole["fc3"], atol=1e-6)

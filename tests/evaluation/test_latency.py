@@ -1,6 +1,7 @@
 """What is measured and in which order; no test asserts how long it takes."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -81,3 +82,18 @@ def test_other_images_cannot_be_compared(small_vgg):
     other = Network(replace(small_vgg.architecture, input_size=(128, 128)))
     with pytest.raises(ValueError, match="same images"):
         measure_latency([small_vgg, other], [1], repeats=2)
+
+
+def test_a_gpu_has_left_its_idle_clocks_before_passes_count(monkeypatch):
+    now, passes = [0.0], []
+
+    def time(network, images):
+        passes.append(network)
+        now[0] += 0.2
+        return 0.2
+
+    monkeypatch.setattr(latency, "_time", time)
+    monkeypatch.setattr(latency.time, "perf_counter", lambda: now[0])
+    on_gpu = SimpleNamespace(is_cuda=True)
+    assert latency._in_turns(["a", "b"], on_gpu, repeats=2, warmup=0) == [[0.2] * 2] * 2
+    assert passes == ["a"] * 3 + ["a", "b", "b", "a"]  # half a second first

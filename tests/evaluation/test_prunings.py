@@ -3,10 +3,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from neuron_pruning import save_network
 from neuron_pruning.core.parquet import read_rows, write_rows
-from neuron_pruning.data.split_file import SPLIT_SCHEMA
+from neuron_pruning.data.split_file import SPLIT_SCHEMA, Split
+from neuron_pruning.evaluation import cuts
 from neuron_pruning.evaluation.pruned_networks import logits_after
 from neuron_pruning.evaluation.prunings import Cut, write_pruned
 from neuron_pruning.models.checkpoints import load_checkpoint, read_description
@@ -64,3 +66,23 @@ def test_what_is_written_of_a_pruned_network(source, tmp_path):
 def test_only_a_threshold_is_an_angle():
     assert Cut(DISTINCTIVENESS, 15.0, 0).angle == 15.0
     assert Cut(L1, 15.0, 0).angle is None
+
+
+def test_channels_are_recorded_where_the_network_runs(monkeypatch, images):
+    placed = []
+
+    class Reader:
+        """Says where images would be."""
+
+        def __init__(self, array, device, positions):
+            placed.append(device)
+
+        def read(self, pieces):
+            return iter(())
+
+    monkeypatch.setattr(cuts, "ImageReader", Reader)
+    parts = np.repeat(["train", "test"], [8, 4])
+    names = np.array([f"{n}.png" for n in range(12)])
+    split = Split(("a", "b", "c"), tuple(names), np.arange(12) % 3, parts, names)
+    cuts.CalibrationImages(images, split, 4, torch.device("cuda", 1)).read()
+    assert placed == [torch.device("cuda", 1)]

@@ -1,11 +1,16 @@
 """The arithmetic behind published figures; nothing here is timed."""
 
+from subprocess import CalledProcessError
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.autograd import DeviceType
 
-from benchmarks import floor, growth, training
+from benchmarks import common, floor, growth, profile, training
 from neuron_pruning.models.architectures import count_multiply_adds, describe, memory_mb
 
 
@@ -52,3 +57,34 @@ def test_memory_of_a_job_grows_with_what_it_holds():
     assert memory_mb(describe("vgg", normalisation="batch"), 32, copies=1) > least
     assert memory_mb(describe("vgg", (288, 360), [5120, 1000, 100, 7]), 32, copies=1) < least
     assert memory_mb(vgg, 32, copies=4) < 8000 < memory_mb(vgg, 128, copies=4)
+
+
+def test_a_failed_job_costs_its_own_row_alone(monkeypatch):
+    job = {"model": "vgg", "batch_size": 64, "variant": "plain", "precision": "tf32", "repeat": 0}
+
+    def fail(module, job):
+        raise CalledProcessError(9, module)
+
+    monkeypatch.setattr(training, "in_new_process", fail)
+    rows = [training.finished(job)]
+    assert rows[0]["error"] == "exit status 9"
+    figures = {"images_per_second": 2.0, "loss_1": 2.0, "loss_2": 1.9, "peak_mb": 1.0}
+    rows.append({**job, **figures, "variant": "ours", "device_peak_mb": 3000.0, "error": None})
+    text = training.report(rows)
+    assert "| vgg | 64 | ours tf32 | 2.0 (2.0-2.0) | - | " in text  # no ratio to what is not there
+    assert "Failed, exit status 9: vgg, 64, plain, tf32, 0." in text
+
+
+def test_a_package_that_is_absent_costs_no_figures(monkeypatch):
+    monkeypatch.setattr(common, "PACKAGES", ("numpy", "no-such-package"))
+    assert common.versions().endswith(f"numpy {np.__version__}, no-such-package absent")
+
+
+def test_a_gpus_profile_counts_each_kernel_once():
+    def event(kind, annotated=False):
+        return SimpleNamespace(device_type=kind, is_user_annotation=annotated)
+
+    kernel = event(DeviceType.CUDA)
+    events = [event(DeviceType.CPU), kernel, event(DeviceType.CUDA, annotated=True)]
+    assert profile.operators(events, torch.device("cuda")) == [kernel]
+    assert profile.operators(events, torch.device("cpu")) == events

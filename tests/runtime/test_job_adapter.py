@@ -223,3 +223,21 @@ def test_a_state_belongs_to_settings_inputs_and_threads(results):
     results.config["resume"]["minutes"] = None
     adapter.run_job(results, work)
     assert seen[-1] is None
+
+
+@pytest.mark.parametrize(("used", "name"), [(True, "GPU of the job"), (False, "cpu")])
+def test_the_device_of_a_record_is_what_the_job_used(monkeypatch, used, name):
+    cuda = SimpleNamespace(
+        is_available=lambda: True,
+        is_initialized=lambda: used,
+        get_device_name=lambda: "GPU of the job",
+    )
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
+    assert adapter._device() == name
+
+
+def test_a_record_that_cannot_be_made_never_costs_the_job(job, capsys, monkeypatch):
+    job.config["tracking"]["uri"] = "sqlite:///x.db"
+    monkeypatch.setattr(adapter, "_device", lambda: 1 / 0)
+    adapter.run_job(job, lambda **_: adapter.TrackedResult())
+    assert "is complete, but its record for MLflow" in capsys.readouterr().err

@@ -4,6 +4,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch._subclasses import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from neuron_pruning import UserError
 from neuron_pruning.training.augmentation import LARGEST_ERASED, AugmentationSettings, augment
@@ -144,3 +146,23 @@ def test_settings_are_off_unless_asked_for():
     assert not AugmentationSettings().draws
     for chosen in EACH:
         assert dataclasses.replace(AugmentationSettings(), **chosen).draws
+
+
+def test_the_host_never_waits_for_a_gpu_to_get_the_draws(monkeypatch):
+    pinned, copied = [], []
+
+    class Copies(TorchDispatchMode):
+        """Copies from the host, and whether it waits for them."""
+
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            kwargs = kwargs or {}
+            if function is torch.ops.aten._to_copy.default and kwargs.get("device"):
+                copied.append(kwargs["non_blocking"])
+            assert function is not torch.ops.aten.lift_fresh.default or "device" not in kwargs
+            return function(*args, **kwargs)
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: pinned.append(self) or self)
+    with FakeTensorMode(), Copies():
+        images = torch.empty(4, 3, 24, 30, device="cuda")
+        augment(images, EVERYTHING, torch.Generator())
+    assert copied == [True, True] and len(pinned) == 2  # draws and luma

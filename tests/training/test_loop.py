@@ -236,3 +236,20 @@ def test_dropout_follows_the_seed_of_the_run_and_leaves_pytorchs_generator(image
         assert torch.equal(state, torch.random.get_rng_state())
     assert any(isinstance(module, nn.Dropout) for module in network.modules())
     assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize(("precision", "tf32"), [("float32", False), ("tf32", True)])
+def test_the_backward_pass_has_the_precision_of_the_forward_pass(small_vgg, parts, precision, tf32):
+    seen = []
+
+    def look(*_):
+        cudnn = torch.backends.cudnn
+        exact = torch.get_float32_matmul_precision() == "highest"
+        seen.append((cudnn.allow_tf32, not exact, cudnn.benchmark))
+
+    small_vgg.register_forward_hook(look)
+    small_vgg.linear("fc1").weight.register_hook(look)  # when its gradient is there
+    settings = dataclasses.replace(SETTINGS, precision=precision, autotune=True)
+    train_network(small_vgg, *parts, settings, CPU)
+    assert len(seen) == 10  # two epochs of two steps, and a test batch each
+    assert set(seen) == {(tf32, tf32, True)}

@@ -5,6 +5,7 @@ import torch
 from neuron_pruning import save_network
 from neuron_pruning.core.resume import Resume, StateKeeper
 from neuron_pruning.data.split_file import Split
+from neuron_pruning.training import runs
 from neuron_pruning.training.runs import HISTORY_SCHEMA, SPEED_SCHEMA, train_run
 from neuron_pruning.training.settings import TrainingSettings
 
@@ -18,8 +19,10 @@ def run(small_vgg, images, tmp_path):
     names = np.array([f"{n}.png" for n in range(12)])
     parts = np.repeat(["train", "test"], [8, 4])
     split = Split(("a", "b", "c"), tuple(names), np.arange(12) % 3, parts, names)
-    place, device = tmp_path / "initial.safetensors", torch.device("cpu")
-    return lambda resume=None: train_run(place, images, split, SETTINGS, device, "title", resume)
+    place, cpu = tmp_path / "initial.safetensors", torch.device("cpu")
+    return lambda resume=None, device=cpu: train_run(
+        place, images, split, SETTINGS, device, "title", resume
+    )
 
 
 def test_a_run_leaves_a_network_figures_and_speeds(run, small_vgg):
@@ -42,3 +45,12 @@ def test_a_training_checkpoint_belongs_to_a_kind_of_device(run, tmp_path):
     run(Resume(place, 0, "me"))
     assert StateKeeper(Resume(place, 0, "me cpu")).load() is not None
     assert StateKeeper(Resume(place, 0, "me")).load() is None
+
+
+def test_a_training_checkpoint_belongs_to_a_model_of_gpu(run, monkeypatch, tmp_path):
+    kept = []
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"GPU {device.index}")
+    monkeypatch.setattr(runs, "TrainingCheckpoint", kept.append)
+    monkeypatch.setattr(runs, "train_network", lambda *_: [])
+    run(Resume(tmp_path / "state", 0, "me"), torch.device("cuda", 2))
+    assert [resume.identity for resume in kept] == ["me GPU 2"]

@@ -200,7 +200,7 @@ class Evaluation(Section):
     """Forward passes after training."""
 
     batch_size: Count = 64
-    """Images of a forward pass; without influence on results."""
+    """Images of a forward pass; without influence on results, but for the last bits on a GPU."""
 
 
 class Cell(Section):

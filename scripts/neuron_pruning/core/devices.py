@@ -2,7 +2,6 @@
 
 import ctypes
 import fcntl
-import getpass
 import itertools
 import os
 import platform
@@ -12,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+
+from neuron_pruning.core.errors import UserError
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # parameters of glibc's mallopt
 
@@ -24,13 +25,21 @@ def use_cpu(threads: int) -> torch.device:
 
 
 def choose_device(threads: int) -> torch.device:
-    """A leased CUDA device, or the CPU with ``threads`` threads; deterministic either way."""
+    """A leased CUDA device, or the CPU with ``threads`` threads; deterministic either way.
+
+    Each call takes another lease: a process calls it once.
+
+    Raises:
+        UserError: there is a GPU that PyTorch cannot use.
+    """
     gpus = visible_gpus()
     if not gpus:
         return use_cpu(threads)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS is not
     _compute_alike(threads)
-    return torch.device("cuda", lease_gpu(gpus, lease_folder()))
+    device = torch.device("cuda", lease_gpu(gpus, lease_folder()))
+    torch.cuda.set_device(device)  # else libraries and statistics look at the first GPU
+    return device
 
 
 def _compute_alike(threads: int) -> None:
@@ -41,16 +50,26 @@ def _compute_alike(threads: int) -> None:
 
 
 def visible_gpus() -> list[str]:
-    """Names by which all processes of a machine know its GPUs, in PyTorch's order."""
+    """Names by which all processes of a machine know its GPUs, in PyTorch's order.
+
+    Raises:
+        UserError: there is a GPU that PyTorch cannot use.
+    """
     named = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
-    count = torch.cuda.device_count()
+    count = torch.cuda.device_count()  # asks the driver, and CUDA may still refuse it
+    if count > 0 and not torch.cuda.is_available():
+        raise UserError(
+            f"PyTorch {torch.__version__} cannot use this machine's GPU, probably because its "
+            f"driver is older than CUDA {torch.version.cuda} wants; update the driver or install "
+            "a PyTorch for an older CUDA, or set CUDA_VISIBLE_DEVICES= to compute on the CPU"
+        )
     return [named[gpu].strip() if gpu < len(named) and named[gpu] else str(gpu)
             for gpu in range(count)]  # fmt: skip
 
 
 def lease_folder() -> Path:
     """One folder per user and machine: workflows in any directory share its GPUs."""
-    folder = Path(tempfile.gettempdir()) / f"neuron-pruning-gpus-{getpass.getuser()}"
+    folder = Path(tempfile.gettempdir()) / f"neuron-pruning-gpus-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder
 

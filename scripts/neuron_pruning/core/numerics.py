@@ -21,12 +21,11 @@ def sigmoid(values: Values) -> Values:
 
 
 @contextmanager
-def precision_context(
-    precision: Precision, device: "torch.device", autotune: bool = False
-) -> Iterator[None]:
-    """Arithmetic of the matrix products inside the block; weights stay float32.
+def precision_context(precision: Precision, autotune: bool = False) -> Iterator[None]:
+    """Arithmetic of float32 products and convolutions inside the block, backward passes included.
 
-    ``autotune`` lets cuDNN time its deterministic algorithms and take the fastest.
+    For bfloat16 a forward pass needs :func:`autocast` as well. ``autotune`` lets cuDNN time its
+    deterministic algorithms and take the fastest.
     """
     import torch
 
@@ -35,8 +34,14 @@ def precision_context(
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
     cudnn.allow_tf32, cudnn.benchmark = precision == "tf32", autotune
     try:
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-            yield
+        yield
     finally:
         torch.set_float32_matmul_precision(before[0])
         cudnn.allow_tf32, cudnn.benchmark = before[1:]
+
+
+def autocast(precision: Precision, device: "torch.device") -> "torch.autocast":
+    """Context of a forward pass in ``precision``; weights stay float32."""
+    import torch
+
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")

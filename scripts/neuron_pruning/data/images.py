@@ -38,7 +38,9 @@ def open_array(path: Path) -> NDArray[np.uint8]:
 
 def normalise(pixels: Tensor) -> Tensor:
     """Bytes to [-1, 1]: (x / 255 - 0.5) / 0.5 (the paper, section 2.1)."""
-    return pixels.float().div_(127.5).sub_(1.0)
+    # The same in one pass less over a GPU's memory; a CPU divides bytes more slowly.
+    scaled = pixels.div(127.5) if pixels.is_cuda else pixels.float().div_(127.5)
+    return scaled.sub_(1.0)
 
 
 def batches(positions: Positions, size: int) -> Iterator[Positions]:

@@ -39,7 +39,7 @@ class CalibrationImages:
     def read(self, positions: NDArray[np.int64] | None = None) -> Iterator[torch.Tensor]:
         """Normalised images of some rows in batches; of all training images by default."""
         rows = self.split.positions("train") if positions is None else positions
-        reader = ImageReader(self.images, torch.device("cpu"), rows)
+        reader = ImageReader(self.images, self.device, rows)
         return reader.read(batches(np.arange(len(rows)), self.batch_size))
 
     def sample(self, most: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -95,6 +95,7 @@ def cut_channels(
         if _needs_importances(cut):
             images, labels = calibration.sample(IMPORTANCE_IMAGES, cut.seed)
             scores = channel_importances(network, name, images, labels)
+        network.to(calibration.device)  # as the images are; the smaller network is on the CPU
         layer = channel_layer(network, name, calibration.read(), scores, cut.seed)
         selections[name] = cut.select(layer)
         network = prune_channels(network, name, selections[name], cut.compensation)

@@ -1,13 +1,19 @@
 """Outputs of every layer of a network, from the images to the logits."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from neuron_pruning.core.numerics import precision_context
+from neuron_pruning.core.numerics import autocast, precision_context
 from neuron_pruning.data.images import ImageReader, batches
 from neuron_pruning.models.architectures import FEATURES
 from neuron_pruning.models.networks import Network
+from neuron_pruning.training.memory import retry_in_less_memory
+
+Activations = dict[str, NDArray[np.float32]]
 
 
 @torch.inference_mode()
@@ -17,18 +23,30 @@ def compute_activations(
     batch_size: int,
     device: torch.device,
     positions: NDArray[np.int64] | None = None,
-) -> dict[str, NDArray[np.float32]]:
+) -> Activations:
     """Outputs of every fully connected layer for every image, N x units; the last are logits.
 
     Under ``features`` what the first of them reads, so that every layer's inputs are there.
-    ``positions`` names the rows of ``array`` that count; None: all.
+    ``positions`` names the rows of ``array`` that count; None: all. Batches are of ``batch_size``
+    images, and of half as many each time a GPU runs out of memory.
     """
     network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    pieces = []
     rows = np.arange(len(array) if positions is None else len(positions))
-    reader = ImageReader(array, device, positions)
-    for images in reader.read(batches(rows, batch_size)):
-        with precision_context("float32", device):
+
+    def attempt(size: int, room: float | None) -> Activations:
+        reader = ImageReader(array, device, positions, room)
+        return _outputs(network, reader.read(batches(rows, size)), device)
+
+    return retry_in_less_memory(attempt, batch_size, "batches")
+
+
+def _outputs(
+    network: Network, pieces_of_images: Iterable[Tensor], device: torch.device
+) -> Activations:
+    """Outputs for the images of all pieces, in float32 and on the CPU."""
+    pieces = []
+    for images in pieces_of_images:
+        with precision_context("float32"), autocast("float32", device):
             outputs = network.activations(images)
         pieces.append({name: values.float().cpu() for name, values in outputs.items()})
     names = [FEATURES, *network.layer_names]

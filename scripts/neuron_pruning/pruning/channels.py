@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from neuron_pruning.core.errors import UserError
-from neuron_pruning.core.numerics import precision_context
+from neuron_pruning.core.numerics import autocast, precision_context
 from neuron_pruning.core.seeds import derive_seed
 from neuron_pruning.models.architectures import Architecture
 from neuron_pruning.models.convolutions import blocks, run_block
@@ -115,7 +115,7 @@ def _positions(
     with evaluating(network):
         for images in batches:
             values = images.to(device)
-            with precision_context("float32", device):
+            with precision_context("float32"), autocast("float32", device):
                 for block in islice(blocks(network.features), place + 1):
                     values = run_block(block, values)
             rows = values.float().permute(0, 2, 3, 1).reshape(-1, values.shape[1])

@@ -20,7 +20,7 @@ def augment(images: Tensor, settings: AugmentationSettings, generator: torch.Gen
     """
     if not settings.draws:
         return images
-    uniform = torch.rand(len(images), 14, generator=generator).to(images.device)
+    uniform = _send(torch.rand(len(images), 14, generator=generator), images.device)
     if settings.moves:
         images = _warp(images, settings, uniform[:, :5])
     if settings.colour > 0 or settings.grey > 0:
@@ -52,7 +52,7 @@ def _recolour(images: Tensor, settings: AugmentationSettings, uniform: Tensor) -
     changes = (settings.colour * _signed(uniform[:, :3]))[:, :, None, None, None]
     brightness, contrast, saturation = changes.unbind(dim=1)
     kept = (1.0 + saturation) * (uniform[:, 3] >= settings.grey)[:, None, None, None]
-    luma = images.new_tensor(LUMA)[:, None, None]
+    luma = _send(torch.tensor(LUMA, dtype=images.dtype), images.device)[:, None, None]
     grey = (images * luma).sum(dim=1, keepdim=True)
     middle = grey.mean(dim=(2, 3), keepdim=True)
     coloured = grey + kept * (images - grey)
@@ -74,6 +74,13 @@ def _random_interval(length: int, size: Tensor, place: Tensor) -> Tensor:
     start = (length - sides) * place
     pixels = torch.arange(length, device=size.device) + 0.5
     return (pixels >= start[:, None]) & (pixels < (start + sides)[:, None])
+
+
+def _send(values: Tensor, device: torch.device) -> Tensor:
+    """Values of the CPU on ``device``; the host does not wait until a GPU has them."""
+    if device.type == "cuda":
+        values = values.pin_memory()
+    return values.to(device, non_blocking=True)
 
 
 def _signed(uniform: Tensor) -> Tensor:

@@ -92,9 +92,9 @@ def fine_tune_all_layers(
     parts = train_and_test(images, split)
     own_seed = derive_seed(settings.seed, "fine-tuning")
 
-    def attempt(settings: TrainingSettings) -> Network:
+    def attempt(settings: TrainingSettings, room: float | None) -> Network:
         network = Network.from_checkpoint(copy.deepcopy(checkpoint))
-        train_network(network, *parts, settings, device, [EpochLog()])
+        train_network(network, *parts, settings, device, [EpochLog()], room)
         return network
 
     return retry_with_smaller_micro_batch(attempt, replace(settings, seed=own_seed))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from neuron_pruning.core.errors import UserError
-from neuron_pruning.core.numerics import precision_context
+from neuron_pruning.core.numerics import autocast, precision_context
 from neuron_pruning.core.seeds import derive_seed
 from neuron_pruning.data.images import ImageReader, Patterns, Positions, batches, rows_on
 from neuron_pruning.data.split_file import Split
@@ -24,9 +24,10 @@ from neuron_pruning.training.state import Epoch, TrainingProgress, TrainingState
 class Subset:
     """Images and labels of one subset, as a device gets them."""
 
-    def __init__(self, patterns: Patterns, device: torch.device) -> None:
+    def __init__(self, patterns: Patterns, device: torch.device, room: float | None = None) -> None:
+        """Read on ``device``, which may hold ``room`` bytes of images; None: what it has."""
         self.count = len(patterns.positions)
-        self._reader = ImageReader(patterns.array, device, patterns.positions)
+        self._reader = ImageReader(patterns.array, device, patterns.positions, room)
         self._labels = torch.from_numpy(patterns.classes).to(device)
 
     def read(self, row_batches: Iterable[Positions]) -> Iterator[tuple[Tensor, Tensor]]:
@@ -50,11 +51,13 @@ def train_network(
     settings: TrainingSettings,
     device: torch.device,
     callbacks: Sequence[Callback] = (),
+    room: float | None = None,
 ) -> list[Epoch]:
     """Train ``network`` in place and on ``device``.
 
     Callbacks are called at fixed points of the loop, in their order. The network is evaluated on
-    ``test`` after every epoch.
+    ``test`` after every epoch. The device may hold ``room`` bytes of each part's images; None: what
+    it has room for.
 
     Returns:
         The history, one row per epoch.
@@ -72,7 +75,7 @@ def train_network(
     context = StepContext(state, TrainingProgress(), settings, images, callbacks)
     try:
         context.notify("on_training_start")
-        _train_epochs(context, Subset(train, device), Subset(test, device))
+        _train_epochs(context, Subset(train, device, room), Subset(test, device, room))
     finally:
         context.notify("on_training_end")
     return context.progress.history
@@ -145,19 +148,20 @@ def _add_gradients(context: StepContext, images: Tensor, labels: Tensor, batch: 
         The summed loss and the number of correct predictions.
     """
     settings, rng = context.settings, context.state.augmentation_rng
-    logits = _logits(context, augment(images, settings.augmentation, rng))
-    objective = nn.functional.cross_entropy(
-        logits, labels, reduction="sum", label_smoothing=settings.label_smoothing
-    )
-    (objective / batch).backward()
+    images = augment(images, settings.augmentation, rng)  # never in tf32: it blurs coordinates
+    with precision_context(settings.precision, settings.autotune):
+        logits = _logits(context, images)
+        objective = nn.functional.cross_entropy(
+            logits, labels, reduction="sum", label_smoothing=settings.label_smoothing
+        )
+        (objective / batch).backward()
     return _loss_and_correct(logits, labels)
 
 
 def _logits(context: StepContext, images: Tensor) -> Tensor:
-    """Logits in float32, computed in the precision of the settings."""
-    state, settings = context.state, context.settings
-    with precision_context(settings.precision, state.device, settings.autotune):
-        return state.network(images).float()
+    """Logits in float32, of a forward pass in the precision of the settings."""
+    with autocast(context.settings.precision, context.state.device):
+        return context.state.network(images).float()
 
 
 @torch.no_grad()
@@ -175,7 +179,8 @@ def _loss_and_accuracy(context: StepContext, subset: Subset) -> tuple[float, flo
     state.network.eval()
     totals = torch.zeros_like(state.totals)
     size = settings.micro_batch or settings.batch_size
-    for images, labels in subset.read(batches(np.arange(subset.count), size)):
-        totals += _loss_and_correct(_logits(context, images), labels)
+    with precision_context(settings.precision, settings.autotune):
+        for images, labels in subset.read(batches(np.arange(subset.count), size)):
+            totals += _loss_and_correct(_logits(context, images), labels)
     loss, accuracy = (totals / subset.count).tolist()
     return loss, accuracy

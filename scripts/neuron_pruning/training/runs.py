@@ -78,16 +78,17 @@ def train_run(
     bar, and ``resume`` where training checkpoints are kept, if they are.
     """
     if resume is not None:  # a training checkpoint belongs to the kind of device that wrote it
-        resume = replace(resume, identity=f"{resume.identity} {device.type}")
+        kind = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+        resume = replace(resume, identity=f"{resume.identity} {kind}")
     parts = train_and_test(images, split)
 
-    def attempt(settings: TrainingSettings) -> Trained:
+    def attempt(settings: TrainingSettings, room: float | None) -> Trained:
         network = load_network(initial)
         sensitivity = Sensitivity(network)
         callbacks: list[Callback] = [sensitivity, ProgressBar(title), EpochLog()]
         if resume is not None:
             callbacks.append(TrainingCheckpoint(resume))
-        epochs = train_network(network, *parts, settings, device, callbacks)
+        epochs = train_network(network, *parts, settings, device, callbacks, room)
         return Trained(network, sensitivity, epochs, settings)
 
     return retry_with_smaller_micro_batch(attempt, settings)

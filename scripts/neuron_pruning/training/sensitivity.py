@@ -53,9 +53,9 @@ class Sensitivity(Callback):
     def after_step(self, context: StepContext) -> None:
         """Add the step's share; gradients must still be there."""
         for name, parameter in self._parameters().items():
-            change = self._before[name].neg_().add_(parameter)
+            fall = self._before[name].sub_(parameter)  # minus the change
             if parameter.grad is not None:
-                self._sums[name].addcmul_(parameter.grad, change, value=-1.0)
+                self._sums[name].addcmul_(parameter.grad, fall)
 
     @torch.no_grad()
     def scores(self, initial: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float64]]:
