@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from neuron_pruning.core.errors import UserError
+from neuron_pruning.core.errors import UserError, refuse_unreadable
 
 RESIDENT_SHARE = 0.5  # of a GPU's free memory, which images may take
 
@@ -30,10 +30,8 @@ class Patterns:
 
 def open_array(path: Path) -> NDArray[np.uint8]:
     """Memory map of the prepared images, N x height x width x 3; never written."""
-    try:
+    with refuse_unreadable(f"{path} is no array of images", "delete it, run again"):
         return np.load(path, mmap_mode="r")
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} is no array of images ({error}); delete it, run again") from error
 
 
 def normalise(pixels: Tensor) -> Tensor:

@@ -134,8 +134,12 @@ def csv_text(text: str) -> str:
 
 
 def markdown_text(text: str) -> str:
-    """Signs that end a cell, or begin a tag, a formula, code, emphasis or a link, are escaped."""
-    return re.sub(r"[\\`*_|$~^]|\](?=[(\[])", r"\\\g<0>", html.escape(one_line(text), quote=False))
+    """Signs that end a cell, or begin a tag, a formula, code, emphasis or a link, are escaped.
+
+    Between letters ``_`` begins nothing, and names stay as they are typed.
+    """
+    signs = r"[\\`*|$~^]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|\](?=[(\[])"
+    return re.sub(signs, r"\\\g<0>", html.escape(one_line(text), quote=False))
 
 
 def html_text(text: str) -> str:
