@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from neuron_pruning.core.errors import UserError, refuse_unreadable
+from neuron_pruning.core.errors import refuse_unreadable
 
 RESIDENT_SHARE = 0.5  # of a GPU's free memory, which images may take
 
