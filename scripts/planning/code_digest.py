@@ -7,14 +7,20 @@ docstring rerun nothing.
 
 import ast
 import hashlib
+import json
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from neuron_pruning.core.errors import UserError
+from neuron_pruning.core.files import atomic_path
+
 SCRIPTS = Path(__file__).parents[1]
 PACKAGE = "neuron_pruning"
 DATA = (".j2", ".yaml", ".csv")  # files of the package that its modules read
+PARSED = Path(".snakemake/parsed")  # what modules hold, by the digest of their bytes
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -33,7 +39,7 @@ def code_digest(script: str, *modules: str) -> str:
 
 def digest_now(known: str) -> str:
     """What a digest would be now, if files have changed since it was computed."""
-    for function in (_digest_of, _tree, _imports, _file_digest):
+    for function in (_digest_of, _imports, _parsed):
         function.cache_clear()
     return code_digest(*known.split()[:-1])
 
@@ -68,26 +74,45 @@ def imported_files(*starts: Path) -> set[Path]:
 
 
 @cache
-def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_bytes())
-
-
-@cache
 def _imports(path: Path) -> frozenset[Path]:
     """Files of the package that one file names in its imports, and the data files beside them."""
     if path.suffix != ".py":
         return frozenset()
-    files: set[Path] = set()
+    files = set(filter(Path.is_file, map(_module_file, _parsed(path)[1])))
     if path.parent != SCRIPTS:
         files.update(data for suffix in DATA for data in path.parent.rglob(f"*{suffix}"))
-    for node in _statements(_tree(path)):
-        match node:
-            case ast.ImportFrom(module=str(module), names=names) if _is_ours(module):
-                submodules = (_module_file(f"{module}.{name.name}") for name in names)
-                files.update([_module_file(module), *filter(Path.is_file, submodules)])
-            case ast.Import(names=names):
-                files.update(_module_file(name.name) for name in names if _is_ours(name.name))
     return frozenset(files)
+
+
+@cache
+def _parsed(path: Path) -> tuple[str, list[str]]:
+    """Digest of what a module does, and names of modules of the package that it may import.
+
+    They are kept by content: to parse every module anew would take a second of every start.
+    """
+    content = path.read_bytes()
+    place = PARSED / hashlib.sha256(Path(__file__).read_bytes() + content).hexdigest()
+    with suppress(OSError, ValueError):
+        digest, names = json.loads(place.read_bytes())
+        return digest, names
+    tree = ast.parse(content)
+    digest = hashlib.sha256(_structure(tree).encode()).hexdigest()
+    names = sorted(name for name in _imported_names(tree) if name.split(".")[0] == PACKAGE)
+    with suppress(OSError, UserError):  # a folder that is not ours to write, or a full disk
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(place, durable=False) as temporary:
+            temporary.write_text(json.dumps([digest, names]))
+    return digest, names
+
+
+def _imported_names(tree: ast.Module) -> Iterator[str]:
+    """Dotted names that imports name; what is imported from a package may be a module."""
+    for node in _statements(tree):
+        match node:
+            case ast.ImportFrom(module=str(module), names=names):
+                yield from (module, *(f"{module}.{name.name}" for name in names))
+            case ast.Import(names=names):
+                yield from (name.name for name in names)
 
 
 def _statements(node: ast.AST) -> Iterator[ast.AST]:
@@ -98,19 +123,15 @@ def _statements(node: ast.AST) -> Iterator[ast.AST]:
             yield from _statements(child)
 
 
-def _is_ours(module: str) -> bool:
-    return module.split(".")[0] == PACKAGE
-
-
 def _module_file(module: str) -> Path:
     place = SCRIPTS.joinpath(*module.split("."))
     return place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
 
 
-@cache
 def _file_digest(path: Path) -> str:
-    content = _structure(_tree(path)).encode() if path.suffix == ".py" else path.read_bytes()
-    return hashlib.sha256(content).hexdigest()
+    if path.suffix == ".py":
+        return _parsed(path)[0]
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _structure(node: Any) -> str:

@@ -42,13 +42,13 @@ def scripts(tmp_path, monkeypatch):
     (package / "alone.py").write_text("")
     (tmp_path / "work.py").write_text("import os\n\nfrom neuron_pruning.core import sums\n")
     monkeypatch.setattr(code_digest, "SCRIPTS", tmp_path)
+    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 def digest(*modules):
-    for function in (code_digest._tree, code_digest._imports, code_digest._file_digest):
+    for function in (code_digest._digest_of, code_digest._imports, code_digest._parsed):
         function.cache_clear()
-    code_digest._digest_of.cache_clear()
     return code_digest.code_digest("work", *modules)
 
 
@@ -96,11 +96,22 @@ def test_a_checkout_elsewhere_has_the_same_digest(scripts, tmp_path_factory, mon
     assert digest() == before
 
 
-def test_digests_do_not_vary_between_processes():
+def test_what_was_parsed_before_is_not_parsed_again_and_may_be_damaged(scripts, monkeypatch):
+    before = digest()
+    with monkeypatch.context() as patch:
+        patch.setattr(code_digest, "_structure", None)
+        assert digest() == before
+    for place in (scripts / ".snakemake" / "parsed").iterdir():
+        place.write_text("{")
+    assert digest() == before
+
+
+def test_digests_do_not_vary_between_processes(tmp_path_factory):
     code = "from planning.code_digest import code_digest; print(code_digest('train'))"
     found = {
         subprocess.run(
             [sys.executable, "-c", code],
+            cwd=tmp_path_factory.mktemp("nothing_parsed"),
             env={"PYTHONPATH": str(SCRIPTS), "PYTHONHASHSEED": seed},
             capture_output=True,
             text=True,
