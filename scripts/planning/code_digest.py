@@ -88,7 +88,7 @@ def _imports(path: Path) -> frozenset[Path]:
 def _parsed(path: Path) -> tuple[str, list[str]]:
     """Digest of what a module does, and names of modules of the package that it may import.
 
-    They are kept by content: to parse every module anew would take a second of every start.
+    They are kept by content: to parse every module takes a second, at every start.
     """
     content = path.read_bytes()
     place = PARSED / hashlib.sha256(Path(__file__).read_bytes() + content).hexdigest()
