@@ -4,6 +4,8 @@ import torch
 from hypothesis import settings
 
 from neuron_pruning import build_network
+from neuron_pruning.core.parquet import write_rows
+from neuron_pruning.data.split_file import SPLIT_SCHEMA
 
 torch.set_num_threads(1)  # small networks gain nothing from more, and threads that wait cost time
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
@@ -32,3 +34,16 @@ def images():
 def small_vgg():
     torch.manual_seed(0)
     return build_network("vgg", **SMALL["vgg"]).eval()
+
+
+@pytest.fixture
+def split_file(tmp_path):
+    """A stored split: of twelve images of three classes eight train and four test."""
+    rows = [
+        {"position": n, "image": f"{n}.png", "group": f"{n}", "label": "abc"[n % 3]}
+        | {"part": "train" if n < 8 else "test"}
+        for n in range(12)
+    ]
+    shared = {"seed": 3, "split": "random", "protocol": "random"}
+    write_rows(tmp_path / "split.parquet", rows, SPLIT_SCHEMA, shared)
+    return tmp_path / "split.parquet"

@@ -18,6 +18,7 @@ from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.files import atomic_path
 
 SCRIPTS = Path(__file__).parents[1]
+THIS = Path(__file__).read_bytes()  # what was parsed by other code is parsed again
 PACKAGE = "neuron_pruning"
 DATA = (".j2", ".yaml", ".csv")  # files of the package that its modules read
 PARSED = Path(".snakemake/parsed")  # what modules hold, by the digest of their bytes
@@ -91,7 +92,7 @@ def _parsed(path: Path) -> tuple[str, list[str]]:
     They are kept by content: to parse every module takes a second, at every start.
     """
     content = path.read_bytes()
-    place = PARSED / hashlib.sha256(Path(__file__).read_bytes() + content).hexdigest()
+    place = PARSED / hashlib.sha256(THIS + content).hexdigest()
     with suppress(OSError, ValueError):
         digest, names = json.loads(place.read_bytes())
         return digest, names

@@ -52,7 +52,7 @@ def run_job(snakemake: Any, function: Callable[..., TrackedResult | None]) -> No
         origin = Origin(snakemake, _results(snakemake))
         for output in _paths(snakemake.output):
             remove_leftovers(output)
-        arguments = _arguments(snakemake, function, origin.code)
+        arguments = _arguments(snakemake, function, origin)
         mirrored = function(**arguments)
         origin.note_outputs()
         if arguments.get("resume") is not None:  # only now: until here a kill may cost the outputs
@@ -80,7 +80,7 @@ def _open_log(path: Path) -> None:
     logging.captureWarnings(True)
 
 
-def _arguments(snakemake: Any, function: Callable[..., Any], code: str) -> dict[str, Any]:
+def _arguments(snakemake: Any, function: Callable[..., Any], origin: Origin) -> dict[str, Any]:
     """Settings of the job, and its files: one by one, or together as ``input`` and ``output``."""
     takes = inspect.signature(function).parameters
     given, made = _named(snakemake.input), _named(snakemake.output)
@@ -93,9 +93,9 @@ def _arguments(snakemake: Any, function: Callable[..., Any], code: str) -> dict[
     if "threads" in takes:
         arguments["threads"] = snakemake.threads
     if "kept" in takes:
-        arguments["kept"] = _kept(snakemake, code)
+        arguments["kept"] = _kept(snakemake, origin.code)
     if "resume" in takes:
-        arguments["resume"] = _resume(snakemake, code)
+        arguments["resume"] = _resume(snakemake, origin)
     return arguments
 
 
@@ -103,22 +103,26 @@ def _kept(snakemake: Any, code: str) -> Path:
     """Folder where a job finds what earlier ones of its kind found out, by the same code."""
     rule = _results(snakemake) / ".kept" / Path(snakemake.rule, *map(str, snakemake.wildcards))
     decides = {"code": code, **{name: version(name) for name in DECODERS}}
-    folder = rule / digest_of([], decides)
+    folder = rule / digest_of(decides)
     for old in rule.iterdir() if rule.is_dir() else ():
         if old != folder:
             shutil.rmtree(old)
     return folder
 
 
-def _resume(snakemake: Any, code: str) -> Resume | None:
+def _resume(snakemake: Any, origin: Origin) -> Resume | None:
     """Where a long job keeps its state beside its first output, if the config wants that."""
     minutes = snakemake.config["resume"]["minutes"]
     if minutes is None:
         return None
     place = _paths(snakemake.output)[0].with_name(".state.safetensors")
-    decides = {"settings": snakemake.params["settings"], "code": code}
+    decides = {
+        "settings": snakemake.params["settings"],
+        "code": origin.code,
+        "inputs": origin.inputs,
+    }
     decides |= {"threads": snakemake.threads, "torch": version("torch")}
-    return Resume(place, minutes, digest_of(_paths(snakemake.input), decides))
+    return Resume(place, minutes, digest_of(decides))
 
 
 def _results(snakemake: Any) -> Path:

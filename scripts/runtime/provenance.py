@@ -25,6 +25,7 @@ from neuron_pruning.core.checksums import (
     mark_damaged,
     note_begun,
     note_checksums,
+    read_note,
     read_notes,
 )
 from planning.code_digest import changed_since, digest_now
@@ -47,7 +48,7 @@ class Origin:
         """
         self._job, self._root, self._began = snakemake, root, time.time()
         self._outputs = [Path(path) for path in snakemake.output]
-        self._inputs = check_files(map(Path, snakemake.input), root)
+        self.inputs = check_files(map(Path, snakemake.input), root)
         self.code = self._code_now()
         note_begun(self._outputs, root)
 
@@ -64,7 +65,7 @@ class Origin:
         note_checksums(self._outputs, self._root, dict(self._inputs_now()), about)
 
     def _inputs_now(self) -> Iterator[tuple[str, str]]:
-        for name, digest in self._inputs.items():
+        for name, digest in self.inputs.items():
             path = Path(name)
             if not path.is_relative_to(self._root):  # results are compared with their own notes
                 digest = digest if path.is_file() and file_digest(path) == digest else CHANGED
@@ -110,6 +111,7 @@ class _Settling:
     told: list[str] = field(default_factory=list)
     moved: bool = False
     _times: dict[str, int] = field(default_factory=dict)
+    _outside: dict[str, str] = field(default_factory=dict)
 
     def time_of(self, name: str) -> int:
         """Time of a file once it is settled, in nanoseconds; 0: it is not there."""
@@ -144,11 +146,16 @@ class _Settling:
 
     def _is_outdated(self, note: Note) -> bool:
         """Whether a file is unfinished, or an input is no longer what its job read."""
-        now = {
-            n: self.notes[n].checksum if n in self.notes else _digest(Path(n)) for n in note.inputs
-        }
-        changed = any(now[name] not in ("", known) for name, known in note.inputs.items())
+        changed = any(self._checksum(n) not in ("", known) for n, known in note.inputs.items())
         return changed or note.checksum == UNFINISHED
+
+    def _checksum(self, name: str) -> str:
+        """Of a result, as noted; of another file, as it is now; empty: it is not there."""
+        if name in self.notes:
+            return self.notes[name].checksum
+        if name not in self._outside:  # many jobs read the same
+            self._outside[name] = file_digest(Path(name)) if Path(name).is_file() else ""
+        return self._outside[name]
 
     def _is_damaged(self, path: Path, note: Note) -> bool:
         if path.is_dir() or file_digest(path) == note.checksum:
@@ -167,12 +174,15 @@ def mixed_threads(root: Path, kept: Iterable[Any], planned: Iterable[Any]) -> li
         kept: Snakemake's jobs whose results stay.
         planned: jobs that will run.
     """
-    staying = {str(path) for job in kept for path in job.output}
-    noted = [note.about for path, note in read_notes(root) if str(path) in staying]
+    now = {(job.rule.name, job.threads) for job in planned}
+    used: dict[str, set[int]] = {rule: set() for rule, _ in now}
+    for job in kept:
+        if job.rule.name in used:
+            notes = (read_note(Path(path), root) for path in job.output)
+            used[job.rule.name].update(note.about.get("threads", 0) for note in notes if note)
     lines = []
-    for rule, threads in sorted({(job.rule.name, job.threads) for job in planned}):
-        used = {about["threads"] for about in noted if about.get("rule") == rule}
-        others = ", ".join(map(str, sorted(used - {0, threads})))
+    for rule, threads in sorted(now):
+        others = ", ".join(map(str, sorted(used[rule] - {0, threads})))
         if others:
             lines.append(
                 f"warning: threads of {rule}: {threads} now, {others} in results that stay; "
@@ -185,10 +195,6 @@ def mixed_threads(root: Path, kept: Iterable[Any], planned: Iterable[Any]) -> li
 def _time_carrier(path: Path) -> Path:
     """What carries the time of an output for Snakemake: of a folder a file in it."""
     return path / ".snakemake_timestamp" if path.is_dir() else path
-
-
-def _digest(path: Path) -> str:
-    return file_digest(path) if path.is_file() else ""
 
 
 def _read_record(path: Path) -> dict[str, Any]:

@@ -74,12 +74,16 @@ def test_a_file_that_is_made_again_is_whole_again(noted, tmp_path):
 
 
 def test_what_decides_an_outcome(noted):
-    known = digest_of(noted, {"a": 1})
-    assert digest_of(noted, {"a": 1}) == known
-    assert digest_of(noted, {"a": 2}) != known
-    assert digest_of(noted[:1], {"a": 1}) != known
+    def digest(paths, settings):
+        inputs = {str(path): file_digest(path) for path in paths}
+        return digest_of({"inputs": inputs, "settings": settings})
+
+    known = digest(noted, {"a": 1})
+    assert digest(noted, {"a": 1}) == known
+    assert digest(noted, {"a": 2}) != known
+    assert digest(noted[:1], {"a": 1}) != known
     noted[1].write_bytes(b"x")
-    assert digest_of(noted, {"a": 1}) != known
+    assert digest(noted, {"a": 1}) != known
 
 
 def test_notes_say_what_made_a_file(noted, tmp_path):

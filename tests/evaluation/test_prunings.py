@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from neuron_pruning import save_network
-from neuron_pruning.core.parquet import read_rows, write_rows
-from neuron_pruning.data.split_file import SPLIT_SCHEMA, Split
+from neuron_pruning.core.parquet import read_rows
+from neuron_pruning.data.split_file import Split
 from neuron_pruning.evaluation import cuts
 from neuron_pruning.evaluation.pruned_networks import logits_after
 from neuron_pruning.evaluation.prunings import Cut, write_pruned
@@ -21,21 +21,14 @@ DISTINCTIVENESS = {**L1, "name": "distinctiveness", "compensation": "add"}
 
 
 @pytest.fixture
-def source(small_vgg, tmp_path):
+def source(small_vgg, split_file, tmp_path):
     """A stored network: 8 training and 4 test images."""
     save_network(small_vgg, tmp_path / "network.safetensors", KEYS)
-    rows = [
-        {"position": n, "image": f"{n}.png", "group": f"{n}", "label": "abc"[n % 3]}
-        | {"part": "train" if n < 8 else "test"}
-        for n in range(12)
-    ]
-    shared = {"seed": 3, "split": "random", "protocol": "random"}
-    write_rows(tmp_path / "split.parquet", rows, SPLIT_SCHEMA, shared)
     architecture = asdict(small_vgg.architecture)
     run = RunDescription(
         KEYS, KEYS, {**architecture, "widths": architecture["widths"][:-1]}, "trained"
     )
-    return NetworkSource(tmp_path / "network.safetensors", tmp_path / "split.parquet", run)
+    return NetworkSource(tmp_path / "network.safetensors", split_file, run)
 
 
 def test_what_is_written_of_a_pruned_network(source, tmp_path):

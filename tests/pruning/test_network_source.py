@@ -6,8 +6,6 @@ import pytest
 from safetensors.numpy import save_file
 
 from neuron_pruning import UserError, save_network
-from neuron_pruning.core.parquet import write_rows
-from neuron_pruning.data.split_file import SPLIT_SCHEMA
 from neuron_pruning.pruning.network_source import NetworkSource, RunDescription
 from neuron_pruning.pruning.scores import read_scores, scores_of_layer, write_scores
 
@@ -15,25 +13,18 @@ KEYS = {"experiment": "mine", "seed": 3}
 
 
 @pytest.fixture
-def stored(small_vgg, tmp_path):
+def stored(small_vgg, split_file, tmp_path):
     """Fields of the source of a network of the experiment mine: 8 training and 4 test images."""
     save_network(small_vgg, tmp_path / "network.safetensors", KEYS)
     draws = np.random.default_rng(0)
     sizes = {"features": 4, "fc1": 12, "fc2": 10, "fc3": 3}
     outputs = {n: draws.random((12, width), dtype=np.float32) for n, width in sizes.items()}
     save_file(outputs, tmp_path / "activations.safetensors")
-    rows = [
-        {"position": n, "image": f"{n}.png", "group": f"{n}", "label": "abc"[n % 3]}
-        | {"part": "train" if n < 8 else "test"}
-        for n in range(12)
-    ]
-    shared = {"seed": 3, "split": "random", "protocol": "random"}
-    write_rows(tmp_path / "split.parquet", rows, SPLIT_SCHEMA, shared)
     architecture = asdict(small_vgg.architecture)
     architecture["widths"] = architecture["widths"][:-1]
     return {
         "network": tmp_path / "network.safetensors",
-        "split_file": tmp_path / "split.parquet",
+        "split_file": split_file,
         "run": RunDescription(KEYS, KEYS, architecture),
         "activations": tmp_path / "activations.safetensors",
     }

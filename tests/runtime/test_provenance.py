@@ -273,3 +273,5 @@ def test_a_damaged_note_stops_nothing(text):
     (ROOT / ".checksums" / "a.json").write_text(text)
     settle(ROOT)
     assert path.read_text() == "a"
+    one = SimpleNamespace(rule=SimpleNamespace(name="train"), threads=1, output=[str(path)])
+    assert mixed_threads(ROOT, [one], [one]) == []

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -39,12 +39,9 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(handle, xxhash.xxh3_128).hexdigest()
 
 
-def digest_of(paths: Sequence[Path], settings: Mapping[str, Any]) -> str:
-    """Digest of what decides a job's outcome: files, in their order, and settings."""
-    whole = xxhash.xxh3_128(json.dumps(settings, sort_keys=True).encode())
-    for path in paths:
-        whole.update((file_digest(path) if path.is_file() else str(path)).encode())
-    return whole.hexdigest()
+def digest_of(decides: Mapping[str, Any]) -> str:
+    """Digest of what decides a job's outcome: settings, code, checksums of inputs."""
+    return xxhash.xxh3_128(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
 
 def note_begun(paths: Iterable[Path], root: Path) -> None:
@@ -72,9 +69,23 @@ def read_notes(root: Path) -> Iterator[tuple[Path, Note]]:
     for place, _, names in os.walk(folder):
         for name in names:
             path = root / Path(place, name).relative_to(folder).with_suffix("")
-            note = _read(path, root)
+            note = read_note(path, root)
             if note is not None:
                 yield path, note
+
+
+def read_note(path: Path, root: Path) -> Note | None:
+    """What is known of one file; None: nothing.
+
+    That a note is damaged costs no more than the file's being read, or made, once again.
+    """
+    place = _place(path, root)
+    try:
+        note = None if place is None else Note(**json.loads(place.read_bytes()))
+    except (OSError, ValueError, TypeError):  # there is none, or a loss of power took it
+        return None
+    whole = note is not None and isinstance(note.inputs, dict) and isinstance(note.about, dict)
+    return note if whole else None
 
 
 def check_files(paths: Iterable[Path], root: Path) -> dict[str, str]:
@@ -89,7 +100,7 @@ def check_files(paths: Iterable[Path], root: Path) -> dict[str, str]:
     """
     found, damaged = {}, []
     for path in paths:
-        note = _read(path, root)
+        note = read_note(path, root)
         if path.is_file():
             found[str(path)] = file_digest(path)
             if note is not None and note.checksum not in (UNFINISHED, found[str(path)]):
@@ -130,11 +141,3 @@ def _write(path: Path, root: Path, note: Note) -> None:
     if place is not None:
         with atomic_path(place, durable=False) as temporary:
             temporary.write_text(json.dumps(asdict(note)), encoding="utf-8")
-
-
-def _read(path: Path, root: Path) -> Note | None:
-    place = _place(path, root)
-    try:
-        return None if place is None else Note(**json.loads(place.read_bytes()))
-    except (OSError, ValueError, TypeError):  # there is none, or a loss of power took it
-        return None
