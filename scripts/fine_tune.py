@@ -18,8 +18,12 @@ def fine_tune(
     """Write the fine-tuned smaller network and its metrics."""
     checkpoints.check_belongs(input.pruned, None, keys)
     split, old = read_split(input.split), checkpoints.load_checkpoint(input.pruned)
-    outputs = checkpoints.load_tensors(input.activations, old.architecture.output_names)
     last, layers = old.architecture.layer_names[-1], fine_tuning["layers"]
+    first = min(layers, key=old.architecture.place_of)
+    read = (
+        [last] if fine_tuning["trainable"] == "all" else [last, old.architecture.input_name(first)]
+    )
+    outputs = checkpoints.load_tensors(input.activations, read)
     settings = TrainingSettings.from_config({**training, "epochs": fine_tuning["epochs"]}, keys)
     if fine_tuning["trainable"] == "all":
         images, device = open_array(input.array[0]), choose_device(threads)

@@ -3,16 +3,17 @@
 import argparse
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
 
 from benchmarks.common import ROOT, Row, write_results
+from neuron_pruning.reporting.provenance import measured_seconds
 
 LAST_ON_GPU = "evaluate"  # of a run of the paper; every training is upstream of one
 
@@ -52,13 +53,16 @@ def gpus(gpu: bool) -> int:
 
 
 def job_rows(place: Path) -> list[Row]:
-    """Seconds and largest memory of every job."""
-    return [
-        {"kind": "job", "rule": file.relative_to(place / "benchmarks").parts[0].split(".")[0],
-         "seconds": job["s"], "max_rss_mb": job["max_rss"]}
-        for file in sorted((place / "benchmarks").rglob("*.jsonl"))
-        for job in map(json.loads, file.read_text().splitlines()[-1:])
-    ]  # fmt: skip
+    """Seconds and largest memory of every job; a line cut off by a kill counts nothing."""
+    rows = []
+    for file in sorted((place / "benchmarks").rglob("*.jsonl")):
+        rule = file.relative_to(place / "benchmarks").parts[0].removesuffix(".jsonl")
+        row = {"kind": "job", "rule": rule, "seconds": measured_seconds(file)}
+        for line in file.read_text().splitlines():
+            with suppress(ValueError, KeyError):
+                row["max_rss_mb"] = json.loads(line)["max_rss"]
+        rows.append(row)
+    return rows
 
 
 def training_rows(place: Path) -> list[Row]:
@@ -66,8 +70,8 @@ def training_rows(place: Path) -> list[Row]:
     rows = []
     for file in sorted((place / "runs").rglob("speed.parquet")):
         speed = pd.read_parquet(file)
-        (model,) = re.findall(r"model~([^/]+)", str(file)) or [""]
-        rows.append({"kind": "training", "rule": model, "seconds": float(speed["seconds"].sum()),
+        rows.append({"kind": "training", "rule": speed["model"][0],
+                     "seconds": float(speed["seconds"].sum()),
                      "images_per_second": float(speed["images_per_second"].median()),
                      "device": speed["device"][0]})  # fmt: skip
     return rows

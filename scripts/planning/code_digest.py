@@ -40,7 +40,7 @@ def code_digest(script: str, *modules: str) -> str:
 
 def digest_now(known: str) -> str:
     """What a digest would be now, if files have changed since it was computed."""
-    for function in (_digest_of, _imports, _parsed):
+    for function in (_digest_of, _imports, _data_below, _parsed):
         function.cache_clear()
     return code_digest(*known.split()[:-1])
 
@@ -81,8 +81,13 @@ def _imports(path: Path) -> frozenset[Path]:
         return frozenset()
     files = set(filter(Path.is_file, map(_module_file, _parsed(path)[1])))
     if path.parent != SCRIPTS:
-        files.update(data for suffix in DATA for data in path.parent.rglob(f"*{suffix}"))
+        files |= _data_below(path.parent)
     return frozenset(files)
+
+
+@cache
+def _data_below(folder: Path) -> set[Path]:
+    return {path for suffix in DATA for path in folder.rglob(f"*{suffix}")}
 
 
 @cache

@@ -240,8 +240,9 @@ class Targets:
             path
             for model in self.config["run_models"]
             for layer in pruned_layers(self.config["models"][model])
-            for one in fill(pattern, combinations(**values, layer=[layer]))
-            for path in self.of_selected(one, model=model)
+            for path in self.of_selected(
+                *fill(pattern, combinations(**values, layer=[layer])), model=model
+            )
         ]
 
     def images_to_tune(self, wildcards: Wildcards) -> list[str]:

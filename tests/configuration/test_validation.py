@@ -94,7 +94,8 @@ def changed(path, value):
         (
             "pruning/cuts",
             {"mine": {"technique": "variance", "amount": 0.5, "layers": "convolutions"}},
-            "pruning.cuts.mine on alexnet: bias changes a bias or fits to one, which does not pass",
+            "pruning.cuts.mine on alexnet: no channels with bias: it gives the next layer a bias, "
+            "which does not pass",
         ),
         (
             "pruning/cuts",

@@ -47,8 +47,8 @@ def scripts(tmp_path, monkeypatch):
 
 
 def digest(*modules):
-    for function in (code_digest._digest_of, code_digest._imports, code_digest._parsed):
-        function.cache_clear()
+    for name in ("_digest_of", "_imports", "_data_below", "_parsed"):
+        getattr(code_digest, name).cache_clear()
     return code_digest.code_digest("work", *modules)
 
 

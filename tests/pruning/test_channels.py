@@ -14,13 +14,12 @@ from neuron_pruning.models.architectures import describe
 from neuron_pruning.models.convolutions import blocks
 from neuron_pruning.models.networks import Network
 from neuron_pruning.pruning.channels import (
-    REFUSED_COMPENSATIONS,
     channel_importances,
     channel_layer,
     channel_names,
     prune_channels,
 )
-from neuron_pruning.pruning.compensations import COMPENSATIONS
+from neuron_pruning.pruning.compensations import COMPENSATIONS, REFUSED_COMPENSATIONS
 from neuron_pruning.pruning.techniques import find_technique, techniques
 
 MIDDLE = 3

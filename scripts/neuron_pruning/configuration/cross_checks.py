@@ -16,6 +16,7 @@ from neuron_pruning.configuration.derived import (
 )
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.models.architectures import check_name, describe
+from neuron_pruning.pruning.compensations import refusal_of_channels
 from neuron_pruning.pruning.techniques import find_technique
 from neuron_pruning.pruning.units import CONVOLUTIONS_OFFER
 
@@ -126,12 +127,9 @@ def _check_convolutions(pruning: Checked, label: str, layers: Sequence[str]) -> 
             f"{label} centres by half, the middle of a sigmoid, and a ReLU has no middle; give it "
             "a label with centring mean"
         )
-    if choice["compensation"] not in ("none", "add"):
-        raise UserError(
-            f"{choice['compensation']} changes a bias or fits to one, which does not pass through "
-            f"the padded border of a convolution; give {label} a label with the compensation none "
-            "or add"
-        )
+    reason = refusal_of_channels(choice["compensation"])
+    if reason is not None:
+        raise UserError(f"no channels with {reason}; give {label} the compensation none or add")
 
 
 def _check_models(config: Checked) -> Iterator[str]:

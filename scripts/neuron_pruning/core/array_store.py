@@ -95,7 +95,10 @@ class _Rows:
         place = self._places.get(key) if place is None else place
         if rows is None or place is None or place >= len(rows):
             return None
-        known = self._noted.get(place) == (key, _row_digest(key, rows[place]))
+        noted, digest = self._noted.get(place, ("", ""))
+        known = noted == key and digest == _row_digest(
+            key, rows[place]
+        )  # noted rows alone are read
         return rows[place] if known else None
 
 

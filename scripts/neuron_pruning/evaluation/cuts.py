@@ -72,6 +72,7 @@ def cut_layers(
     network, selections = cut_channels(network.cpu(), layers, cut, calibration)
     new = calibration.outputs(network) if selections else old
     scores = {**precomputed_scores}
+    # ASSUME: fully connected layers are scored once, after all convolutions are cut.
     if _needs_importances(cut):
         rows = calibration.split.positions("train")
         labels, name_of = calibration.split.labels[rows], network.architecture.input_name

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from neuron_pruning.core.numerics import autocast, precision_context
 from neuron_pruning.data.images import ImageReader, batches
-from neuron_pruning.models.architectures import FEATURES
 from neuron_pruning.models.networks import Network
 from neuron_pruning.training.memory import retry_in_less_memory
 
@@ -49,5 +48,5 @@ def _outputs(
         with precision_context("float32"), autocast("float32", device):
             outputs = network.activations(images)
         pieces.append({name: values.float().cpu() for name, values in outputs.items()})
-    names = [FEATURES, *network.layer_names]
+    names = network.architecture.output_names
     return {name: torch.cat([p[name] for p in pieces]).numpy() for name in names}

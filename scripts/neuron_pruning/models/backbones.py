@@ -11,7 +11,7 @@ import torchvision
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from neuron_pruning.core.errors import UserError
+from neuron_pruning.core.errors import UserError, reason_of
 from neuron_pruning.models.backbone_sizes import SIDE, BackboneSize
 from neuron_pruning.models.local_contrast import LocalContrast
 
@@ -69,10 +69,9 @@ def check_input_size(name: str, input_size: tuple[int, int]) -> None:
             body(torch.empty(1, 3, *input_size))
         except (AssertionError, RuntimeError, ValueError) as error:
             height, width = input_size
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise UserError(
                 f"torchvision/{name} does not take images of {height} x {width} (height x width): "
-                f"{reason}; choose a larger input_size, or {SIDE} x {SIDE}, which most take"
+                f"{reason_of(error)}; choose a larger input_size; most take {SIDE} x {SIDE}"
             ) from error
 
 

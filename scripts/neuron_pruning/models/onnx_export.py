@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from neuron_pruning.core.errors import UserError
+from neuron_pruning.core.errors import UserError, reason_of
 from neuron_pruning.core.files import atomic_path
 from neuron_pruning.models.networks import Network
 from neuron_pruning.models.sequential import evaluating, plain_module
@@ -110,6 +110,6 @@ def onnx_logits(path: Path, images: Tensor) -> NDArray[np.float32]:
         values = images.detach().cpu().contiguous().numpy()
         logits: NDArray[np.float32] = session.run([OUTPUT], {INPUT: values})[0]
     except _UNREADABLE as error:
-        reason = str(error).splitlines()[0]
+        reason = reason_of(error)
         raise UserError(f"{path} cannot be run ({reason}); export the network again") from error
     return logits

@@ -26,7 +26,7 @@ from neuron_pruning.models.dense import Dense
 from neuron_pruning.models.networks import Network
 from neuron_pruning.models.sequential import differentiable, evaluating, plain_module
 from neuron_pruning.pruning.angles import check_activations
-from neuron_pruning.pruning.compensations import find_compensation
+from neuron_pruning.pruning.compensations import find_compensation, refusal_of_channels
 from neuron_pruning.pruning.selection import Selection
 from neuron_pruning.pruning.torch_pruning_scores import ScoresByTechnique, coupled, importances
 from neuron_pruning.pruning.units import UnitActivations, UnitLayer
@@ -34,19 +34,6 @@ from neuron_pruning.pruning.units import UnitActivations, UnitLayer
 # ASSUME: rows (pattern, position) that stand for all where there are more; the first convolution
 # of a 576 x 720 image has thousands of positions for each of hundreds of patterns.
 SAMPLE_ROWS = 20_000
-
-_BIAS = "it gives the next layer a bias, which does not pass through that layer's padded border"
-_INCOMING = "it changes the channels' own kernels, whose normalisation would no longer fit"
-REFUSED_COMPENSATIONS = {
-    "bias": _BIAS,
-    "affine": _BIAS,
-    "lstsq": _BIAS,
-    "scaled": "it takes 0.5 for the middle of a unit's activations, and a ReLU has none",
-    "ridge": "it fits outgoing weights on activations, which this surgery does not read",
-    "fold": _INCOMING,
-    "add_incoming": _INCOMING,
-    "fitted": "no technique fits kernels",
-}
 
 
 def channel_names(architecture: Architecture) -> list[str]:
@@ -178,11 +165,9 @@ def prune_channels(
     if selection.units != channels[place]:
         raise UserError(f"{name} has {channels[place]} channels, not {selection.units}")
     find_compensation(compensation)
-    if compensation not in ("none", "add"):
-        reason = REFUSED_COMPENSATIONS.get(compensation, "it is made for fully connected layers")
-        raise UserError(
-            f"channels of {name} cannot be pruned with {compensation}: {reason}; take none or add"
-        )
+    reason = refusal_of_channels(compensation)
+    if reason is not None:
+        raise UserError(f"channels of {name} cannot be pruned with {reason}; take none or add")
     smaller = copy.deepcopy(network).cpu().requires_grad_(True)  # frozen ones would be passed over
     if compensation == "add":
         _merge(_outgoing(smaller, place), selection)

@@ -245,6 +245,18 @@ COMPENSATIONS: dict[str, Compensation] = {
     "fitted": Compensation(fitted, "fitted weights"),
 }
 WITHOUT_MERGE_TARGET = tuple(n for n, c in COMPENSATIONS.items() if c.requires == "nothing")
+_BIAS = "it gives the next layer a bias, which does not pass through that layer's padded border"
+_INCOMING = "it changes the channels' own kernels, whose normalisation would no longer fit"
+REFUSED_COMPENSATIONS = {
+    "bias": _BIAS,
+    "affine": _BIAS,
+    "lstsq": _BIAS,
+    "scaled": "it takes 0.5 for the middle of a unit's activations, and a ReLU has none",
+    "ridge": "it fits outgoing weights on activations, which this surgery does not read",
+    "fold": _INCOMING,
+    "add_incoming": _INCOMING,
+    "fitted": "no technique fits kernels",
+}
 
 
 def find_compensation(name: str) -> Compensation:
@@ -270,3 +282,11 @@ def compensate(layer: UnitLayer, selection: Selection, name: str) -> Weights:
     if not selection.removals:
         return unchanged(layer)
     return find_compensation(name).apply(layer, selection)
+
+
+def refusal_of_channels(compensation: str) -> str | None:
+    """Why channels of a convolution cannot have a compensation; None: they can."""
+    if compensation in ("none", "add"):
+        return None
+    reason = REFUSED_COMPENSATIONS.get(compensation, "it is made for fully connected layers")
+    return f"{compensation}: {reason}"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.data.split_file import Split, read_split
-from neuron_pruning.models.architectures import FEATURES, Architecture, with_classes
+from neuron_pruning.models.architectures import Architecture, with_classes
 from neuron_pruning.models.checkpoints import (
     Checkpoint,
     check_belongs,
@@ -91,7 +91,7 @@ class NetworkSource:
         """Recorded outputs; of all layers and the features by default."""
         if self.activations is None:
             raise UserError(f"{self.network}: no recorded activations were given")
-        return load_tensors(self.activations, names or (FEATURES, *self.architecture.layer_names))
+        return load_tensors(self.activations, names or self.architecture.output_names)
 
     def layer(self, name: str, precomputed_scores: Iterable[Path] = ()) -> StoredLayer:
         """One hidden fully connected layer and those after it; nothing before it is read.

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 
 from neuron_pruning.configuration.derived import pruned_layers
-from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.parquet import read_rows
+from neuron_pruning.models.checkpoints import load_tensors
 from neuron_pruning.pruning.angles import pairwise_angles
 from neuron_pruning.statistics.model_comparison import (
     CONSTANT_KIND,
@@ -137,7 +136,9 @@ def layer_angles(
         model, state = str(rows["model"].iloc[0]), str(rows["state"].iloc[0])
         training = rows.loc[rows["part"] == "train", "position"]
         for layer in pruned_layers(config["models"][model]):
-            angles = pair_angles(pairwise_angles(read_layer(outputs, layer)[training], centring))
+            angles = pair_angles(
+                pairwise_angles(load_tensors(outputs, [layer])[layer][training], centring)
+            )
             found.setdefault((model, layer, state), []).append(angles)
     return {key: np.concatenate(angles) for key, angles in found.items()}
 
@@ -145,12 +146,3 @@ def layer_angles(
 def pair_angles(angles: NDArray[np.float64]) -> NDArray[np.float64]:
     """The angles of all pairs i < j of an H x H matrix: H (H - 1) / 2 numbers."""
     return angles[np.triu_indices(len(angles), 1)]
-
-
-def read_layer(path: Path, layer: str) -> NDArray[np.float32]:
-    """Activations of one layer, N images x H units; the others stay on the disk."""
-    try:
-        with safe_open(path, framework="numpy") as file:
-            return file.get_tensor(layer)
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"{path} cannot be read ({error}); delete it and run again") from error

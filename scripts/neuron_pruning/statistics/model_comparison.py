@@ -86,7 +86,9 @@ def _figures(predictions: pd.DataFrame, chance: float, majority: float) -> dict[
     shares = predictions.groupby("seed")["right"].mean()
     images = int(predictions.groupby("seed").size().median())
     low, high = wilson_of_mean(shares.to_list(), images)
-    right = int(shares.mean() * images + 1e-9)  # whole images; what is left over counts for none
+    # ASSUME: for the exact tests the mean over seeds counts as one test part of median size,
+    # its correct predictions rounded down.
+    right = int(shares.mean() * images + 1e-9)
     recalls = predictions.groupby(["seed", "label"])["right"].mean().groupby("seed").mean()
     return {
         "seeds": len(shares),

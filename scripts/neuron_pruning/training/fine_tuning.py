@@ -50,7 +50,8 @@ def fine_tune_downstream(
     names = checkpoint.architecture.layer_names
     downstream = names[names.index(checkpoint.architecture.following(layer)) :]
     shapes = {name: checkpoint.linear(name).weight.T.shape for name in downstream}
-    tail = dense_chain({name: nn.Linear(*shape) for name, shape in shapes.items()})
+    blank = {name: nn.utils.skip_init(nn.Linear, *shape) for name, shape in shapes.items()}
+    tail = dense_chain(blank)
     for name, parameter in tail.state_dict().items():
         parameter.copy_(torch.from_numpy(checkpoint.tensors[f"classifier.{name}"]))
     _train(tail, torch.from_numpy(np.asarray(activations, dtype=np.float32)), labels, settings)

@@ -85,6 +85,7 @@ def _train_epochs(context: StepContext, train: Subset, test: Subset) -> None:
     """Train all epochs that are left and append their rows to the history."""
     progress, settings = context.progress, context.settings
     rng = np.random.default_rng(derive_seed(settings.seed, "shuffle"))
+    # ASSUME: a new order in every epoch; the last, smaller batch is a step like the others.
     for epoch in range(1, settings.epochs + 1):
         order = rng.permutation(train.count)  # of epochs of an earlier process, too
         if epoch < progress.epoch:

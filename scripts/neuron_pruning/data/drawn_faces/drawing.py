@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageColor, ImageFilter
 
 from neuron_pruning.core.files import atomic_path
+from neuron_pruning.core.numerics import LUMA
 from neuron_pruning.core.seeds import derive_seed
 from neuron_pruning.data.drawn_faces import attire
 from neuron_pruning.data.drawn_faces.head import Head, draw_features, draw_skin
@@ -65,7 +66,7 @@ def _graded(plan: FacePlan, settings: FacesSettings, image: Image.Image) -> Imag
     values *= view["exposure"] * side * (1 - 0.13 * (x**2 + y**2))
     tint = np.array(ImageColor.getrgb(look.shadow_tint), dtype=np.float32) / 255
     values += 0.22 * tint * (1 - np.minimum(values, 1)) ** 2
-    grey = values @ np.array([[0.299], [0.587], [0.114]], dtype=np.float32)
+    grey = values @ np.array(LUMA, dtype=np.float32)[:, None]
     values = grey + look.saturation * (values - grey)
     rng = np.random.default_rng(derive_seed(settings.seed, f"{plan.label}/{plan.file_name}"))
     values = 0.5 + look.contrast * (values - 0.5)
