@@ -666,7 +666,7 @@ def test_damaged_activations_are_named(tmp_path):
     rows = [{"model": "vgg", "state": "trained", "part": "train", "position": 0}]
     damaged = tmp_path / "a.safetensors"
     damaged.write_bytes(b"not one")
-    with pytest.raises(UserError, match=r"a\.safetensors.*delete it and run again"):
+    with pytest.raises(UserError, match=r"a\.safetensors.*delete it.*run again"):
         layer_angles([write(tmp_path / "p.parquet", rows)], [damaged], make_config())
 
 
