@@ -1,11 +1,9 @@
 # Around a run: what it finds, its lock, and the uploader of records for the tracking store.
 import atexit
-from contextlib import suppress
 
-from neuron_pruning.tracking.outbox import waiting_records
 from runtime.provenance import mixed_threads, settle
 from runtime.run_lock import RunLock
-from runtime.tracking_uploader import TrackingUploader, check_records_wait, is_idle, sync_command
+from runtime.tracking_uploader import TrackingUploader, check_records_wait, finish_tracking
 
 lock = RunLock(Path(paths.root))
 uploader = TrackingUploader(Path(paths.tracking), settings.tracking())
@@ -31,18 +29,8 @@ onstart:
         uploader.start()
 
 
-def finish_tracking():
-    """Send what is left, also where nothing is to be done, and say what still waits."""
-    if is_idle(workflow) and waiting_records(Path(paths.tracking)):
-        with suppress(UserError):  # another run is at work, and sends them
-            lock.take()
-            uploader.start()
-    if problem := uploader.finish():
-        print(f"warning: {problem}; all files are complete. Send them later:", file=sys.stderr)
-        print(sync_command(sys.argv[1:]), file=sys.stderr)
-
-
-atexit.register(finish_tracking)  # not a handler: an idle, stopped or failing run calls none
+# Not a handler: an idle, stopped or failing run calls none.
+atexit.register(finish_tracking, uploader, lock, workflow)
 
 
 localrules:

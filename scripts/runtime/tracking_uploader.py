@@ -14,12 +14,14 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.tracking.mlflow_client import send_waiting
 from neuron_pruning.tracking.outbox import in_short, waiting_records
+from runtime.run_lock import RunLock
 
 SCRIPTS = Path(__file__).parents[1]
 INTERVAL = 1.0  # seconds between looks into the folder
@@ -42,6 +44,10 @@ class TrackingUploader:
         """``store``: arguments of :func:`send_waiting`; without an address nothing starts."""
         self._folder, self._store = folder, store
         self._process: subprocess.Popen[bytes] | None = None
+
+    def waiting(self) -> list[Path]:
+        """Records that were not sent yet."""
+        return waiting_records(self._folder)
 
     def start(self) -> None:
         """Start to send; a session of its own keeps it from Ctrl-C."""
@@ -72,10 +78,21 @@ class TrackingUploader:
         except (subprocess.TimeoutExpired, KeyboardInterrupt):
             self._process.kill()
             status, ended = -9, f"did not end within {LIMIT:.0f} s and was killed"
-        left = len(waiting_records(self._folder))
+        left = len(self.waiting())
         if status == 0 and left == 0:
             return None
         return f"{left} records were not mirrored to MLflow (the tracking uploader {ended})"
+
+
+def finish_tracking(uploader: TrackingUploader, lock: RunLock, workflow: Any) -> None:
+    """Send what is left, also where nothing is to be done, and say what still waits."""
+    if is_idle(workflow) and uploader.waiting():
+        with suppress(UserError):  # another run is at work, and sends them
+            lock.take()
+            uploader.start()
+    if problem := uploader.finish():
+        print(f"warning: {problem}; all files are complete. Send them later:", file=sys.stderr)
+        print(sync_command(sys.argv[1:]), file=sys.stderr)
 
 
 def is_idle(workflow: Any) -> bool:
