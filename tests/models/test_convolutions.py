@@ -9,7 +9,13 @@ from torch.nn import functional
 
 from neuron_pruning import build_network
 from neuron_pruning.models import convolutions
-from neuron_pruning.models.convolutions import blocks, run_features, space_to_depth
+from neuron_pruning.models.architectures import Window
+from neuron_pruning.models.convolutions import (
+    blocks,
+    kernel_gradient,
+    run_features,
+    space_to_depth,
+)
 
 
 def outputs_and_gradients(function, features, images):
@@ -33,6 +39,48 @@ def test_fused_blocks_equal_the_layers_one_by_one(monkeypatch, name, size, chunk
     fused = outputs_and_gradients(lambda x: run_features(features, x), features, images)
     for expected, found in zip(plain, fused, strict=True):
         torch.testing.assert_close(found, expected, atol=1e-10, rtol=1e-8)
+
+
+@given(
+    size=st.integers(1, 5),
+    padding=st.integers(0, 2),
+    images=st.integers(1, 5),
+    height=st.integers(5, 12),
+    width=st.integers(5, 12),
+    channels_last=st.booleans(),
+)
+def test_products_give_the_gradient_to_the_kernels(
+    size, padding, images, height, width, channels_last
+):
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    values = torch.randn(images, 3, height, width, dtype=torch.float64).to(memory_format=layout)
+    kernels = torch.randn(4, 3, size, size, dtype=torch.float64, requires_grad=True)
+    outputs = functional.conv2d(values, kernels, padding=padding)
+    gradient = torch.randn_like(outputs).to(memory_format=layout)
+    (expected,) = torch.autograd.grad(outputs, kernels, gradient)
+    with pytest.MonkeyPatch.context() as patch:  # two images at a time
+        patch.setattr(convolutions, "PRODUCT_BYTES", 2 * values[0].nbytes * size)
+        found = kernel_gradient(gradient, values, Window(size, 1, padding))
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("capability,multiplied", [("AVX2", 4), ("AVX512", 0)])
+def test_avx2_multiplies_and_both_ways_agree(monkeypatch, capability, multiplied):
+    torch.manual_seed(0)
+    features = build_network("alexnet", (303, 300), [5, 3], [16, 16, 32, 32, 32, 32]).features
+    images, calls = torch.randn(2, 3, 303, 300), []
+
+    def counted(*arguments):
+        calls.append(arguments)
+        return kernel_gradient(*arguments)
+
+    plain = outputs_and_gradients(features, features, images)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    monkeypatch.setattr(convolutions, "kernel_gradient", counted)
+    fused = outputs_and_gradients(lambda x: run_features(features, x), features, images)
+    assert len(calls) == multiplied
+    for expected, found in zip(plain, fused, strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-3)
 
 
 def test_batch_normalisation_sees_the_whole_batch(monkeypatch):

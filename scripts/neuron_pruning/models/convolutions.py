@@ -9,6 +9,11 @@ as they are:
   stride 1 over 48). The parameters keep their shape.
 * On a CPU, convolution, pooling and ReLU run together on a few images at a time, so that what
   the convolution writes is read back from the cache, and is not kept for the backward pass.
+
+On processors whose vectors end at AVX2, gradients to the kernels are products of matrices:
+oneDNN has no fast kernel there for channels last, and takes up to four times as long. The
+processor decides, not a stopwatch: a choice by time would differ from run to run, and with it the
+last bits of a training.
 """
 
 import math
@@ -25,6 +30,8 @@ from neuron_pruning.models.local_contrast import LocalContrast
 
 CHUNK_BYTES = 64 * 2**20  # of one convolution's output; any size that fits a cache does
 DENSE_CHANNELS = 64  # a space-to-depth image has at most so many
+PRODUCT_COLUMNS = 96  # products of fewer (side of the kernel x channels) are slower than oneDNN
+PRODUCT_BYTES = 16 * 2**20  # of the rows that one product reads; at least one image
 
 aten = torch.ops.aten
 
@@ -171,7 +178,8 @@ class _ConvolutionPoolingReLU(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         values, weight, outputs, *places = ctx.saved_tensors
         window, pool, convolved, images = ctx.settings
-        wanted = [ctx.needs_input_grad[0], True, True]
+        multiplied = _multiplies(values, weight, window)
+        wanted = [ctx.needs_input_grad[0], not multiplied, not multiplied]
         exact = torch.promote_types(weight.dtype, torch.float32)
         to_values = torch.empty_like(values) if wanted[0] else None
         to_weight = torch.zeros_like(weight, dtype=exact)
@@ -189,12 +197,49 @@ class _ConvolutionPoolingReLU(torch.autograd.Function):
                 part, piece, weight, [len(weight)], [window.stride] * 2, [window.padding] * 2,
                 [1, 1], False, [0, 0], 1, wanted,
             )  # fmt: skip
+            if multiplied:
+                more_weight = kernel_gradient(part, piece, window)
+                more_bias = part.sum((0, 2, 3))
             to_weight += more_weight
             to_bias += more_bias
             if to_values is not None:
                 to_values[number * images : (number + 1) * images] = to_piece
         kind = weight.dtype
         return to_values, to_weight.to(kind), to_bias.to(kind), None, None
+
+
+def _multiplies(values: Tensor, weight: Tensor, window: Window) -> bool:
+    """Whether products of matrices give the gradient to these kernels sooner than oneDNN does."""
+    return (
+        torch.backends.cpu.get_cpu_capability() == "AVX2"
+        and values.dtype == torch.float32
+        and window.stride == 1
+        and window.size * weight.shape[1] >= PRODUCT_COLUMNS
+    )
+
+
+def kernel_gradient(gradient: Tensor, values: Tensor, window: Window) -> Tensor:
+    """Gradient to the kernels of a convolution with stride 1, one product per row of the kernel.
+
+    Args:
+        gradient: to the outputs, N x outputs x height x width.
+        values: inputs, N x channels x height x width.
+        window: side and padding of the kernels.
+
+    Returns:
+        outputs x channels x side x side.
+    """
+    size, channels = window.size, values.shape[1]
+    total = gradient.new_zeros(size, gradient.shape[1], size * channels)
+    images = max(1, PRODUCT_BYTES // (values[0].nbytes * size))
+    for part, piece in zip(gradient.split(images), values.split(images), strict=True):
+        to_places, height = part.permute(1, 2, 0, 3).flatten(1), part.shape[2]
+        pixels = functional.pad(piece, [window.padding] * 4).permute(2, 0, 3, 1)
+        # A row of the kernel meets these: height x (N x width) x (side x channels).
+        rows = pixels.unfold(2, size, 1).transpose(3, 4).flatten(3).flatten(1, 2)
+        for row, sums in enumerate(total):
+            sums.addmm_(to_places, rows[row : row + height].flatten(0, 1))
+    return total.view(size, -1, size, channels).permute(1, 3, 0, 2)
 
 
 def _room(values: Tensor, channels: int, sides: list[int]) -> Tensor:
