@@ -5,7 +5,8 @@ weights; the second is timed. The variants take turns, so that a busy machine sl
 of one pass is over before a GPU has left its idle clocks: there, ``--passes`` makes it longer.
 
 ``plain float32`` convolves in full float32; ``plain tf32`` is PyTorch's default on a GPU, where
-convolutions, unlike other products, are in TF32.
+convolutions, unlike other products, are in TF32. ``plain tuned`` decodes once and runs channels
+last, ``plain compiled`` is that through ``torch.compile``; ratios are to the loop without either.
 """
 
 import argparse
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 IMAGES = 128
 SEED = 0
 LEARNING_RATE = 0.0005
+TUNED = ("tuned", "compiled")
 KEYS = ["model", "batch_size", "variant", "precision", "repeat"]
 
 
@@ -59,13 +61,13 @@ def train_reference(job: Row) -> Row:
     """Two epochs by the plain loop, from the same weights and over the same batches."""
     import torch
 
-    from benchmarks.plain_loop import PLAIN, train_plain
+    from benchmarks import plain_loop
     from neuron_pruning.core.seeds import derive_seed
 
     torch.set_num_threads(job["threads"])
     images = job.get("images", IMAGES)
     folder, _ = faces(images)
-    network = PLAIN[job["model"]](7)
+    network = plain_loop.PLAIN[job["model"]](7)
     ours = build_initial(job["model"]).state_dict()
     network.load_state_dict(dict(zip(network.state_dict(), ours.values(), strict=True)))
     shuffle = np.random.default_rng(derive_seed(SEED, "shuffle"))
@@ -73,8 +75,12 @@ def train_reference(job: Row) -> Row:
     orders = [(shuffle.permutation(epoch) % images).tolist() for _ in range(2)]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.backends.cudnn.allow_tf32 = job["precision"] == "tf32"
-    epochs = train_plain(
-        network, folder, orders, job["batch_size"], LEARNING_RATE, job["threads"], device
+    data, workers = plain_loop.decoded_each_epoch(folder), job["threads"]
+    if job["precision"] in TUNED:
+        data, workers = plain_loop.decoded_once(folder), 0
+        network = plain_loop.in_channels_last(network, job["precision"] == "compiled")
+    epochs = plain_loop.train_plain(
+        network, data, orders, job["batch_size"], LEARNING_RATE, workers, device
     )
     return {"losses": [loss for loss, _ in epochs], "seconds": epochs[-1][1]}
 
@@ -168,7 +174,7 @@ def gpu_memory(rows: list[Row]) -> str:
 
 def plain_of(rows: list[Row], row: Row) -> float:
     """Speed of the plain loop in the same repeat, the faster of two; nan if it did not run."""
-    same = [r for r in rows if r["variant"] == "plain"]
+    same = [r for r in rows if r["variant"] == "plain" and r["precision"] not in TUNED]
     keys = ("model", "batch_size", "repeat")
     speeds = [r["images_per_second"] for r in same if all(r[k] == row[k] for k in keys)]
     return float(max(speeds, default=np.nan))
@@ -182,7 +188,9 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=["alexnet", "vgg"])
     parser.add_argument("--batch-sizes", nargs="+", type=int, default=[64, 128])
     parser.add_argument("--precisions", nargs="+", default=["float32"])
-    parser.add_argument("--plain", nargs="*", default=["float32"], choices=["float32", "tf32"])
+    parser.add_argument(
+        "--plain", nargs="*", default=["float32"], choices=["float32", "tf32", *TUNED]
+    )
     parser.add_argument("--autotune", action="store_true", help="cuDNN times its algorithms")
     parser.add_argument("--sensitivity", action="store_true", help="gathered, as jobs do")
     parser.add_argument("--images", type=int, default=IMAGES)

@@ -5,7 +5,13 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks.plain_loop import PLAIN, train_plain
+from benchmarks.plain_loop import (
+    PLAIN,
+    decoded_each_epoch,
+    decoded_once,
+    in_channels_last,
+    train_plain,
+)
 from neuron_pruning import build_network
 from neuron_pruning.core.seeds import derive_seed
 from neuron_pruning.data.images import Patterns
@@ -26,7 +32,8 @@ def pictures(tmp_path):
     return tmp_path, array
 
 
-def test_both_loops_have_one_loss_curve(pictures):
+@pytest.mark.parametrize("tuned", [False, True])
+def test_both_loops_have_one_loss_curve(pictures, tuned):
     folder, array = pictures
     torch.manual_seed(0)
     network, plain = build_network("alexnet", widths=(3072, 1526, 100, 2)), PLAIN["alexnet"](2)
@@ -39,7 +46,10 @@ def test_both_loops_have_one_loss_curve(pictures):
     history = train_network(network, patterns, patterns, settings, CPU)
     shuffle = np.random.default_rng(derive_seed(0, "shuffle"))
     orders = [shuffle.permutation(4).tolist() for _ in range(2)]
-    epochs = train_plain(plain, folder, orders, 2, 0.0005, 0, CPU)
+    images = decoded_once(folder) if tuned else decoded_each_epoch(folder)
+    if tuned:
+        plain = in_channels_last(plain, compiled=False)
+    epochs = train_plain(plain, images, orders, 2, 0.0005, 0, CPU)
     np.testing.assert_allclose(
         [epoch.train_loss for epoch in history], [loss for loss, _ in epochs], atol=1e-4
     )
