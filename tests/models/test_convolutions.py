@@ -1,5 +1,7 @@
 """The fast path computes what the layers one by one compute, gradients included."""
 
+from copy import deepcopy
+
 import pytest
 import torch
 from hypothesis import given
@@ -83,11 +85,27 @@ def test_avx2_multiplies_and_both_ways_agree(monkeypatch, capability, multiplied
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-3)
 
 
-def test_batch_normalisation_sees_the_whole_batch(monkeypatch):
-    monkeypatch.setattr(convolutions, "CHUNK_BYTES", 1)
-    network = build_network("vgg", (130, 130), [5, 3], [4] * 7, "batch").double().train()
-    images = torch.randn(4, 3, 130, 130, dtype=torch.float64)
-    torch.testing.assert_close(run_features(network.features, images), network.features(images))
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("chunk", [1, 300_000, 2**40])
+@pytest.mark.parametrize("name,size", [("alexnet", (303, 300)), ("vgg", (130, 131))])
+def test_batch_normalisation_sees_the_whole_batch(monkeypatch, name, size, chunk, training):
+    monkeypatch.setattr(convolutions, "CHUNK_BYTES", chunk)
+    torch.manual_seed(0)
+    channels = [4] * (6 if name == "alexnet" else 7)
+    features = build_network(name, size, [5, 3], channels, "batch").features.double()
+    for layer in features:
+        if isinstance(layer, nn.BatchNorm2d):  # as after some training
+            nn.init.normal_(layer.weight)
+            nn.init.normal_(layer.bias)
+    copy = deepcopy(features)
+    features.train(training), copy.train(training)
+    images = 30 + 3 * torch.randn(5, 3, *size, dtype=torch.float64)
+    plain = outputs_and_gradients(copy, copy, images)
+    fused = outputs_and_gradients(lambda x: run_features(features, x), features, images)
+    for expected, found in zip(plain, fused, strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-9, rtol=1e-6)
+    for expected, found in zip(copy.buffers(), features.buffers(), strict=True):
+        torch.testing.assert_close(found, expected)
 
 
 def test_the_alexnet_keeps_kernels_of_eleven_and_runs_three():
@@ -139,8 +157,10 @@ def test_bfloat16_keeps_its_type_and_comes_close(small_network):
     assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in features.parameters())
 
 
-def test_the_convolution_s_own_outputs_are_not_kept():
-    features = build_network("vgg", (128, 128), [5, 3], [4] * 7).features
+@pytest.mark.parametrize("normalisation", ["none", "batch"])
+def test_the_convolution_s_own_outputs_are_not_kept(monkeypatch, normalisation):
+    monkeypatch.setattr(convolutions, "CHUNK_BYTES", 1)
+    features = build_network("vgg", (128, 128), [5, 3], [4] * 7, normalisation).features
     kept = []
     with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.shape) or t, lambda t: t):
         run_features(features, torch.randn(2, 3, 128, 128))

@@ -9,6 +9,7 @@ as they are:
   stride 1 over 48). The parameters keep their shape.
 * On a CPU, convolution, pooling and ReLU run together on a few images at a time, so that what
   the convolution writes is read back from the cache, and is not kept for the backward pass.
+  Batch normalisation becomes part of the kernels then; its statistics come from a pass before.
 
 On processors whose vectors end at AVX2, gradients to the kernels are products of matrices:
 oneDNN has no fast kernel there for channels last, and takes up to four times as long. The
@@ -89,8 +90,9 @@ def run_block(block: Block, values: Tensor) -> Tensor:
     if stride > 1 and layer.in_channels * stride**2 <= DENSE_CHANNELS and layer.padding == (0, 0):
         values, weight = space_to_depth(values, weight, stride)
         stride = 1
-    if values.device.type == "cpu" and block.normalisation is None:
-        return _run_fused(values, weight, layer, stride, block.pooling)
+    window = Window(weight.shape[-1], stride, int(layer.padding[0]))
+    if values.device.type == "cpu" and _pays_to_fuse(block, values, weight, window):
+        return _run_fused(values, weight, block, window)
     values = functional.conv2d(values, weight, layer.bias, stride, layer.padding)
     if block.normalisation is not None:
         values = block.normalisation(values)
@@ -130,21 +132,100 @@ def _to_depth(values: Tensor, stride: int) -> Tensor:
     return depth.permute(0, 3, 1, 2)
 
 
-def _run_fused(
-    values: Tensor, weight: Tensor, layer: nn.Conv2d, stride: int, pooling: nn.MaxPool2d | None
-) -> Tensor:
+def _pays_to_fuse(block: Block, values: Tensor, weight: Tensor, window: Window) -> bool:
+    """Whether to run a block on a few images at a time.
+
+    Statistics of a batch cost a convolution more each way: only outputs too large for a cache
+    are worth that.
+    """
+    normalisation = block.normalisation
+    if normalisation is None or not normalisation.training:
+        return True
+    return len(values) > _images_at_once(values, weight, window)
+
+
+def _images_at_once(values: Tensor, weight: Tensor, window: Window) -> int:
+    """Images whose convolution fills ``CHUNK_BYTES``, at least one."""
+    bytes_per_image = values.element_size() * len(weight) * _places(values[:1], window)
+    return max(1, CHUNK_BYTES // bytes_per_image)
+
+
+def _places(values: Tensor, window: Window) -> int:
+    """Places of a window on all images together."""
+    return len(values) * math.prod(map(window.outputs, values.shape[2:]))
+
+
+def _run_fused(values: Tensor, weight: Tensor, block: Block, window: Window) -> Tensor:
     """One fused block, in the precision that autocast asks for."""
-    assert layer.bias is not None
-    parameters = [values, weight, layer.bias]
+    bias = block.convolution.bias
+    assert bias is not None
     if torch.is_autocast_enabled("cpu"):
-        parameters = [tensor.to(torch.get_autocast_dtype("cpu")) for tensor in parameters]
-    window = Window(weight.shape[-1], stride, int(layer.padding[0]))
+        values = values.to(torch.get_autocast_dtype("cpu"))
+    if block.normalisation is not None:
+        weight, bias = _normalised(block.normalisation, values, weight, bias, window)
     pool = None
-    if pooling is not None:
-        assert isinstance(pooling.kernel_size, int) and isinstance(pooling.stride, int)
-        pool = Window(pooling.kernel_size, pooling.stride)
-    outputs: Tensor = _ConvolutionPoolingReLU.apply(*parameters, window, pool)
+    if block.pooling is not None:
+        assert isinstance(block.pooling.kernel_size, int)
+        assert isinstance(block.pooling.stride, int)
+        pool = Window(block.pooling.kernel_size, block.pooling.stride)
+    parameters = weight.to(values.dtype), bias.to(values.dtype)
+    outputs: Tensor = _ConvolutionPoolingReLU.apply(values, *parameters, window, pool)
     return outputs
+
+
+def _normalised(
+    layer: nn.BatchNorm2d, values: Tensor, weight: Tensor, bias: Tensor, window: Window
+) -> tuple[Tensor, Tensor]:
+    """Kernels and bias whose convolution is the normalised one; running statistics follow."""
+    mean, variance = layer.running_mean, layer.running_var
+    assert mean is not None and variance is not None and layer.momentum is not None
+    if layer.training:
+        running_mean, running_variance, count = mean, variance, _places(values, window)
+        mean, variance = _BatchStatistics.apply(values, weight, window)
+        mean = mean + bias
+        with torch.no_grad():
+            running_mean.lerp_(mean, layer.momentum)
+            running_variance.lerp_(variance * (count / (count - 1)), layer.momentum)
+            layer.num_batches_tracked.add_(1)  # type: ignore[union-attr]
+    scale = layer.weight * torch.rsqrt(variance + layer.eps)
+    return weight * scale.view(-1, 1, 1, 1), layer.bias + (bias - mean) * scale
+
+
+class _BatchStatistics(torch.autograd.Function):
+    """Mean and variance per channel of a convolution without bias, a few images at a time.
+
+    Nothing but the inputs is kept; the backward pass convolves again.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, weight: Tensor, window: Window) -> tuple[Tensor, ...]:
+        pieces = values.split(_images_at_once(values, weight, window))
+        convolved = (
+            functional.conv2d(piece, weight.to(piece.dtype), None, *window[1:]) for piece in pieces
+        )
+        exact = torch.promote_types(values.dtype, torch.float32)
+        found = [torch.var_mean(made.to(exact), (0, 2, 3), correction=0) for made in convolved]
+        variances, means = (torch.stack(list(part)).double() for part in zip(*found, strict=True))
+        shares = torch.tensor([[len(piece) / len(values)] for piece in pieces], dtype=means.dtype)
+        mean = (shares * means).sum(0)
+        variance = (shares * (variances + (means - mean).square())).sum(0)
+        ctx.save_for_backward(values, weight, mean)
+        ctx.window = window
+        return mean.to(weight.dtype), variance.to(weight.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, to_mean: Tensor, to_variance: Tensor) -> tuple[Tensor | None, ...]:
+        values, weight, mean = ctx.saved_tensors
+        window = ctx.window
+        kernels, count = weight.to(values.dtype), _places(values, window)
+        slope = 2 * to_variance / count
+        constant = to_mean / count - slope * mean.to(slope.dtype)
+        gradients = _Gradients(values, kernels, window, ctx.needs_input_grad[0])
+        for piece in values.split(_images_at_once(values, weight, window)):
+            made = functional.conv2d(piece, kernels, None, *window[1:])
+            made.mul_(slope.view(-1, 1, 1)).add_(constant.view(-1, 1, 1))
+            gradients.add(made, piece)
+        return gradients.values, gradients.weight.to(weight.dtype), None
 
 
 class _ConvolutionPoolingReLU(torch.autograd.Function):
@@ -159,8 +240,7 @@ class _ConvolutionPoolingReLU(torch.autograd.Function):
         ctx: Any, values: Tensor, weight: Tensor, bias: Tensor, window: Window, pool: Window | None
     ) -> Tensor:
         convolved = list(map(window.outputs, values.shape[2:]))
-        bytes_per_image = values.element_size() * len(weight) * math.prod(convolved)
-        images = max(1, CHUNK_BYTES // bytes_per_image)
+        images = _images_at_once(values, weight, window)
         sides = convolved if pool is None else list(map(pool.outputs, convolved))
         outputs, places = _room(values, len(weight), sides), []
         for start in range(0, len(values), images):
@@ -178,12 +258,7 @@ class _ConvolutionPoolingReLU(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         values, weight, outputs, *places = ctx.saved_tensors
         window, pool, convolved, images = ctx.settings
-        multiplied = _multiplies(values, weight, window)
-        wanted = [ctx.needs_input_grad[0], not multiplied, not multiplied]
-        exact = torch.promote_types(weight.dtype, torch.float32)
-        to_values = torch.empty_like(values) if wanted[0] else None
-        to_weight = torch.zeros_like(weight, dtype=exact)
-        to_bias = torch.zeros(len(weight), dtype=exact)
+        gradients = _Gradients(values, weight, window, ctx.needs_input_grad[0])
         for number, (piece, output, part) in enumerate(
             zip(values.split(images), outputs.split(images), gradient.split(images), strict=True)
         ):
@@ -193,19 +268,38 @@ class _ConvolutionPoolingReLU(torch.autograd.Function):
                     part, _room(part, len(weight), convolved), [pool.size] * 2, [pool.stride] * 2,
                     [0, 0], [1, 1], False, places[number].long(),
                 )  # fmt: skip
-            to_piece, more_weight, more_bias = aten.convolution_backward(
-                part, piece, weight, [len(weight)], [window.stride] * 2, [window.padding] * 2,
-                [1, 1], False, [0, 0], 1, wanted,
-            )  # fmt: skip
-            if multiplied:
-                more_weight = kernel_gradient(part, piece, window)
-                more_bias = part.sum((0, 2, 3))
-            to_weight += more_weight
-            to_bias += more_bias
-            if to_values is not None:
-                to_values[number * images : (number + 1) * images] = to_piece
+            gradients.add(part, piece)
         kind = weight.dtype
-        return to_values, to_weight.to(kind), to_bias.to(kind), None, None
+        return gradients.values, gradients.weight.to(kind), gradients.bias.to(kind), None, None
+
+
+class _Gradients:
+    """Gradients of a convolution, added up piece by piece in float32 or better."""
+
+    def __init__(self, values: Tensor, weight: Tensor, window: Window, to_values: bool) -> None:
+        exact = torch.promote_types(weight.dtype, torch.float32)
+        self._weight, self._window, self._images = weight, window, 0
+        self._multiplied = _multiplies(values, weight, window)
+        self.values = torch.empty_like(values) if to_values else None
+        self.weight = torch.zeros_like(weight, dtype=exact)
+        self.bias = torch.zeros(len(weight), dtype=exact)
+
+    def add(self, gradient: Tensor, piece: Tensor) -> None:
+        """Add what ``gradient``, to the outputs of the next images, brings."""
+        weight, window = self._weight, self._window
+        wanted = [self.values is not None, not self._multiplied, not self._multiplied]
+        to_piece, to_weight, to_bias = aten.convolution_backward(
+            gradient, piece, weight, [len(weight)], [window.stride] * 2, [window.padding] * 2,
+            [1, 1], False, [0, 0], 1, wanted,
+        )  # fmt: skip
+        if self._multiplied:
+            to_weight = kernel_gradient(gradient, piece, window)
+            to_bias = gradient.sum((0, 2, 3))
+        self.weight += to_weight
+        self.bias += to_bias
+        if self.values is not None:
+            self.values[self._images : self._images + len(piece)] = to_piece
+        self._images += len(piece)
 
 
 def _multiplies(values: Tensor, weight: Tensor, window: Window) -> bool:
