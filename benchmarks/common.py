@@ -95,7 +95,8 @@ def faces(images: int) -> tuple[Path, Path]:
     if not array.exists():  # drawing and reading need packages that a bare machine may lack
         from neuron_pruning.core.array_store import write_rows_of
         from neuron_pruning.data.drawn_faces import EXPRESSIONS, FacesSettings, write_faces
-        from neuron_pruning.data.index import list_images, upright_rgb
+        from neuron_pruning.data.image_folder import list_images
+        from neuron_pruning.data.index import upright_rgb
 
         counts = {name: len(range(k, images, 7)) for k, name in enumerate(EXPRESSIONS)}
         cores = len(os.sched_getaffinity(0))

@@ -21,7 +21,7 @@ rule index_images:
     conda: ENVIRONMENT
     threads: 4
     resources: mem_mb=growing(2000)
-    params: settings=settings.index(), code=code_digest("index_images")
+    params: settings=settings.index, code=code_digest("index_images")
     message: "Look at every image once: index, audit"
     script: "../scripts/index_images.py"
 

@@ -25,7 +25,7 @@ rule build_report:
     threads: 1
     resources: mem_mb=growing(1000)
     params:
-        settings=settings.report(paths.benchmarks, targets.shows_faces),
+        settings=settings.report(paths.benchmarks),
         code=code_digest("build_report"),
     message: "Build the report"
     script: "../scripts/build_report.py"

@@ -1,7 +1,5 @@
 """The config keys that a job gets: one dictionary each, since Snakemake compares them by value."""
 
-import hashlib
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +15,7 @@ from neuron_pruning.configuration.derived import (
 )
 from neuron_pruning.pruning.techniques import find_technique
 from planning.code_digest import code_digest
+from planning.folder_fingerprint import folder_fingerprint
 from planning.paths import NETWORK_KEYS, RUN_KEYS
 
 Config = Mapping[str, Any]
@@ -33,27 +32,23 @@ class JobSettings:
 
     # Data
 
-    def index(self) -> Settings:
+    def index(self, wildcards: Wildcards) -> Settings:
         """Settings of the index; a folder that the workflow draws itself is an input instead."""
-        settings = {**self.folder(), "on_bad_image": self.config["dataset"]["on_bad_image"]}
-        if "folder" in settings:
-            settings["fingerprint"] = folder_fingerprint(Path(settings["folder"]))
+        dataset = self.config["dataset"]
+        settings = {"on_bad_image": dataset["on_bad_image"]}
+        if dataset["path"] is not None:
+            settings["fingerprint"] = folder_fingerprint(Path(dataset["path"]))
         return settings
-
-    def folder(self) -> Settings:
-        """Where the images are, unless the workflow draws them."""
-        folder = self.config["dataset"]["path"]
-        return {} if folder is None else {"folder": folder}
 
     def find_faces(self) -> Settings:
         """Settings of the face detection."""
-        return {**self.folder(), "given": self.config["dataset"]["boxes"]}
+        return {"given": self.config["dataset"]["boxes"]}
 
     def images(self, wildcards: Wildcards) -> Settings:
         """Height and width of an array, and how whole frames or faces get there."""
         how = "resize" if wildcards["crop"] == "none" else "margin"
         size = [int(side) for side in wildcards["size"].split("x")]
-        return {**self.folder(), "size": size, how: self.config["dataset"][how]}
+        return {"size": size, how: self.config["dataset"][how]}
 
     def split(self, wildcards: Wildcards) -> Settings:
         """Settings of one split."""
@@ -232,15 +227,14 @@ class JobSettings:
         )
         return {"keys": keys, "svm": self.config["baseline"]["svm"]}
 
-    def report(self, benchmarks: str, shows_faces: bool) -> Settings:
+    def report(self, benchmarks: str) -> Settings:
         """The config as the report states it.
 
         The address of the tracking store is no part of the result, and may hold a password.
         """
         hidden = ("tracking", "resume")
         stated = {key: value for key, value in self.config.items() if key not in hidden}
-        folder = self.folder() if shows_faces else {}
-        return {"config": stated, "benchmarks": benchmarks, **folder}
+        return {"config": stated, "benchmarks": benchmarks}
 
     def tracking(self) -> Settings:
         """Where records of jobs are sent."""
@@ -258,16 +252,3 @@ class JobSettings:
             return code_digest(script, *names)
 
         return digest
-
-
-def folder_fingerprint(folder: Path) -> str:
-    """Names, sizes and times of the images in a folder: a change reruns the data stage."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.glob("*/*")):
-        digest.update(os.fsencode(path))
-        try:
-            status = path.stat()  # of what a link leads to
-        except OSError:  # nowhere, or it is gone meanwhile
-            continue
-        digest.update(f" {status.st_size} {status.st_mtime_ns} ".encode())
-    return digest.hexdigest()

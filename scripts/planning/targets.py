@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from neuron_pruning.configuration.derived import compared_labels, input_size_of, pruned_layers
+from neuron_pruning.configuration.validation import check_comparison
 from planning.job_settings import Config, JobSettings, Wildcards
 from planning.paths import CELL_KEYS, Paths, combinations, fill
 
@@ -164,6 +165,7 @@ class Targets:
 
     def compared_predictions(self, wildcards: Wildcards) -> list[str]:
         """Predictions of the networks of Table 7: its own and, under their split, the selected."""
+        check_comparison(self.config)  # not before anybody asks for Table 7
         pattern, comparison = self.trained("predictions"), self.config["comparison"]
         own = self.of_selected(pattern) if self.config["split"] in comparison["splits"] else []
         return list(dict.fromkeys([*own, *fill(pattern, self._compared_runs())]))

@@ -67,6 +67,12 @@ def run_job(snakemake: Any, function: Callable[..., TrackedResult | None]) -> No
         _mirror(snakemake, mirrored, started, "FINISHED")
 
 
+def warn(line: str) -> None:
+    """Tell the person at the terminal, and the log, in one line what the results do not hold."""
+    logging.warning("%s", line)
+    print(f"warning: {line}", file=sys.stderr, flush=True)
+
+
 def _limit_threads(threads: int) -> None:
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[variable] = str(threads)
@@ -90,6 +96,10 @@ def _arguments(snakemake: Any, function: Callable[..., Any], origin: Origin) -> 
     if "output" in takes:
         arguments = {"input": Files(**given), "output": Files(**made)}
     arguments.update(snakemake.params.get("settings", {}))
+    if "folder" in takes and "folder" not in arguments:
+        # Where the images lie, unless the workflow draws them. It is no parameter of the rules:
+        # what is made of the same images in another place is the same.
+        arguments["folder"] = snakemake.config["dataset"]["path"]
     if "threads" in takes:
         arguments["threads"] = snakemake.threads
     if "kept" in takes:

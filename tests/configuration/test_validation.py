@@ -1,4 +1,5 @@
 import copy
+import datetime
 import re
 import subprocess
 import sys
@@ -10,7 +11,12 @@ import yaml
 from neuron_pruning import UserError
 from neuron_pruning.configuration.fields import merged
 from neuron_pruning.configuration.models import Config
-from neuron_pruning.configuration.validation import RENAMED_KEYS, RENAMED_VALUES, check_config
+from neuron_pruning.configuration.validation import (
+    RENAMED_KEYS,
+    RENAMED_VALUES,
+    check_comparison,
+    check_config,
+)
 
 ROOT = Path(__file__).parents[2]
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
@@ -207,7 +213,9 @@ def changed(path, value):
 )
 def test_faults_name_the_key_and_the_remedy(path, value, message):
     with pytest.raises(UserError, match=re.escape(message)):
-        check_config(changed(path, value))
+        config = changed(path, value)
+        check_config(config)
+        check_comparison(config)
 
 
 @pytest.mark.parametrize(("old", "new"), RENAMED_KEYS.items())
@@ -235,6 +243,82 @@ def test_values_of_earlier_versions_are_refused_with_their_new_name(place, old):
     config = changed(place.replace(".", "/"), new_value)
     config["baseline"]["feature_table"] = "SFEW.xlsx"
     check_config(config)
+
+
+COMMAND_LINE = "write such lists and sections in a file, and name that with --configfile"
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("seeds", ["0", "1"]),  # --config seeds=[0,1]
+        ("seeds", "[0, 1]"),
+        ("training", {"epochs": "11"}),
+        ("training", "{epochs: 11}"),
+        ("models/vgg/learning_rates", ["0.1"]),
+        ("controls/untrained", "true"),
+        ("dataset/near_duplicate_distance", "null"),
+    ],
+)
+def test_texts_that_stand_for_something_else_lead_to_a_file(path, value):
+    with pytest.raises(UserError, match=re.escape(path.split("/")[0])) as error:
+        check_config(changed(path, value))
+    assert COMMAND_LINE in str(error.value)
+
+
+@pytest.mark.parametrize("value", ["many", "", "5e-4", "&a [*a]", "a: b: c"])
+def test_other_texts_lead_to_none(value):
+    with pytest.raises(UserError, match="seeds") as error:
+        check_config({"seeds": [value]})
+    assert COMMAND_LINE not in str(error.value) or value.startswith("&")
+
+
+@pytest.mark.parametrize("value", [2024, 1.5, float("nan"), datetime.date(2024, 1, 1)])
+@pytest.mark.parametrize("path", ["experiment", "dataset/path"])
+def test_numbers_where_a_text_belongs_lead_to_quotes(path, value):
+    with pytest.raises(UserError, match=r"must be a valid string; not .*; quote it"):
+        check_config(changed(path, value))
+
+
+SMALL = {"dataset": {"input_size": [64, 64]}, "run_models": ["vgg8"]}
+
+
+def test_only_what_runs_is_checked():
+    """Of networks for Table 7 the check of Table 7 alone knows."""
+    config = copy.deepcopy(SMALL)
+    check_config(config)
+    with pytest.raises(UserError) as error:
+        check_comparison(config)
+    told = str(error.value)
+    assert "comparison.networks.0: models.alexnet: images of 64 x 64" in told
+    assert "291 x 291" in told and "comparison.splits: []" in told
+    for without in ({"splits": []}, {"networks": []}):
+        config = {**copy.deepcopy(SMALL), "comparison": without}
+        check_config(config)
+        check_comparison(config)
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_an_image_too_small_for_what_runs_names_the_keys(own):
+    config = {"run_models": ["vgg"], "dataset": {"input_size": [400, 400] if own else [64, 64]}}
+    if own:
+        config["models"] = {"vgg": {"input_size": [64, 64]}}
+    key = "models.vgg.input_size" if own else "dataset.input_size"
+    with pytest.raises(UserError, match=rf"run_models: models\.vgg: .*128 x 128.*{key}"):
+        check_config(config)
+
+
+def test_what_the_comparison_lacks_stops_nothing_else():
+    config = {
+        "splits": {"persons": {"protocol": "group"}},
+        "comparison": {"splits": ["persons"], "baselines": ["feature_table"]},
+    }
+    check_config(config)
+    with pytest.raises(UserError, match=r"(?s)3 fault.*persons\.file.*persons\.column.*feature_t"):
+        check_comparison(config)
+    config["split"] = "persons"
+    with pytest.raises(UserError, match=r"splits\.persons\.file: the protocol group needs one"):
+        check_config(config)
 
 
 def test_every_fault_is_named_at_once():

@@ -1,17 +1,18 @@
 import hashlib
+import io
+import struct
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from neuron_pruning import UserError
 from neuron_pruning.core.array_store import write_rows_of
+from neuron_pruning.data.image_folder import list_ignored, list_images
 from neuron_pruning.data.index import (
     audit_images,
     group_names,
     index_images,
-    list_ignored,
-    list_images,
     read_upright,
     resize_image,
     upright_rgb,
@@ -104,6 +105,64 @@ def test_exif_orientation_is_honoured(tmp_path):
     found = np.asarray(upright_rgb(tmp_path / "x.jpg"))
     assert found.shape == (12, 10, 3)
     assert found[:4].mean() > 240 and found[-4:].mean() < 15
+
+
+def jpeg(pixels, entries):
+    """A JPEG with an EXIF block of raw entries: tag, type, count and the four bytes of a value."""
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "JPEG", quality=95)
+    listed = b"".join(struct.pack(">HHI", *entry[:3]) + entry[3] for entry in entries)
+    block = b"Exif\0\0MM\0*" + struct.pack(">IH", 8, len(entries)) + listed + bytes(4)
+    # A fraction that entries may point to lies behind them: -1/0.
+    block += struct.pack(">ii", -1, 0)
+    whole = b"\xff\xe1" + struct.pack(">H", len(block) + 2) + block
+    return stream.getvalue()[:2] + whole + stream.getvalue()[2:]
+
+
+TURNED = (0x0112, 3, 1, b"\0\6\0\0")  # orientation 6
+ODD_FIELDS = {
+    "a fraction without a denominator": (0x011A, 5, 1, struct.pack(">I", 8 + 2 + 24 + 4)),
+    "a signed fraction": (0x011A, 10, 1, struct.pack(">I", 8 + 2 + 24 + 4)),
+    "a negative number": (0x0128, 8, 1, b"\xff\xff\0\0"),
+    "a number without a place": (0x0111, 4, 100, b"\xff\xff\xff\xff"),
+    "an unknown type": (0x0128, 99, 1, b"\0\1\0\0"),
+    "a text that ends nowhere": (0x010F, 2, 1000, b"\0\0\0\x20"),
+}
+
+
+@pytest.mark.parametrize("field", ODD_FIELDS)
+def test_no_other_field_of_the_exif_block_refuses_an_image_or_hides_its_orientation(field):
+    pixels = np.zeros((10, 12, 3), dtype=np.uint8)
+    pixels[:, :6] = 255
+    entries = sorted([TURNED, ODD_FIELDS[field]])
+    found = np.asarray(read_upright(jpeg(pixels, entries))[0])
+    assert found.shape == (12, 10, 3)
+    assert found[:4].mean() > 240 and found[-4:].mean() < 15
+
+
+@pytest.mark.parametrize("value", [b"\0\0\0\0", b"\0\x09\0\0", b"\xff\xff\0\0"])
+def test_an_orientation_that_is_none_turns_nothing(value):
+    pixels = np.zeros((10, 12, 3), dtype=np.uint8)
+    upright, _ = read_upright(jpeg(pixels, [(0x0112, 3, 1, value)]))
+    assert upright.size == (12, 10)
+    assert read_upright(jpeg(pixels, [(0x0112, 2, 4, b"abc\0")]))[0].size == (12, 10)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_is_turned_as_pillow_turns_it(orientation):
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    exif, stream = Image.Exif(), io.BytesIO()
+    exif[0x0112] = orientation
+    Image.fromarray(pixels).save(stream, "PNG", exif=exif)
+    wanted = ImageOps.exif_transpose(Image.open(stream))
+    np.testing.assert_array_equal(read_upright(stream.getvalue())[0], np.asarray(wanted))
+
+
+@pytest.mark.parametrize(("width", "height"), [(8192, 6144), (9248, 6936)])
+def test_photos_of_phones_are_read(width, height):
+    stream = io.BytesIO()
+    Image.new("L", (width, height)).save(stream, "PNG", compress_level=1)
+    assert read_upright(stream.getvalue())[0].size == (width, height)
 
 
 def test_other_sizes_are_padded_or_stretched():

@@ -9,6 +9,7 @@ from neuron_pruning import UserError
 from neuron_pruning.core.parquet import read_rows, write_rows
 from neuron_pruning.core.seeds import derive_seed
 from neuron_pruning.data import splits
+from neuron_pruning.data.index import group_names
 from neuron_pruning.data.split_file import SPLIT_SCHEMA, Split, read_split
 from neuron_pruning.data.splits import (
     SplitSettings,
@@ -222,6 +223,37 @@ def test_a_group_that_holds_everything():
     nearly = ["big"] * 85 + ["other"] * 15
     with pytest.raises(UserError, match=r"largest group, big, holds 85%"):
         divide_images(LABELS, nearly, SplitSettings("clip", 0.1), 0)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        SplitSettings("clip"),
+        SplitSettings("clip", folds=3),
+        SplitSettings("movie"),
+        SplitSettings("movie", folds=2),
+        SplitSettings("movie", 0.2, 0.2),
+    ],
+)
+def test_names_that_cameras_give_lead_to_another_split_and_never_to_one_fold(settings):
+    names = [f"{label}/IMG_20240101_{n:06}" for label in "ab" for n in range(10)]
+    index = [
+        {"position": n, "image": f"{name}.png", "label": name[0], "sha256": str(n)}
+        | dict(zip(("movie", "clip"), group_names(name), strict=True))
+        | {"perceptual_hash": f"{n * 0x0F1E2D3C4B5A6978 % 2**64:016x}"}
+        for n, name in enumerate(names)
+    ]
+    with pytest.raises(UserError) as error:
+        split_index(index, settings, 0)
+    told = str(error.value)
+    assert "known from the names of the images" in told
+    assert "the key split names the experiment's, comparison.splits those of Table 7" in told
+    assert "ask for 1" not in told and "fewer folds" not in told
+
+
+def test_two_folds_never_become_fewer():
+    with pytest.raises(UserError, match="change the protocol"):
+        divide_images(["a"] * 99 + ["b"], GROUPS, SplitSettings("stratified", folds=2), 0)
 
 
 def test_a_fraction_that_takes_nothing_or_all():

@@ -120,7 +120,7 @@ def test_settings_hold_what_a_job_heeds_and_nothing_else(config):
     keys = settings.train(wildcards)["run"]["keys"]
     assert keys["learning_rate"] == 0.001 and keys["batch_size"] == 16 and keys["seed"] == 1
     assert settings.training({**wildcards, "recipe": "faces"})["epochs"] == 1
-    stated = settings.report("b", shows_faces=True)["config"]
+    stated = settings.report("b")["config"]
     assert not {"tracking", "resume"} & set(stated)
 
 

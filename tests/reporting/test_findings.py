@@ -632,12 +632,12 @@ def test_guessing_is_the_better_of_chance_and_the_largest_class():
 
 def test_dots_of_a_classifier_lie_together():
     rows = [
-        classifier("a"), classifier("b", kind="published"), classifier("c", "any"),
-        classifier("a", "movie", 0.2),
+        classifier("a"), classifier("b", kind="published"),
+        classifier("c", "any", kind="published"), classifier("a", "movie", 0.2),
     ]  # fmt: skip
     found = dots(pd.DataFrame(rows))
     assert [(dot.row, dot.group, dot.hollow) for dot in found] == [
-        ("A", "random", False), ("A", "movie", False), ("B", "random", True), ("C", "", False)
+        ("A", "random", False), ("A", "movie", False), ("B", "random", True), ("C", "", True)
     ]  # fmt: skip
     assert (found[1].value, found[1].low, found[1].high) == pytest.approx((20, 10, 30))
     assert in_words(pd.DataFrame(rows[:1])) == "A: random 50.0 (40 to 60)"

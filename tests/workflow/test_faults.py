@@ -1,5 +1,7 @@
 """Bad input and faults: one clear message, a non-zero exit, nothing finished lost."""
 
+import os
+import shutil
 import subprocess
 
 import numpy as np
@@ -87,6 +89,26 @@ def test_a_broken_image_is_named_then_skipped_and_a_new_one_reruns(fresh):
     assert array.shape == (11, 300, 300, 3)
     Image.new("RGB", (30, 30)).save(folder / "Cat" / "Film_99_0.png")
     assert fresh.dry_run({**QUIET, **overlay}, ARRAY) == {"index_images": 1, "prepare_frames": 1}
+
+
+def test_the_same_images_elsewhere_and_later_rerun_nothing(fresh):
+    folder = data_folder(fresh.folder / "data")
+    (folder / "Cat" / "inner").mkdir()
+    shutil.copy(folder / "Cat" / "Film_0_0.png", folder / "Cat" / "inner" / "x.png")
+    ran = prepare(fresh, {"dataset": {"path": "data"}})
+    assert ran.returncode == 0, ran.stderr
+    assert "warning: 1 images are not used: Cat/inner (1: in a folder of a class" in ran.stderr
+    for path in folder.rglob("*.png"):
+        os.utime(path)
+    (folder / "Cat" / ".DS_Store").touch()
+    (folder / "Thumbs.db").touch()
+    assert fresh.dry_run({**QUIET, "dataset": {"path": "data"}}, ARRAY) == {}
+    copy = shutil.copytree(folder, fresh.folder / "other place")
+    shutil.rmtree(folder)
+    overlay = {**QUIET, "dataset": {"path": str(copy)}}
+    assert fresh.dry_run(overlay, ARRAY) == {}
+    Image.new("RGB", (30, 30), "red").save(copy / "Cat" / "Film_0_0.png")
+    assert fresh.dry_run(overlay, ARRAY) == {"index_images": 1, "prepare_frames": 1}
 
 
 def paste(project, command):

@@ -10,7 +10,7 @@ from typing import Any
 
 from neuron_pruning.configuration.fields import merged
 from neuron_pruning.configuration.reference import default_yaml, json_schema, reference_page
-from neuron_pruning.configuration.validation import check_config, read_config
+from neuron_pruning.configuration.validation import check_comparison, check_config, read_config
 from neuron_pruning.core.errors import UserError
 
 GENERATED_FILES = {
@@ -27,6 +27,7 @@ def main(files: list[str]) -> str | None:
         for file in files:
             config = merged(config, read_config(Path(file)))
         check_config(config)
+        check_comparison(config)
     except UserError as error:
         return str(error)
     for name, text in () if files else GENERATED_FILES.items():

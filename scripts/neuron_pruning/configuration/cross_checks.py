@@ -38,8 +38,24 @@ def refuse(faults: Iterable[str]) -> None:
 def check_sections(config: Checked) -> None:
     """Refuse faults between sections; ``check_pruning`` has those within the section pruning."""
     refuse(_unknown_names(config))
-    checks = (_check_splits, _check_selection, _check_baselines, _check_cuts, _check_models)
+    checks = (_check_split, _check_selection, _check_cuts, _check_models)
     refuse(chain.from_iterable(check(config) for check in checks))
+
+
+def comparison_faults(config: Checked) -> Iterator[str]:
+    """Faults in what Table 7 alone needs, of a checked config: they stop nothing else."""
+    comparison = config["comparison"]
+    if not comparison["splits"]:
+        return
+    for name in comparison["splits"]:
+        yield from _lacks_file(config, name)
+    yield from _check_baselines(config)
+    for number, network in enumerate(comparison["networks"]):
+        for fault in _check_size(config, network["model"]):
+            yield (
+                f"comparison.networks.{number}: {fault}; name another model there, or leave Table "
+                "7 out by comparison.splits: []"
+            )
 
 
 def _unknown_names(config: Checked) -> Iterator[str]:
@@ -68,12 +84,15 @@ def _missing(place: str, section: str, names: Iterable[str], known: Iterable[str
             yield f"{place}: {name!r} is none of {section}: {', '.join(known)}"
 
 
-def _check_splits(config: Checked) -> Iterator[str]:
-    for name in dict.fromkeys([config["split"], *config["comparison"]["splits"]]):
-        split = config["splits"][name]
-        for key in {"group": ("file", "column"), "list": ("file",)}.get(split["protocol"], ()):
-            if split[key] is None:
-                yield f"splits.{name}.{key}: the protocol {split['protocol']} needs one"
+def _check_split(config: Checked) -> Iterator[str]:
+    yield from _lacks_file(config, config["split"])
+
+
+def _lacks_file(config: Checked, name: str) -> Iterator[str]:
+    split = config["splits"][name]
+    for key in {"group": ("file", "column"), "list": ("file",)}.get(split["protocol"], ()):
+        if split[key] is None:
+            yield f"splits.{name}.{key}: the protocol {split['protocol']} needs one"
 
 
 def _check_selection(config: Checked) -> Iterator[str]:
@@ -146,7 +165,6 @@ def _check_architecture(config: Checked, name: str) -> Iterator[str]:
     model, place = config["models"][name], f"models.{name}"
     architecture, channels = model["architecture"] or name, model["channels"]
     layers = convolutions_of(model, name)
-    used = {*config["run_models"], *(n["model"] for n in config["comparison"]["networks"])}
     try:
         check_name(architecture)
     except UserError as error:
@@ -157,11 +175,19 @@ def _check_architecture(config: Checked, name: str) -> Iterator[str]:
     elif channels and len(channels) != layers:
         given = f"{layers} numbers of kernels, not {len(channels)}"
         yield f"{place}.channels: {architecture} takes {given}"
-    elif name in used:
-        try:
-            describe(architecture, input_size_of(config, name), [*model["widths"], 2], channels)
-        except UserError as error:
-            yield f"{place}: {error}"
+    elif name in config["run_models"]:
+        for fault in _check_size(config, name):
+            yield f"run_models: {fault}"
+
+
+def _check_size(config: Checked, name: str) -> Iterator[str]:
+    """Whether a model can be built for the images that it sees."""
+    model, size = config["models"][name], input_size_of(config, name)
+    try:
+        describe(model["architecture"] or name, size, [*model["widths"], 2], model["channels"])
+    except UserError as error:
+        key = f"models.{name}" if model["input_size"] else "dataset"
+        yield f"models.{name}: {error} ({key}.input_size)"
 
 
 def check_pruning(pruning: Checked) -> Iterator[str]:

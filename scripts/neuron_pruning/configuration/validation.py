@@ -6,6 +6,7 @@ import re
 import reprlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import date
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,7 +14,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from neuron_pruning.configuration.cross_checks import FAULTS
+from neuron_pruning.configuration.cross_checks import FAULTS, comparison_faults
 from neuron_pruning.configuration.fields import LIST, WORD, Section
 from neuron_pruning.configuration.models import Config
 from neuron_pruning.core.errors import UserError
@@ -36,6 +37,11 @@ RENAMED_VALUES = {
 }
 UNKNOWN_KEY = ("extra_forbidden", "invalid_key")
 NO_STEPS = (WORD, LIST, "[key]")  # what pydantic adds to the place of an error
+TEXT_KINDS = ("literal_error", "string_pattern_mismatch", "string_too_long", "periodic")
+TEXT = (
+    "this is a text; write it without quotes. What --config gives within brackets is always text: "
+    "write such lists and sections in a file, and name that with --configfile"
+)
 QUOTE = "YAML reads on, off, yes and no as true and false: quote them"
 MOST_VALUES = 100_000
 UNFOLDS = f"holds itself or over {MOST_VALUES:,} values; write out what its anchors repeat"
@@ -65,6 +71,15 @@ def check_config(config: dict[str, Any]) -> None:
         raise
     config.clear()
     config.update(checked)
+
+
+def check_comparison(config: Mapping[str, Any]) -> None:
+    """Refuse a checked config that Table 7 cannot be made with; everything else can.
+
+    Raises:
+        UserError: every fault with its key and remedy.
+    """
+    _refuse(comparison_faults(config))
 
 
 def check_folder(config: Mapping[str, Any]) -> None:
@@ -187,13 +202,27 @@ def _wrong_value(steps: Sequence[int | str], error: ErrorDetails) -> str:
         return f"{value} is now {RENAMED_VALUES[key, value]}"
     shown = _shown(value)
     if kind in ("float_type", "finite_number"):
-        return f"{shown} is no number; write 0.0005 rather than 5e-4, and no quotes"
+        text = f"; {TEXT}" if _is_quoted(value) else ""
+        return f"{shown} is no number; write 0.0005 rather than 5e-4, and no quotes{text}"
     if kind in ("model_type", "dict_type"):
-        return f"must be a section with keys of its own; not {shown}"
+        text = f"; {TEXT}" if _is_quoted(value) else ""
+        return f"must be a section with keys of its own; not {shown}{text}"
     demand = re.sub(r"^\w+ should ", "must ", error["msg"]).replace(" after validation", "")
     if isinstance(value, bool):
         shown += f"; {QUOTE}"
+    elif kind == "string_type" and isinstance(value, int | float | date):
+        shown += "; quote it"
+    elif kind not in TEXT_KINDS and _is_quoted(value):
+        shown += f"; {TEXT}"
     return f"{demand}; not {shown}"
+
+
+def _is_quoted(value: object) -> bool:
+    """Whether a text would be something else without its quotes."""
+    with suppress(ValueError, RecursionError, yaml.YAMLError):
+        node = yaml.compose(value, Loader=yaml.SafeLoader) if isinstance(value, str) else None
+        return node is not None and node.tag != "tag:yaml.org,2002:str"
+    return False
 
 
 def _shown(value: object) -> str:

@@ -1,5 +1,6 @@
 """The one exception for errors that the user can fix, and what turns others into it."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,8 +10,12 @@ class UserError(ValueError):
 
 
 def reason_of(error: Exception) -> str:
-    """First line of an error's message; its type where there is none."""
-    lines = (line for line in str(error).splitlines() if line.strip())
+    """First line of an error's message; its type where there is none.
+
+    Without addresses in memory, which differ from run to run and explain nothing.
+    """
+    text = re.sub(r" ?<[^<>]* at 0x[0-9A-Fa-f]+>", "", str(error))
+    lines = (line for line in text.splitlines() if line.strip())
     return next(lines, type(error).__name__)
 
 

@@ -5,32 +5,42 @@ import io
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal, NamedTuple, get_args
 
-import numpy as np
 import pyarrow as pa
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from neuron_pruning.core.errors import UserError, reason_of, refuse_unreadable
 from neuron_pruning.core.files import read_file
 from neuron_pruning.core.parquet import column, schema
 from neuron_pruning.core.row_cache import rows_by_key
+from neuron_pruning.data.image_folder import Unused, check_classes, list_images, shortened
 from neuron_pruning.data.near_duplicates import perceptual_hash
+from neuron_pruning.data.sixteen_bits import eight_bits, has_sixteen_bits
 
 OnBadImage = Literal["fail", "skip"]
 Resize = Literal["fit", "stretch"]
 Row = dict[str, Any]
 
-SUFFIXES = {".png", ".jpg", ".jpeg"}
-SMALLEST_CLASS = 5
-LARGEST_IMAGE = 50_000_000  # pixels: 150 MB decoded; more is taken for a decompression bomb
+LARGEST_IMAGE = 70_000_000  # pixels: 210 MB decoded; more is taken for a decompression bomb
+TURNS = {  # by EXIF orientation
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 PADDING = (128, 128, 128)  # mid-grey: 0 after normalisation
 # Three names of SFEW have a hyphen or a second underscore.
 NAME = re.compile(r"(?P<movie>.+)[_-](?P<timestamp>\d+)_+\d+$")
+
+PLAIN = "one plain colour"
 
 INDEX_SCHEMA = schema(
     column("position", pa.int64(), "row of the array"),
@@ -43,11 +53,12 @@ INDEX_SCHEMA = schema(
     column("width", pa.int64(), "width as stored, upright", "pixels"),
     column("height", pa.int64(), "height as stored, upright", "pixels"),
     column("mode", pa.string(), "colour mode as stored"),
+    column("plain_colour", pa.string(), "the colour of all pixels, empty where there are several"),
     run=False,
 )
 AUDIT_SCHEMA = schema(
     column("check", pa.string(), "what was looked at"),
-    column("subject", pa.string(), "class, size or image it is about"),
+    column("subject", pa.string(), "class, size, image or folder it is about"),
     column("detail", pa.string(), "what was found, empty for a plain count"),
     column("count", pa.int64(), "how many images", "images"),
     run=False,
@@ -59,44 +70,6 @@ class BadImage(NamedTuple):
 
     image: str
     reason: str
-
-
-def list_images(folder: Path) -> list[Path]:
-    """Image files of all class folders, sorted by class and name.
-
-    Raises:
-        UserError: missing folder, no class folders, or a class with too few images.
-    """
-    if not folder.is_dir():
-        raise UserError(
-            f"dataset.path: {folder} is no folder; name one that holds a folder of images a class"
-        )
-    classes = sorted(f for f in folder.iterdir() if f.is_dir() and not f.name.startswith("."))
-    if not classes:
-        raise UserError(f"dataset.path: {folder} holds no class folders; it needs one a class")
-    if len(classes) < 2:
-        raise UserError(f"dataset.path: {folder} holds one class, {classes[0].name}; two at least")
-    files = [f for c in classes for f in sorted(c.iterdir()) if f.suffix.lower() in SUFFIXES]
-    _check_classes([c.name for c in classes], [file.parent.name for file in files])
-    return files
-
-
-def list_ignored(folder: Path) -> list[str]:
-    """Other files in the class folders, relative to ``folder``: the audit names them."""
-    files = (f for f in folder.glob("*/*") if f.is_file() and f.suffix.lower() not in SUFFIXES)
-    names = (str(f.relative_to(folder)) for f in files)
-    return sorted(name.encode(errors="backslashreplace").decode() for name in names)
-
-
-def _check_classes(classes: Iterable[str], labels: Iterable[str]) -> None:
-    """Every class has images enough; ``labels`` are those of the images."""
-    counts = Counter(labels)
-    for name in classes:
-        if counts[name] < SMALLEST_CLASS:
-            raise UserError(
-                f"dataset.path: class {name} has {counts[name]} readable PNG or JPEG images; "
-                f"{SMALLEST_CLASS} at least are needed, or remove the folder"
-            )
 
 
 def read_upright(data: bytes) -> tuple[Image.Image, str]:
@@ -116,10 +89,21 @@ def read_upright(data: bytes) -> tuple[Image.Image, str]:
                 f"{stored.width} x {stored.height} pixels; {LARGEST_IMAGE:,} at most are decoded"
             )
         stored.load()
-        upright = ImageOps.exif_transpose(stored)
-        if upright.mode.startswith("I"):  # 16-bit grey: the upper eight bits
-            upright = Image.fromarray((np.asarray(upright) >> 8).clip(0, 255).astype(np.uint8))
-        return upright.convert("RGB"), mode  # ASSUME: transparency is dropped, not blended
+        image = eight_bits(stored, data) if has_sixteen_bits(data) else stored
+        rgb = image.convert("RGB")  # ASSUME: transparency is dropped, not blended
+        turn = _turn_of(stored)
+        return rgb if turn is None else rgb.transpose(turn), mode
+
+
+def _turn_of(stored: Image.Image) -> Image.Transpose | None:
+    """What makes an image upright.
+
+    Not ``ImageOps.exif_transpose``, which writes the EXIF block again and fails over other fields.
+    """
+    try:
+        return TURNS.get(stored.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # noqa: BLE001 - a block that cannot be read says nothing; viewers do so too
+        return None
 
 
 def upright_rgb(path: Path, sha256: str | None = None) -> Image.Image:
@@ -195,7 +179,7 @@ def index_images(
     left_out = [bad[path] for path in files if path in bad]
     if left_out and on_bad_image == "fail":
         raise UserError(_bad_message(folder, left_out))
-    _check_classes(sorted({f.parent.name for f in files}), [row["label"] for row in rows])
+    check_classes(folder, sorted({f.parent.name for f in files}), [row["label"] for row in rows])
     return [{"position": number, **row} for number, row in enumerate(rows)], left_out
 
 
@@ -230,7 +214,15 @@ def _look_at(path: Path) -> Row | BadImage:
         "width": upright.width,
         "height": upright.height,
         "mode": mode,
+        "plain_colour": _plain_colour(upright),
     }
+
+
+def _plain_colour(image: Image.Image) -> str:
+    """The colour of an RGB image whose pixels are all of one, as in HTML; else empty."""
+    ends: Any = image.getextrema()  # least and largest value of each channel
+    several = any(least < largest for least, largest in ends)
+    return "" if several else "#" + "".join(f"{least:02x}" for least, _ in ends)
 
 
 def _bad_message(folder: Path, bad: Sequence[BadImage]) -> str:
@@ -243,9 +235,12 @@ def _bad_message(folder: Path, bad: Sequence[BadImage]) -> str:
 
 
 def audit_images(
-    index: Sequence[Row], bad: Sequence[BadImage], ignored: Sequence[str] = ()
+    index: Sequence[Row],
+    bad: Sequence[BadImage],
+    ignored: Sequence[tuple[str, str, int]] = (),
+    unused: Sequence[Unused] = (),
 ) -> list[Row]:
-    """Rows of the audit: counts, sizes, modes, identical images, files left out."""
+    """Rows of the audit: counts, sizes, modes, identical and plain images, files left out."""
     counts = {
         "images of class": Counter(r["label"] for r in index),
         "stored size": Counter(f"{r['width']} x {r['height']}" for r in index),
@@ -256,10 +251,39 @@ def audit_images(
         ("movies", "", "", len({r["movie"] for r in index})),
         ("clips", "", "", len({r["clip"] for r in index})),
         *_identical(index),
+        *_plain(index),
         *(("skipped file", b.image, b.reason, 1) for b in bad),
-        *(("ignored file", name, "neither PNG nor JPEG by its name", 1) for name in ignored),
+        *(("ignored file", *file) for file in ignored),
+        *(("not used", *place) for place in unused),
     ]
     return [dict(zip(AUDIT_SCHEMA.names, row, strict=True)) for row in found]
+
+
+def skipped_files(bad: Sequence[BadImage]) -> str:
+    """One line about the files that were left out; empty where there is none."""
+    named = shortened([f"{b.image} ({b.reason})" for b in bad])
+    return f"{len(bad)} files are no readable images and left out: {named}" if bad else ""
+
+
+def _plain(index: Sequence[Row]) -> Iterator[tuple[str, str, str, int]]:
+    """Images without a picture, by class."""
+    plain: dict[str, list[str]] = defaultdict(list)
+    for row in index:
+        if row["plain_colour"]:
+            plain[row["label"]].append(row["image"])
+    for label, images in plain.items():
+        yield PLAIN, label, shortened(images), len(images)
+
+
+def plain_images(index: Sequence[Row]) -> str:
+    """One line about the images without a picture; empty where there is none."""
+    images = [row["image"] for row in index if row["plain_colour"]]
+    if not images:
+        return ""
+    return (
+        f"{len(images)} images show one plain colour and nothing else: {shortened(images)}. "
+        "Transparency is dropped: where a picture lies in it alone, save it on a background"
+    )
 
 
 def _identical(index: Sequence[Row]) -> Iterator[tuple[str, str, str, int]]:

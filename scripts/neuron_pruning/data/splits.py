@@ -198,6 +198,7 @@ class _Images:
         raise UserError(
             f"split: class {name} has no image {side} the {part} part under {self.protocol} with "
             f"seed {seed}; {self._scarce(name)}: change {part}_fraction, the protocol or the seed"
+            f"{self._another()}"
         )
 
     def draw_folds(self, folds: int, shuffle: int) -> NDArray[np.int64]:
@@ -209,7 +210,8 @@ class _Images:
         count = len(np.unique(self.groups)) if self.grouped else len(self.labels)
         if folds > count:
             kind = "groups" if self.grouped else "images"
-            raise UserError(f"split: {folds} folds of {count} {kind}; ask for {count} at most")
+            fewer = f"; ask for {count} at most" if count > 1 else ""
+            raise UserError(f"split: {folds} folds of {count} {kind}{fewer}{self._another()}")
         wanted = 2 if self.protocol == "random" else folds
         for rng in self._generators("folds", shuffle):
             numbers = self._deal(folds, rng)
@@ -217,9 +219,10 @@ class _Images:
             absent = [name for name, its in of_class.items() if len(np.unique(its)) < wanted]
             if not absent:
                 return numbers
+        fewer = "ask for fewer folds" if folds > 2 else "change the protocol"
         raise UserError(
             f"split: class {absent[0]} is in fewer than {wanted} of {folds} folds under "
-            f"{self.protocol}; {self._scarce(absent[0])}: ask for fewer folds"
+            f"{self.protocol}; {self._scarce(absent[0])}: {fewer}{self._another()}"
         )
 
     def _generators(self, stream: str, seed: int) -> Iterator[np.random.Generator]:
@@ -234,6 +237,16 @@ class _Images:
             return f"it has {mine.sum()} images"
         held = len(np.unique(self.groups[mine]))
         return f"its {mine.sum()} images lie in {held} group(s), and {DRAWS} draws did not help"
+
+    def _another(self) -> str:
+        """What else to do where groups cannot be kept together: cameras name all files alike."""
+        if not self.grouped:
+            return ""
+        told = "the column of its file" if self.protocol == "group" else "the names of the images"
+        return (
+            f". Groups are known from {told}; where those do not say it, use another split: the "
+            "key split names the experiment's, comparison.splits those of Table 7"
+        )
 
     def _draw(self, fraction: float, rng: np.random.Generator) -> NDArray[np.bool_]:
         """One draw of ``fraction`` of the images, N booleans; its classes are as they come.
@@ -255,7 +268,7 @@ class _Images:
         raise UserError(
             f"split: {chosen.sum()} of {len(chosen)} images would be drawn under {self.protocol} "
             f"for a part of {fraction:g}{about if self.grouped else ''}; change the fraction or "
-            "the protocol"
+            f"the protocol{self._another()}"
         )
 
     def _orders(self, rng: np.random.Generator) -> list[NDArray[np.int64]]:

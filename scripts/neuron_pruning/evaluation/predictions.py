@@ -10,14 +10,20 @@ from numpy.typing import NDArray
 
 from neuron_pruning.core.parquet import column, schema, write_rows
 from neuron_pruning.data.split_file import Split
-from neuron_pruning.statistics.metrics import class_metrics, confusion_rows, cross_entropy, softmax
+from neuron_pruning.statistics.metrics import (
+    PER_CLASS,
+    class_metrics,
+    confusion_rows,
+    cross_entropy,
+    softmax,
+)
 
 Records = list[dict[str, Any]]
 Labels = NDArray[np.int64]
 STATE = column("state", pa.string(), "trained or untrained")
 PART = column("part", pa.string(), "train, validation or test")
 METRIC_COLUMNS = (
-    column("class", pa.string(), "class, or all"),
+    column("class", pa.string(), "class; all beside a metric of all classes"),
     column("metric", pa.string(), "accuracy, loss, precision, recall, specificity or f1"),
     column("value", pa.float64(), "the figure; loss in nats"),
     column("images", pa.int64(), "images of the part", "images"),
@@ -119,7 +125,9 @@ def write_evaluation(
 
 def overall(metrics: Records) -> dict[str, float]:
     """Figures over all classes by part and metric, such as ``test_accuracy``."""
-    return {f"{r['part']}_{r['metric']}": r["value"] for r in metrics if r["class"] == "all"}
+    return {
+        f"{r['part']}_{r['metric']}": r["value"] for r in metrics if r["metric"] not in PER_CLASS
+    }
 
 
 def _by_part(split: Split, rows: Callable[[Labels], Records]) -> Records:

@@ -27,7 +27,11 @@ from neuron_pruning.reporting.charts import (
 from neuron_pruning.reporting.results import Results
 from neuron_pruning.reporting.sweep_findings import Layer, PlacedLines
 from neuron_pruning.reporting.templating import counted
-from neuron_pruning.statistics.model_comparison import ANY_SPLIT, CONSTANT_KIND, PUBLISHED_KIND
+from neuron_pruning.statistics.model_comparison import (
+    CONSTANT_KIND,
+    PUBLISHED_KIND,
+    concerns_any_split,
+)
 from neuron_pruning.tables.rendering import display_name
 
 ANGLES = range(0, 91, 15)  # degrees
@@ -234,7 +238,7 @@ def classifier_panels(results: Results) -> Iterator[Panel]:
 
 def dots(rows: pd.DataFrame) -> list[Dot]:
     """Points of the chart, classifier by classifier."""
-    groups = rows["split"].replace(ANY_SPLIT, "")
+    groups = rows["split"].mask(concerns_any_split(rows), "")
     shown = 100 * rows[["accuracy_mean", "low", "high"]]
     rows = shown.assign(group=groups, name=rows["name"], hollow=rows["kind"] == PUBLISHED_KIND)
     columns = ["name", "group", "accuracy_mean", "low", "high", "hollow"]
@@ -246,12 +250,14 @@ def in_words(rows: pd.DataFrame) -> str:
     """Every point: ``AlexNet, initialised, whole frames: random 42.0 (34 to 50), movie …``."""
     listed = [
         f"{name}: {', '.join(map(_figure, as_dicts(found)))}"
-        for name, found in rows.groupby("name", sort=False)
+        for name, found in rows.assign(everywhere=concerns_any_split(rows)).groupby(
+            "name", sort=False
+        )
     ]
     return "; ".join(listed)
 
 
 def _figure(row: Mapping[str, Any]) -> str:
-    split = "" if row["split"] == ANY_SPLIT else f"{row['split']} "
+    split = "" if row["everywhere"] else f"{row['split']} "
     ends = "" if pd.isna(row["low"]) else f" ({100 * row['low']:.0f} to {100 * row['high']:.0f})"
     return f"{split}{100 * row['accuracy_mean']:.1f}{ends}"

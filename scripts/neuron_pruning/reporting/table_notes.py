@@ -12,8 +12,8 @@ MODULES = (grid, per_class, per_class, pruning, techniques, compensations, model
 TABLES = {number: module.TABLE for number, module in enumerate(MODULES, 1)}
 FIRST_LINES = 12  # of every network in Table 5 that the page does not fold
 UNTRAINED = ", untrained"  # as Tables 5 and 6 mark it
-SHARED = ["SVM", "Split", "Accuracy"]  # columns of Table 8 that become headings of its rows
-TEXT_COLUMNS = ("Technique", "Compensation", "Split")
+SHARED = len(svm.SHARED)  # first columns of Table 8, which become headings of its rows
+TEXT_COLUMNS = ("Technique", "Compensation")
 
 
 def read_tables(paths: list[Path]) -> dict[int, pd.DataFrame]:
@@ -27,13 +27,16 @@ def read_tables(paths: list[Path]) -> dict[int, pd.DataFrame]:
 def page_table(number: int, rows: pd.DataFrame) -> dict[str, Any]:
     """One table: its ``rows``, those of Table 8 in ``groups``; the page folds ``rest``."""
     shown = TABLES[number].display(rows)
-    groups = shown.groupby(SHARED, sort=False) if number == 8 else ()
-    inner, early = shown.drop(columns=SHARED if number == 8 else []), in_sight(number, shown)
+    keys = [shown.iloc[:, place] for place in range(SHARED if number == 8 else 0)]
+    groups = shown.groupby(keys, sort=False) if keys else ()
+    inner, early = shown.iloc[:, len(keys) :], in_sight(number, shown)
+    # In the other tables names of columns may be the user's.
+    texts_in = TEXT_COLUMNS if number in (5, 6) else ()
     return {
         "number": number,
         "caption": TABLES[number].caption(rows),
         "head": list(inner.columns),
-        "text_columns": [n for n, name in enumerate(inner.columns) if name in TEXT_COLUMNS],
+        "text_columns": [n for n, name in enumerate(inner.columns) if name in texts_in],
         "groups": [(key, texts(inner.loc[found.index])) for key, found in groups],
         "rows": texts(inner[early]),
         "rest": texts(inner[~early]),
@@ -59,6 +62,5 @@ def texts(rows: pd.DataFrame) -> list[list[str]]:
     A cell breaks at most before its brackets.
     """
     cells = rows.map(lambda cell: "–" if pd.isna(cell) else str(cell))
-    others = cells.columns[1:]
-    kept = cells[others].replace(r" (?![(\[])", "\N{NO-BREAK SPACE}", regex=True)
+    kept = cells.iloc[:, 1:].replace(r" (?![(\[])", "\N{NO-BREAK SPACE}", regex=True)
     return [list(row) for row in pd.concat([cells.iloc[:, :1], kept], axis=1).to_numpy()]

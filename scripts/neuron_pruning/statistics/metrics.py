@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+PER_CLASS = ("precision", "recall", "specificity", "f1")  # metrics of a class; others are of all
+
 
 def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     """Class probabilities, N x classes, float64."""
@@ -36,21 +38,23 @@ def class_metrics(
 ) -> list[dict[str, Any]]:
     """Rows ``class, metric, value``: accuracy over all, and four figures per class.
 
+    Which rows are over all classes the metric says: ``all`` may be the name of a class too.
+
     A class that was never predicted has the precision 0, as in scikit-learn; recall and F1 of a
     class without images are not a number, and left out of means.
     """
     matrix = confusion_matrix(labels, predicted, len(classes))
     hit, named, images, total = matrix.diagonal(), matrix.sum(0), matrix.sum(1), matrix.sum()
-    figures = {
-        "precision": _ratio(hit, named),
-        "recall": np.where(images > 0, _ratio(hit, images), np.nan),
-        "specificity": _ratio(total - named - images + hit, total - images),
-        "f1": np.where(images > 0, _ratio(2 * hit, named + images), np.nan),
-    }
+    figures = (
+        _ratio(hit, named),
+        np.where(images > 0, _ratio(hit, images), np.nan),
+        _ratio(total - named - images + hit, total - images),
+        np.where(images > 0, _ratio(2 * hit, named + images), np.nan),
+    )
     rows = [{"class": "all", "metric": "accuracy", "value": float(hit.sum() / total)}]
     return rows + [
         {"class": name, "metric": metric, "value": value}
-        for metric, values in figures.items()
+        for metric, values in zip(PER_CLASS, figures, strict=True)
         for name, value in zip(classes, values.tolist(), strict=True)
     ]
 

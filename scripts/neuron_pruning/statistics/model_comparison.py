@@ -23,6 +23,11 @@ NETWORK_KIND, SVM_KIND, CONSTANT_KIND, PUBLISHED_KIND = "network", "svm", "const
 ANY_SPLIT = "any"  # of figures from elsewhere that no split concerns
 
 
+def concerns_any_split(rows: pd.DataFrame) -> "pd.Series[bool]":
+    """Which rows of Table 7 stand for every split; one of the config's may be called any too."""
+    return (rows["split"] == ANY_SPLIT) & (rows["kind"] == PUBLISHED_KIND)
+
+
 def correct_predictions(predictions: pd.DataFrame) -> pd.DataFrame:
     """Test predictions of networks and SVMs: keys, position, and whether they are right.
 

@@ -58,6 +58,11 @@ def class_figures(
     return with_interval(found.reset_index().astype({"test_images": int}), "mean")
 
 
+def classes_of(rows: pd.DataFrame) -> list[str]:
+    """Classes of the rows of a table; the accuracy is of all, which a class may be called too."""
+    return list(rows.loc[rows["metric"] != "accuracy", "class"].unique())
+
+
 def published_value(published: Mapping[str, Any], metric: str, name: str) -> float:
     """Published value of a metric for a class, or for ``all``; NaN where there is none."""
     value = published.get(metric, nan)

@@ -8,11 +8,11 @@ import pyarrow as pa
 
 from neuron_pruning.core.parquet import column, schema
 from neuron_pruning.statistics.model_comparison import (
-    ANY_SPLIT,
     CONSTANT_KIND,
     NETWORK_KIND,
     SVM_KIND,
     compare_classifiers,
+    concerns_any_split,
     correct_predictions,
 )
 from neuron_pruning.statistics.significance import SIGNIFICANT
@@ -95,13 +95,15 @@ def sources(rows: pd.DataFrame) -> str:
 
 def display(rows: pd.DataFrame) -> pd.DataFrame:
     """One row per classifier, one column per split; * better than guessing."""
-    splits = [split for split in rows["split"].unique() if split != ANY_SPLIT]
-    lines: dict[str, dict[str, str]] = {}
-    for name, row in zip(names_of(rows), rows.to_dict("records"), strict=True):
-        wanted = splits if row["split"] == ANY_SPLIT else [row["split"]]
-        lines.setdefault(name, {}).update(dict.fromkeys(wanted, cell(row)))
-    table = pd.DataFrame.from_dict(lines, orient="index", columns=splits).fillna("–")
-    return table.rename_axis("Classifier").reset_index()
+    everywhere = concerns_any_split(rows)
+    splits = list(rows.loc[~everywhere, "split"].unique())
+    lines: dict[tuple[str, str], dict[str, str]] = {}
+    for name, of_all, row in zip(names_of(rows), everywhere, rows.to_dict("records"), strict=True):
+        wanted = splits if of_all else [row["split"]]
+        # By contender too: two models may go by one name.
+        lines.setdefault((name, row["contender"]), {}).update(dict.fromkeys(wanted, cell(row)))
+    shown = [[name, *(of.get(s, "–") for s in splits)] for (name, _), of in lines.items()]
+    return pd.DataFrame(shown, columns=["Classifier", *splits])
 
 
 def cell(row: Mapping[Any, Any]) -> str:

@@ -7,7 +7,12 @@ import pandas as pd
 import pyarrow as pa
 
 from neuron_pruning.core.parquet import CELL, CELL_COLUMNS, column, schema
-from neuron_pruning.tables.figures import INTERVAL_COLUMNS, class_figures, published_value
+from neuron_pruning.tables.figures import (
+    INTERVAL_COLUMNS,
+    class_figures,
+    classes_of,
+    published_value,
+)
 from neuron_pruning.tables.rendering import display_name, figures_are, interval, share
 from neuron_pruning.tables.table import Table
 
@@ -15,7 +20,7 @@ CLASS_METRICS = ("precision", "recall", "accuracy")
 SCHEMA = schema(
     *CELL_COLUMNS,
     column("metric", pa.string(), "precision, recall or accuracy"),
-    column("class", pa.string(), "class, or all"),
+    column("class", pa.string(), "class; all beside the accuracy"),
     column("mean", pa.float64(), "mean over seeds, test images"),
     column("std", pa.float64(), "sample standard deviation over seeds"),
     column("seeds", pa.int64(), "runs in the mean"),
@@ -38,7 +43,7 @@ def class_rows(metrics: pd.DataFrame, paper: Mapping[str, Any]) -> pd.DataFrame:
 
 def caption(rows: pd.DataFrame) -> str:
     """Which network it is, and the interval of its accuracy."""
-    first = rows[(rows["metric"] == "accuracy") & (rows["class"] == "all")].iloc[0]
+    first = rows[rows["metric"] == "accuracy"].iloc[0]
     return (
         f"Test precision and recall of {display_name(first['model'])} by class, as shares; "
         f"learning rate {first['learning_rate']:g}, batch size {first['batch_size']}. "
@@ -49,16 +54,21 @@ def caption(rows: pd.DataFrame) -> str:
 
 
 def display(rows: pd.DataFrame) -> pd.DataFrame:
-    """The paper's layout: one column per class, one row per metric, the paper's row below ours."""
-    classes = [name for name in rows["class"].unique() if name != "all"]
-    lines = []
+    """The paper's layout: one column per class, one row per metric, the paper's row below ours.
+
+    Columns count by their place: a class may have the name of another column.
+    """
+    classes, lines = classes_of(rows), []
     for metric in CLASS_METRICS:
         cells = rows[rows["metric"] == metric].set_index("class").to_dict("index")
-        ours = {classes[0]: cells["all"]} if metric == "accuracy" else cells
-        figures = {name: share(cell["mean"], cell["std"]) for name, cell in ours.items()}
-        paper = {name: share(cell["paper"]) for name, cell in ours.items()}
-        lines += [{"Emotion": metric.title(), **figures}, {"Emotion": "  paper", **paper}]
-    return pd.DataFrame(lines, columns=["Emotion", *classes]).fillna("")
+        if metric == "accuracy":  # of all classes, below the first
+            ours = [*cells.values(), *[None] * (len(classes) - 1)]
+        else:
+            ours = [cells.get(name) for name in classes]
+        figures = ["" if cell is None else share(cell["mean"], cell["std"]) for cell in ours]
+        paper = ["" if cell is None else share(cell["paper"]) for cell in ours]
+        lines += [[metric.title(), *figures], ["  paper", *paper]]
+    return pd.DataFrame(lines, columns=["Emotion", *classes])
 
 
 TABLE = Table(SCHEMA, class_rows, display, caption)
