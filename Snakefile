@@ -6,20 +6,30 @@ from pathlib import Path
 from snakemake.utils import min_version
 
 min_version("9.20")
-sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
+PROJECT = Path(str(workflow.current_basedir))  # basedir is of who uses this as a module
+sys.path.insert(0, str(PROJECT / "scripts"))
 
 from neuron_pruning.configuration.validation import read_config
 from neuron_pruning.core.errors import UserError
 
+# Of the working directory; where it has none, the paper's own is what --configfile goes on top of.
+CONFIG = Path("config.yaml") if Path("config.yaml").exists() else PROJECT / "config.yaml"
+
 # Snakemake unfolds anchors, and runs Python in a config. It has read what --configfile names.
 try:
-    if workflow.is_main_process and Path("config.yaml").exists():
-        read_config(Path("config.yaml"))
+    if workflow.is_main_process and workflow.modifier.is_main_snakefile():
+        read_config(CONFIG)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
+if workflow.modifier.path_modifier.replace_prefix("results") != "results":
+    raise WorkflowError(
+        "results of this workflow lie below results/ in the working directory: leave prefix and "
+        "replace_prefix out of the module; tell results apart by experiment, or use --directory"
+    )
 
-configfile: "config.yaml"
+
+configfile: str(CONFIG)
 
 
 include: "rules/common.smk"

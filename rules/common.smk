@@ -1,6 +1,4 @@
 # What all stages share: the config, names of files, and settings of jobs.
-from snakemake.io import sourcecache_entry
-
 from neuron_pruning.configuration.derived import input_size_of
 from neuron_pruning.configuration.validation import check_config, check_folder
 from neuron_pruning.core.checksums import check_files
@@ -28,14 +26,6 @@ def read_selection():
             return read_rows(Path(file.name))
         except UserError as error:
             raise WorkflowError(str(error)) from None
-
-
-def workflow_file(path):
-    """A file of the workflow itself: it lies here also where results are in a bucket.
-
-    Not workflow.source_path: its absolute paths would rerun jobs in another checkout.
-    """
-    return sourcecache_entry(path, path)
 
 
 def user_file(path):

@@ -17,7 +17,6 @@ rule build_report:
         pruned=targets.pruned_metrics,
         sweeps=targets.sweep_points,
         tables=[paths.table(name) for name in targets.tables],
-        paper=workflow_file("resources/paper.yaml"),
     output: page=report(paths.report, caption="../report/page.rst", category="Report")
     log: paths.log("build_report")
     benchmark: paths.benchmark("build_report")
@@ -26,6 +25,6 @@ rule build_report:
     resources: mem_mb=growing(1000)
     params:
         settings=settings.report(paths.benchmarks),
-        code=code_digest("build_report"),
+        code=code_digest("build_report", *targets.published("paper")),
     message: "Build the report"
     script: "../scripts/build_report.py"

@@ -1,9 +1,8 @@
 # The tables: one rule for all; each has its inputs and its module of neuron_pruning.tables.
-PAPER = workflow_file("resources/paper.yaml")
 
 
 rule table_grid:
-    input: selection=paths.selection, paper=PAPER
+    input: selection=paths.selection, splits=targets.splits_named(config["split"])
     output:
         table=paths.table("{table}"),
         rendered=report(targets.rendered("{table}"), caption="../report/tables.rst", category="Tables"),
@@ -12,21 +11,21 @@ rule table_grid:
     benchmark: paths.benchmark("{table}")
     conda: ENVIRONMENT
     resources: mem_mb=growing(500)
-    params: settings=dict(module="grid"), code=table_digest("grid")
+    params: settings=dict(module="grid"), code=table_digest("grid", *targets.published("paper"))
     message: "Make {wildcards.table}"
     script: "../scripts/make_table.py"
 
 
 use rule table_grid as table_classes with:
-    input: metrics=targets.class_metrics, paper=PAPER
+    input: metrics=targets.class_metrics
     wildcard_constraints: table="|".join(targets.class_tables)
-    params: settings=dict(module="per_class"), code=table_digest("per_class")
+    params: settings=dict(module="per_class"), code=table_digest("per_class", *targets.published("paper"))
 
 
 use rule table_grid as table_pruning with:
-    input: metrics=targets.pruned_metrics, splits=targets.splits_named(config["split"]), paper=PAPER
+    input: metrics=targets.pruned_metrics, splits=targets.splits_named(config["split"])
     wildcard_constraints: table="table4"
-    params: settings=dict(module="pruning"), code=table_digest("pruning")
+    params: settings=dict(module="pruning"), code=table_digest("pruning", *targets.published("paper"))
 
 
 use rule table_grid as table_techniques with:
@@ -50,20 +49,17 @@ use rule table_grid as table_models with:
         networks=targets.compared_predictions,
         svms=targets.svm_files("predictions"),
         splits=targets.splits_named(*config["comparison"]["splits"]),
-        published=workflow_file("resources/published.yaml"),
     wildcard_constraints: table="table7"
     resources: mem_mb=growing(1000)
     params:
         settings=dict(module="models", options=dict(experiment=config["experiment"])),
-        code=table_digest("models"),
+        code=table_digest("models", *targets.published("published")),
 
 
 use rule table_grid as table_svm with:
-    input:
-        metrics=targets.svm_files("metrics"),
-        published=workflow_file("resources/baseline.yaml"),
+    input: metrics=targets.svm_files("metrics")
     wildcard_constraints: table="table8"
-    params: settings=dict(module="svm"), code=table_digest("svm")
+    params: settings=dict(module="svm"), code=table_digest("svm", *targets.published("baseline"))
 
 
 use rule table_grid as table_sizes with:

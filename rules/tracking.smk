@@ -5,6 +5,7 @@ from runtime.provenance import mixed_threads, settle
 from runtime.run_lock import RunLock
 from runtime.tracking_uploader import TrackingUploader, check_records_wait, finish_tracking
 
+IMPORTED = not workflow.modifier.is_main_snakefile()  # then Snakemake calls no onstart of ours
 lock = RunLock(Path(paths.root))
 uploader = TrackingUploader(Path(paths.tracking), settings.tracking())
 
@@ -30,7 +31,7 @@ onstart:
 
 
 # Not a handler: an idle, stopped or failing run calls none.
-atexit.register(finish_tracking, uploader, lock, workflow)
+atexit.register(finish_tracking, uploader, lock, workflow, IMPORTED)
 
 
 localrules:

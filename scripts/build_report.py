@@ -21,9 +21,16 @@ LISTS = ("history", "speed", "predictions", "confusion", "pruned", "sweeps")  # 
 
 
 def build_report(
-    input: Files, output: Files, config: dict[str, Any], benchmarks: str, folder: str | None = None
+    input: Files,
+    output: Files,
+    config: dict[str, Any],
+    benchmarks: str,
+    paper: Path | None = None,
+    folder: str | None = None,
 ) -> TrackedResult:
-    """Write the page; ``folder``: where the images lie, unless the workflow draws them.
+    """Write the page; ``paper``: the published figures, unless the faces are drawn.
+
+    ``folder``: where the images lie, unless the workflow draws them.
 
     ``predictions`` and ``activations`` belong together, run by run. Where no faces are used,
     ``boxes`` is empty.
@@ -32,7 +39,7 @@ def build_report(
         config=config,
         tables=read_tables(input.tables),
         angles=layer_angles(input.predictions, input.activations, config),
-        paper=yaml.safe_load(input.paper.read_text(encoding="utf-8")),
+        paper=None if paper is None else yaml.safe_load(paper.read_text(encoding="utf-8")),
         selection=read_frame([input.selection]),
         leakage=read_frame([input.leakage]),
         **{name: read_frame(getattr(input, name)) for name in LISTS},

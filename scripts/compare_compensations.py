@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from neuron_pruning.core.errors import naming_network
 from neuron_pruning.core.parquet import write_rows
 from neuron_pruning.evaluation.compensation_comparison import (
     COMPENSATION_SCHEMA,
@@ -26,12 +27,14 @@ def compare_compensations(
     """Write one row per angle and number of epochs."""
     source = NetworkSource(input.network, input.split, RunDescription(**run), input.activations)
     stored = source.layer(layer)
-    select = find_technique(technique["name"]).prepared(stored.layer, **technique["settings"])
     settings = TrainingSettings.from_config(training, run["keys"])
     compared = CompensationComparison(stored, compensation, settings, comparison["draws"])
-    rows = compared.rows(select, comparison["angles"], comparison["epochs"])
     keys = {**source.run.row_keys, "layer": layer, "compensation": compensation}
-    write_rows(output.points, rows, COMPENSATION_SCHEMA, {**keys, "units": stored.layer.units})
+    keys["units"] = stored.layer.units
+    with naming_network(source.network):
+        select = find_technique(technique["name"]).prepared(stored.layer, **technique["settings"])
+        rows = compared.rows(select, comparison["angles"], comparison["epochs"])
+        write_rows(output.points, rows, COMPENSATION_SCHEMA, keys)
     return TrackedResult()
 
 

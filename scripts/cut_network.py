@@ -3,6 +3,7 @@
 from typing import Any
 
 from neuron_pruning.core.devices import choose_device
+from neuron_pruning.core.errors import naming_network
 from neuron_pruning.data.images import open_array
 from neuron_pruning.evaluation.cuts import CalibrationImages, cut_layers
 from neuron_pruning.evaluation.prunings import Cut, write_pruned
@@ -27,7 +28,8 @@ def cut_network(
     images, device = open_array(input.array), choose_device(threads)
     calibration = CalibrationImages(images, source.split, batch_size, device)
     cut, scores = Cut(technique, amount, source.seed), read_scores(input.measured)
-    found = cut_layers(load_network(source.network), layers, cut, calibration, scores)
+    with naming_network(source.network):
+        found = cut_layers(load_network(source.network), layers, cut, calibration, scores)
     return TrackedResult(write_pruned(output, source, cut, *found))
 
 

@@ -3,6 +3,7 @@
 from safetensors.numpy import save_file
 
 from neuron_pruning.core.devices import choose_device
+from neuron_pruning.core.errors import naming_network
 from neuron_pruning.core.files import atomic_path
 from neuron_pruning.data.images import open_array
 from neuron_pruning.evaluation.inference import compute_activations
@@ -18,7 +19,8 @@ def evaluate(
     """Run all images through the network once and write what comes out of its layers."""
     source = NetworkSource(input.network, input.split, RunDescription(**run))
     device, images = choose_device(threads), open_array(input.array)
-    outputs = compute_activations(load_network(source.network), images, batch_size, device)
+    with naming_network(source.network):
+        outputs = compute_activations(load_network(source.network), images, batch_size, device)
     with atomic_path(output.activations) as temporary:
         save_file(outputs, temporary)
     logits = outputs[source.architecture.layer_names[-1]]

@@ -1,6 +1,7 @@
 """Fine-tune a pruned network with the recipe of its run."""
 
 from neuron_pruning.core.devices import choose_device
+from neuron_pruning.core.errors import naming_network
 from neuron_pruning.core.parquet import read_rows, write_rows
 from neuron_pruning.data.images import open_array
 from neuron_pruning.data.split_file import read_split
@@ -25,16 +26,18 @@ def fine_tune(
     )
     outputs = checkpoints.load_tensors(input.activations, read)
     settings = TrainingSettings.from_config({**training, "epochs": fine_tuning["epochs"]}, keys)
-    if fine_tuning["trainable"] == "all":
-        images, device = open_array(input.array[0]), choose_device(threads)
-        network = fine_tune_all_layers(old, images, split, settings, device)
-        logits = compute_activations(network, images, fine_tuning["batch_size"], device)[last]
-        new = network.to_checkpoint()
-    else:
-        new = fine_tune_pruned(old, layers, outputs, split, settings)
-        logits = pruned.logits_after(new, layers, outputs)
     (row,) = read_rows(input.pruned_metrics)
-    row |= pruned.accuracy_change(outputs[last], logits, split) | {"fine_tuning": settings.epochs}
+    with naming_network(output.network):
+        if fine_tuning["trainable"] == "all":
+            images, device = open_array(input.array[0]), choose_device(threads)
+            network = fine_tune_all_layers(old, images, split, settings, device)
+            logits = compute_activations(network, images, fine_tuning["batch_size"], device)[last]
+            new = network.to_checkpoint()
+        else:
+            new = fine_tune_pruned(old, layers, outputs, split, settings)
+            logits = pruned.logits_after(new, layers, outputs)
+        row |= pruned.accuracy_change(outputs[last], logits, split)
+    row["fine_tuning"] = settings.epochs
     checkpoints.save_checkpoint(new, output.network, keys | {n: row[n] for n in pruned.ROW_KEYS})
     write_rows(output.metrics, [row], pruned.PRUNED_METRICS_SCHEMA)
     return TrackedResult(metrics={"test_accuracy_after": row["test_accuracy_after"]})

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from neuron_pruning.core.errors import naming_network
 from neuron_pruning.evaluation.pruned_networks import logits_after
 from neuron_pruning.evaluation.prunings import Cut, write_pruned
 from neuron_pruning.models.checkpoints import load_checkpoint
@@ -22,7 +23,8 @@ def prune(
     source = NetworkSource(input.network, input.split, RunDescription(**run), input.activations)
     before, outputs = load_checkpoint(source.network), source.outputs()
     cut, scores = Cut(technique, amount, source.seed), read_scores(input.measured)
-    after, selections = cut.prune_units(before, layers, outputs, source.split, scores)
+    with naming_network(source.network):
+        after, selections = cut.prune_units(before, layers, outputs, source.split, scores)
     logits = outputs[source.architecture.layer_names[-1]], logits_after(after, layers, outputs)
     return TrackedResult(write_pruned(output, source, cut, after, selections, logits))
 

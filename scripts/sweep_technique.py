@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
+from neuron_pruning.core.errors import naming_network
 from neuron_pruning.core.parquet import write_rows
 from neuron_pruning.evaluation.sweeps import SWEEP_SCHEMA, SweepSettings, sweep
 from neuron_pruning.pruning.network_source import NetworkSource, RunDescription
@@ -32,7 +33,8 @@ def sweep_technique(
         "units": stored.layer.units,
         "test_images": len(stored.test.labels),
     }
-    write_rows(output.points, map(asdict, points), SWEEP_SCHEMA, keys)
+    with naming_network(source.network):
+        write_rows(output.points, map(asdict, points), SWEEP_SCHEMA, keys)
     return TrackedResult()
 
 

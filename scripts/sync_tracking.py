@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from neuron_pruning.core.errors import UserError
-from neuron_pruning.tracking.mlflow_client import send_waiting
+from neuron_pruning.tracking.mlflow_client import follow_artifacts, send_waiting
 from neuron_pruning.tracking.outbox import PENDING, REFUSED, in_short
 from runtime.job_adapter import run_job
 
@@ -13,6 +13,7 @@ def sync_tracking(folder: str, uri: str, experiment: str, artifacts: str | None)
     pending, refused = Path(folder) / PENDING, Path(folder) / REFUSED
     try:
         send_waiting(Path(folder), uri, experiment, artifacts)
+        follow_artifacts(uri, experiment, artifacts)
     except Exception as error:
         raise UserError(
             f"tracking.uri: {uri} does not answer ({in_short(error)}); records stay in {pending}"

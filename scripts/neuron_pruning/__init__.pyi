@@ -3,6 +3,7 @@ from .models.architectures import Architecture
 from .models.networks import Network, build_network, load_network, save_network
 from .pruning.angles import pairwise_angles
 from .pruning.compensations import compensate
+from .pruning.network_source import recorded_activations
 from .pruning.redundancy import select_units
 from .pruning.selection import Removal, Selection
 from .pruning.surgery import prune_layer
@@ -24,6 +25,7 @@ __all__ = [
     "load_network",
     "pairwise_angles",
     "prune_layer",
+    "recorded_activations",
     "save_network",
     "select_units",
     "techniques",

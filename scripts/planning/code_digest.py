@@ -8,6 +8,7 @@ docstring rerun nothing.
 import ast
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
@@ -18,6 +19,7 @@ from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.files import atomic_path
 
 SCRIPTS = Path(__file__).parents[1]
+RESOURCES = "resources/"  # published figures, a folder beside that of the scripts
 THIS = Path(__file__).read_bytes()  # what was parsed by other code is parsed again
 PACKAGE = "neuron_pruning"
 DATA = (".j2", ".yaml", ".csv")  # files of the package that its modules read
@@ -32,7 +34,9 @@ def code_digest(script: str, *modules: str) -> str:
 
     Args:
         script: name of a file in ``scripts/``, without its suffix.
-        modules: dotted names of modules that the job loads by name, such as its technique's.
+        modules: dotted names of modules that the job loads by name, such as its technique's; and
+            ``resources/paper.yaml`` for a file of the workflow that it reads. Such a file is no
+            input: its path would not be the same in another checkout.
     """
     digest = _digest_of(SCRIPTS / f"{script}.py", *map(_module_file, modules))
     return " ".join((script, *modules, digest))
@@ -45,22 +49,29 @@ def digest_now(known: str) -> str:
     return code_digest(*known.split()[:-1])
 
 
+def files_read(known: str) -> dict[str, Path]:
+    """Files of ``resources/`` that a digest names, by their names without suffix."""
+    names = filter(_is_resource, known.split())
+    return {Path(name).stem: _module_file(name) for name in names}
+
+
 def changed_since(moment: float) -> bool:
     """Whether code or data of the scripts has changed, or was touched, since ``moment``."""
-    files = (path for suffix in (".py", *DATA) for path in SCRIPTS.rglob(f"*{suffix}"))
+    files = [path for suffix in (".py", *DATA) for path in SCRIPTS.rglob(f"*{suffix}")]
+    files += (SCRIPTS.parent / RESOURCES).glob("*.yaml")
     return any(path.stat().st_ctime > moment for path in files)
 
 
-def table_digest(module: str) -> str:
+def table_digest(module: str, *resources: str) -> str:
     """Digest of the code of a table, which one script makes from a module of its own."""
-    return code_digest("make_table", f"{PACKAGE}.tables.{module}")
+    return code_digest("make_table", f"{PACKAGE}.tables.{module}", *resources)
 
 
 @cache
 def _digest_of(*starts: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted(imported_files(*starts)):
-        digest.update(f"{path.relative_to(SCRIPTS)} {_file_digest(path)} ".encode())
+        digest.update(f"{os.path.relpath(path, SCRIPTS)} {_file_digest(path)} ".encode())
     return digest.hexdigest()
 
 
@@ -129,7 +140,13 @@ def _statements(node: ast.AST) -> Iterator[ast.AST]:
             yield from _statements(child)
 
 
+def _is_resource(name: str) -> bool:
+    return name.startswith(RESOURCES)
+
+
 def _module_file(module: str) -> Path:
+    if _is_resource(module):
+        return SCRIPTS.parent / module
     place = SCRIPTS.joinpath(*module.split("."))
     return place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
 

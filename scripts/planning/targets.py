@@ -100,6 +100,13 @@ class Targets:
             **{"learning_rate": number, "amount": number, "batch_size": whole, "seed": whole},
         }
 
+    def published(self, name: str) -> list[str]:
+        """File of published figures to set beside ours: none beside drawn faces, which are no SFEW.
+
+        Other images get none either: what reads the file compares their classes.
+        """
+        return [] if self.config["dataset"]["path"] is None else [f"resources/{name}.yaml"]
+
     def rendered(self, name: str) -> list[str]:
         """A table in every format of the config."""
         return self.paths.rendered(name, self.config["tables"]["formats"])

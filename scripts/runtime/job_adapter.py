@@ -19,6 +19,7 @@ from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.files import remove_leftovers
 from neuron_pruning.core.resume import Resume, StateKeeper
 from neuron_pruning.tracking.outbox import JobRecord, Status, milliseconds, queue_record
+from planning.code_digest import files_read
 from runtime.parent_watchdog import end_with_run
 from runtime.provenance import Origin, no_input_from_the_future
 
@@ -87,7 +88,10 @@ def _open_log(path: Path) -> None:
 
 
 def _arguments(snakemake: Any, function: Callable[..., Any], origin: Origin) -> dict[str, Any]:
-    """Settings of the job, and its files: one by one, or together as ``input`` and ``output``."""
+    """Settings of the job, and its files: one by one, or together as ``input`` and ``output``.
+
+    Files of ``resources/`` that it reads come by their names in any case.
+    """
     takes = inspect.signature(function).parameters
     given, made = _named(snakemake.input), _named(snakemake.output)
     arguments: dict[str, Any] = {
@@ -95,6 +99,7 @@ def _arguments(snakemake: Any, function: Callable[..., Any], origin: Origin) -> 
     }
     if "output" in takes:
         arguments = {"input": Files(**given), "output": Files(**made)}
+    arguments.update(files_read(snakemake.params.get("code", "")))
     arguments.update(snakemake.params.get("settings", {}))
     if "folder" in takes and "folder" not in arguments:
         # Where the images lie, unless the workflow draws them. It is no parameter of the rules:

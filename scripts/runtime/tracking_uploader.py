@@ -84,9 +84,14 @@ class TrackingUploader:
         return f"{left} records were not mirrored to MLflow (the tracking uploader {ended})"
 
 
-def finish_tracking(uploader: TrackingUploader, lock: RunLock, workflow: Any) -> None:
-    """Send what is left, also where nothing is to be done, and say what still waits."""
-    if is_idle(workflow) and uploader.waiting():
+def finish_tracking(
+    uploader: TrackingUploader, lock: RunLock, workflow: Any, imported: bool = False
+) -> None:
+    """Send what is left, also where nothing is to be done, and say what still waits.
+
+    ``imported``: as a module of another workflow, whose run has called no handler of ours.
+    """
+    if is_real(workflow) and (imported or len(workflow.dag) == 0) and uploader.waiting():
         with suppress(UserError):  # another run is at work, and sends them
             lock.take()
             uploader.start()
@@ -95,10 +100,10 @@ def finish_tracking(uploader: TrackingUploader, lock: RunLock, workflow: Any) ->
         print(sync_command(sys.argv[1:]), file=sys.stderr)
 
 
-def is_idle(workflow: Any) -> bool:
-    """Whether a real run of Snakemake found nothing to be done: it calls no handler then."""
+def is_real(workflow: Any) -> bool:
+    """Whether Snakemake ran jobs, or found nothing to be done and so called no handler."""
     runs = workflow.is_main_process and workflow.scheduler is not None
-    return runs and not (workflow.dryrun or workflow.touch) and len(workflow.dag) == 0
+    return runs and not (workflow.dryrun or workflow.touch)
 
 
 def sync_command(arguments: Sequence[str]) -> str:

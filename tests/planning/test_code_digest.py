@@ -88,6 +88,24 @@ def test_data_beside_a_module_count(scripts, name):
     assert digest() != before
 
 
+def test_a_file_of_resources_belongs_to_the_code_of_those_that_read_it(scripts, monkeypatch):
+    figures = scripts / "resources" / "paper.yaml"
+    figures.parent.mkdir()
+    figures.write_text("one: 1\n")
+    (scripts / "inside").mkdir()
+    for name in ("neuron_pruning", "work.py"):
+        (scripts / name).rename(scripts / "inside" / name)
+    monkeypatch.setattr(code_digest, "SCRIPTS", scripts / "inside")
+    before, without = digest("resources/paper.yaml"), digest()
+    assert code_digest.files_read(before) == {"paper": figures}
+    assert code_digest.files_read(without) == {}
+    began = time.time() - 60
+    figures.write_text("one: 2\n")
+    assert digest("resources/paper.yaml") != before and digest() == without
+    assert code_digest.digest_now(before) == digest("resources/paper.yaml")
+    assert code_digest.changed_since(began)
+
+
 def test_a_checkout_elsewhere_has_the_same_digest(scripts, tmp_path_factory, monkeypatch):
     before = digest()
     elsewhere = tmp_path_factory.mktemp("elsewhere") / "scripts"

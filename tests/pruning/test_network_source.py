@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from neuron_pruning import UserError, save_network
+from neuron_pruning import UserError, recorded_activations, save_network
 from neuron_pruning.pruning.network_source import NetworkSource, RunDescription
 from neuron_pruning.pruning.scores import read_scores, scores_of_layer, write_scores
 
@@ -92,3 +92,12 @@ def test_a_description_that_is_none_is_told(stored):
     stored["network"].with_suffix(".json").write_text(json.dumps({"provenance": {}}))
     with pytest.raises(UserError, match="describes no network"):
         read_layer(stored)
+
+
+def test_recorded_activations_are_of_the_training_images_alone(split_file, tmp_path):
+    values = np.arange(24, dtype=np.float32).reshape(12, 2)
+    save_file({"fc1": values}, tmp_path / "activations.safetensors")
+    found = recorded_activations(tmp_path / "activations.safetensors", str(split_file), "fc1")
+    np.testing.assert_array_equal(found, values[:8])
+    test = recorded_activations(tmp_path / "activations.safetensors", split_file, "fc1", "test")
+    np.testing.assert_array_equal(test, values[8:])

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from PIL import Image
 from safetensors.numpy import save_file
 
@@ -33,7 +34,6 @@ from neuron_pruning.reporting.templating import duration, environment
 from runtime.job_adapter import Files
 
 HOME = Path(script.__file__).parents[1]
-PAPER = HOME / "resources" / "paper.yaml"
 UNITS, IMAGES, WIDTH = 6, 24, 12
 COUNTS = [2, 4]
 OWN = {"distinctiveness": "add", "random": "none", "obd_unit": "none", "a<b>c": "add"}
@@ -96,11 +96,12 @@ def write(path, rows):
     return path
 
 
-def make_run(folder, keys, classes, angles):
+def make_run(folder, keys, classes, angles, learned=False):
     """Files of one evaluated and pruned run, like those of the stages."""
     generator = np.random.default_rng([keys["seed"], len(keys["model"]), len(keys["state"])])
     labels = [classes[row % len(classes)] for row in range(IMAGES)]
     predicted = [classes[number] for number in generator.integers(0, len(classes), IMAGES)]
+    predicted = labels if learned else predicted
     parts = [part_of(row) for row in range(IMAGES)]
     rows = [
         {**keys, "part": part, "position": row, "image": f"{label}/{row}.png", "label": label,
@@ -236,7 +237,7 @@ def make_classifiers(folder, runs, classes, seeds):
     inputs = {"networks": networks, "svms": svms, "splits": splits}
     inputs["published"] = HOME / "resources" / "published.yaml"
     make_table("models", folder / "table7.parquet", [], {"experiment": "made"}, **inputs)
-    inputs = {"metrics": metrics, "published": HOME / "resources" / "baseline.yaml"}
+    inputs = {"metrics": metrics, "baseline": published_of(folder, "baseline.yaml", classes)}
     make_table("svm", folder / "table8.parquet", [], **inputs)
     return [folder / "table7.parquet", folder / "table8.parquet"]
 
@@ -254,8 +255,9 @@ def make_boxes(folder, classes):
     return write(folder / "boxes.parquet", rows)
 
 
-def make_results(folder, config, classes):
-    """Inputs, output and settings of build_report."""
+def make_results(folder, config, classes, learned=False):
+    """Inputs, output and settings of build_report; where ``learned``, all predictions are right."""
+    paper = published_of(folder, "paper.yaml", classes)
     states = ["trained", "untrained"] if config["controls"]["untrained"] else ["trained"]
     runs, histories, speeds, grid = [], [], [], []
     for model in config["run_models"]:
@@ -277,18 +279,20 @@ def make_results(folder, config, classes):
             for state in states:
                 keys = {**cell, "seed": seed, "state": state}
                 place = folder / f"{model}-{seed}-{state}"
-                runs.append((keys, make_run(place, keys, classes, config["pruning"]["angles"])))
+                runs.append(
+                    (keys, make_run(place, keys, classes, config["pruning"]["angles"], learned))
+                )
     leakage = make_splits(folder, classes, config["seeds"])
     trained = [(keys, files) for keys, files in runs if keys["state"] == "trained"]
     selection = write(folder / "selection.parquet", grid)
     pruned = [files["pruned"] for _, files in runs]
     tables = [folder / f"table{n}.parquet" for n in (1, *range(2, 2 + len(grid)), 4)]
-    make_table("grid", tables[0], [], selection=selection, paper=PAPER)
+    splits = [folder / f"random{seed}.parquet" for seed in config["seeds"]]
+    make_table("grid", tables[0], [], selection=selection, splits=splits, paper=paper)
     for number, model in enumerate(config["run_models"], 1):
         metrics = [files["metrics"] for keys, files in trained if keys["model"] == model]
-        make_table("per_class", tables[number], [], metrics=metrics, paper=PAPER)
-    splits = [folder / f"random{seed}.parquet" for seed in config["seeds"]]
-    make_table("pruning", tables[-1], [], metrics=pruned, splits=splits, paper=PAPER)
+        make_table("per_class", tables[number], [], metrics=metrics, paper=paper)
+    make_table("pruning", tables[-1], [], metrics=pruned, splits=splits, paper=paper)
     sweeps = make_comparisons(folder, runs, config["seeds"])
     tables += [folder / "table5.parquet", folder / "table6.parquet"]
     tables += make_classifiers(folder, runs, classes, config["seeds"])
@@ -311,17 +315,28 @@ def make_results(folder, config, classes):
         "sweeps": sweeps,
         "tables": tables,
         "audit": write(folder / "audit.parquet", audit),
-        "paper": PAPER,
+        "paper": paper,
         "page": folder / "report.html",
         "config": config,
         "benchmarks": str(folder / "benchmarks"),
     }
 
 
-def build_report(config, benchmarks, page, folder=None, **inputs):
+def build_report(config, benchmarks, page, folder=None, paper=None, **inputs):
     """Run the script on :func:`make_results`."""
     files = Files(**inputs), Files(page=page)
-    script.build_report(*files, config, benchmarks, folder)
+    script.build_report(*files, config, benchmarks, paper, folder)
+
+
+def published_of(folder, name, classes):
+    """Published figures as if they were of these classes."""
+    figures = yaml.safe_load((HOME / "resources" / name).read_text(encoding="utf-8"))
+    for of in [figures, *figures.get("classes", {}).values()]:
+        for metric in {"precision", "recall"} & set(of):
+            of[metric] = dict(zip(classes, of[metric].values(), strict=False))
+    path = folder / name
+    path.write_text(yaml.safe_dump(figures))
+    return path
 
 
 def built(arguments):
@@ -395,7 +410,10 @@ def test_angles_of_the_summary_are_those_of_distinctiveness_alone(page):
     assert "5 ± 0 of the 6" not in page.text and "obd_unit, 5 units" in page.text
 
 
-def test_summary_says_how_much_can_be_removed_and_what_random_removal_reaches(page):
+def test_summary_says_how_much_can_be_removed_and_what_random_removal_reaches(tmp_path):
+    classes = ["Angry", "Joy & <b>pride</b>", "Sad"]
+    page = built(make_results(tmp_path, make_config(), classes, learned=True))
+    assert "has not learned" not in page.text and "shown to have learned" not in page.text
     assert (
         "Up to 4 of the 6 units of layer fc2 can be removed for less than one point of accuracy, "
         "by a<b>c with lstsq (the best of 8 lines of Table 5 on the same test images); random "
@@ -472,7 +490,7 @@ def test_table6_folds_the_untrained_networks(arguments):
 def test_several_pruned_layers_have_a_chart_each(tmp_path):
     config = make_config(("vgg",), (0,), untrained=False, samples=0)
     config["models"]["vgg"]["pruned_layer"] = ["fc1", "fc2"]
-    arguments = make_results(tmp_path, config, ["A", "B"])
+    arguments = make_results(tmp_path, config, ["A", "B"], learned=True)
     rows = pd.concat(pd.read_parquet(path) for path in arguments["sweeps"])
     both = pd.concat([rows.assign(layer=layer) for layer in ("fc1", "fc2")])
     arguments["sweeps"] = [write(tmp_path / "both.parquet", both)]
@@ -757,3 +775,20 @@ def test_building_the_page_never_loads_torch():
     code = "import build_report, sys; sys.exit('torch' in sys.modules)"
     folder = HOME / "scripts"
     assert subprocess.run([sys.executable, "-c", code], cwd=folder, check=False).returncode == 0
+
+
+def test_nothing_that_the_paper_found_stands_beside_other_images(tmp_path):
+    arguments = make_results(tmp_path, make_config(), ["Angry", "Joy", "Emotion"])
+    for paper in (None, HOME / "resources" / "paper.yaml"):  # drawn faces; other classes
+        arguments["paper"] = paper
+        page = built(arguments)
+        summary = page.text.split("Train/test leakage")[0]
+        for words in ("figures of the paper", "the paper removed", "The paper", "SFEW"):
+            assert words not in summary
+
+
+def test_a_network_that_has_not_learned_is_called_that_first(page):
+    found = re.findall(r"(AlexNet|VGG) is not significantly better than guessing", page.text)
+    assert set(found) == {"AlexNet", "VGG"}
+    assert "has not been shown to have learned" in page.text
+    assert "Up to" not in page.text

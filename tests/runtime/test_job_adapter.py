@@ -50,6 +50,13 @@ def test_names_of_the_rule_become_arguments(job):
     assert seen == {"array": "a.npy", "network": "n.bin", "epochs": 2, "threads": 1}
 
 
+def test_files_of_resources_come_by_their_names_wherever_the_job_runs(job):
+    seen = []
+    job.params["code"] = "make_table resources/paper.yaml 0123"
+    adapter.run_job(job, lambda paper, **_others: seen.append(paper.read_text()))
+    assert "table1:" in seen[0]
+
+
 @pytest.mark.parametrize(
     ("error", "told", "traced"),
     [(UserError("mend this"), "train seed=3: mend this", False), (KeyError("x"), "KeyError", True)],

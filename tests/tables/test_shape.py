@@ -78,7 +78,7 @@ def test_captions_need_nothing_but_the_stored_columns(made):
 def test_the_star_of_table1_is_explained():
     rows = pd.DataFrame(
         {"seeds": 1, "test_images": [8, 9], "selected_on": ["test", "fixed"],
-         "best_on_validation": False}
+         "best_on_validation": False, "paper_test_accuracy": None}
     )  # fmt: skip
     assert "* selected on test images. Figures are of one seed, 8/9 test" in grid.caption(rows)
     assert "* fixed in the config." in grid.caption(rows[rows["selected_on"] == "fixed"])

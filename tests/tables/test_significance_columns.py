@@ -7,6 +7,8 @@ from make_table import make_table
 from neuron_pruning.core.parquet import CELL, write_rows
 from neuron_pruning.pruning.selection import RULES
 from neuron_pruning.statistics.significance import discordant_p, wilson_of_mean
+from neuron_pruning.tables import grid, per_class
+from neuron_pruning.tables import pruning as pruning_table
 from neuron_pruning.tables.pruning import summarise, with_tests
 from neuron_pruning.tables.svm import SVM_METRICS, display, svm_rows
 
@@ -110,10 +112,66 @@ def test_table8_of_other_classes_has_no_published_row(tmp_path):
     write_rows(path, rows.assign(crop="face").to_dict("records"), SVM_METRICS_SCHEMA)
     published.write_text("{accuracy: 0.19, recall: {Angry: 0.21}}")
     text = tmp_path / "t.md"
-    make_table("svm", tmp_path / "table8.parquet", [text], metrics=[path], published=published)
+    make_table("svm", tmp_path / "table8.parquet", [text], metrics=[path], baseline=published)
     text = text.read_text()
     assert (
         text.startswith("Table 8. SVMs by class")
         and "| dog" in text
         and "Dhall et al. 2011 |" not in text
     )
+
+
+PAPER = {
+    "table1": [{"model": "vgg", "learning_rate": 0.1, "batch_size": 8, "test_accuracy": 0.25,
+                "train_accuracy": 0.5}],
+    "classes": {"vgg": {"accuracy": 0.2, "precision": {"Emotion": 0.1, "Sad": 0.3},
+                        "recall": {"Emotion": 0.1, "Sad": 0.3}}},
+    "table4": [{"model": "vgg", "angle": 15, "units": 20, "removed": 9, "before": 0.25,
+                "after": 0.125}],
+}  # fmt: skip
+
+
+def three_tables(labels, paper):
+    """Display, caption and Parquet values of Tables 1, 2 and 4 of a network ``vgg``."""
+    splits = pd.DataFrame({"label": labels, "split": "x", "seed": 0, "part": ["train", "test"]})
+    cell = {**dict.fromkeys(CELL, "x"), "model": "vgg", "learning_rate": 0.1, "batch_size": 8}
+    grid_row = {**cell, "seeds": 1, "test_images": 9, "selected": True, "selected_on": "test",
+                "best_on_test": True, "best_on_validation": False}  # fmt: skip
+    for part in ("train", "validation", "test"):
+        grid_row |= {f"{part}_accuracy_mean": 0.5, f"{part}_accuracy_std": None}
+    metrics = [{**cell, "seed": 0, "part": "test", "class": name, "metric": metric, "value": 0.5,
+                "images": 9} for metric, names in
+               (("precision", labels), ("recall", labels), ("accuracy", ["all"]))
+               for name in names]  # fmt: skip
+    pruned = pd.DataFrame([{**pruning(15, 0, 2, 0), **cell}])
+    yield grid.TABLE, grid.grid_rows(pd.DataFrame([grid_row]), splits, paper)
+    yield per_class.TABLE, per_class.class_rows(pd.DataFrame(metrics), paper)
+    yield pruning_table.TABLE, pruning_table.pruning_rows(pruned, splits, paper)
+
+
+@pytest.mark.parametrize(
+    ("labels", "paper", "beside"),
+    [
+        (["Emotion", "Sad"], PAPER, True),
+        (["Emotion", "dog"], PAPER, False),
+        (["Emotion", "Sad"], None, False),  # drawn faces
+    ],
+)
+def test_the_papers_figures_stand_beside_its_own_classes_alone(labels, paper, beside):
+    for table, rows in three_tables(labels, paper):
+        own = [name for name in rows if name.startswith("paper")]
+        assert own and rows[own].notna().any(axis=None) == beside
+        shown, caption = table.display(rows), table.caption(rows)
+        cells = [*shown.columns, *shown.iloc[:, 0]]
+        assert any("paper" in str(cell).lower() for cell in cells) == beside
+        assert ("paper" in caption) == beside
+
+
+@pytest.mark.parametrize("paper", [PAPER, None])
+def test_a_class_of_the_name_of_a_heading_keeps_its_column(paper):
+    name = "Emotion" if paper else "Metric"
+    labels = [name, "Sad"]
+    _, (table, rows), _ = three_tables(labels, paper)
+    shown = table.display(rows)
+    assert list(shown.columns) == [name, name, "Sad"]
+    assert {"Precision", "Recall", "Accuracy"} <= set(shown.iloc[:, 0])

@@ -1,6 +1,7 @@
 import fcntl
 import json
 import os
+import shutil
 import sqlite3
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -315,3 +316,72 @@ def test_a_late_answer_begins_no_second_run(answering, tmp_path):
     with pytest.raises(MlflowException, match="timed out"):
         mirror(record(tmp_path, "slow"), Store(uri, "exp"), tmp_path)
     assert asked.count("runs/create") == 1 and len(list((tmp_path / "pending").iterdir())) == 1
+
+
+def contents(store):
+    """Text of the only artifact of each run, by the name of its rule."""
+    client, found = MlflowClient(tracking_uri=store.uri), {}
+    for run in runs(store):
+        path = Path(client.download_artifacts(run.info.run_id, "small.txt"))
+        found[run.data.tags["rule"]] = path.read_text()
+    return found
+
+
+def inside(project):
+    """The store of a project, and a folder of records; the working directory is the project."""
+    return Store(f"sqlite:///{project}/results/m.db", "exp", "results/mlartifacts"), project / "exp"
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project with one record sent, and one that was begun: its run has no files yet."""
+    home = tmp_path / "a home"
+    home.mkdir()
+    monkeypatch.chdir(home)
+    store, folder = inside(home)
+    mirror(record(folder, "old"), store, folder)
+    mirror(record(folder, "other"), replace(store, experiment="another"), folder)
+    half = record(folder, "half")
+    path = queue_record(half, folder)
+    client = MlflowClient(tracking_uri=store.uri)
+    experiment = client.get_experiment_by_name("exp").experiment_id
+    client.create_run(experiment, 1000, {**half.tags, "record_id": path.stem})
+    return home
+
+
+def files(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if "m.db" not in path.name}
+
+
+@pytest.mark.parametrize("way", ["moved", "copied"])
+def test_artifacts_follow_a_project_that_is_moved_or_copied(project, monkeypatch, way):
+    there = project.with_name("elsewhere")
+    if way == "moved":
+        project.rename(there)
+    else:
+        shutil.copytree(project, there)
+    monkeypatch.chdir(there)
+    before = files(project)
+    store, folder = inside(there)
+    for path in waiting_records(folder):  # its own files are named by their full paths here
+        path.write_text(path.read_text().replace(str(project), str(there)))
+    mirror(record(folder, "new"), store, folder)
+    assert contents(store) == dict.fromkeys(["old", "half", "new"], "hello")
+    addresses = [run.info.artifact_uri for run in runs(store)]
+    addresses += [run.info.artifact_uri for run in runs_of(store, "another")]
+    assert {str(Path(address).parents[1]) for address in addresses} == {
+        str(Path((there / "results" / "mlartifacts").as_uri()))
+    }
+    assert files(project) == before and (way == "copied" or not project.exists())
+
+
+def runs_of(store, experiment):
+    client = MlflowClient(tracking_uri=store.uri)
+    return client.search_runs([client.get_experiment_by_name(experiment).experiment_id])
+
+
+def test_another_folder_of_artifacts_leaves_old_files_where_they_are(project):
+    store, folder = inside(project)
+    mirror(record(folder, "new"), replace(store, artifacts="results/others"), folder)
+    assert contents(store) == dict.fromkeys(["old", "half", "new"], "hello")
+    assert len(list((project / "results" / "others").iterdir())) == 2

@@ -11,7 +11,7 @@ from neuron_pruning.data import images as images_module
 from neuron_pruning.data.images import Patterns
 from neuron_pruning.models.architectures import describe
 from neuron_pruning.models.initialisation import InitialisationSettings, initialise_network
-from neuron_pruning.training.callbacks import EpochLog, ProgressBar, TrainingCheckpoint
+from neuron_pruning.training.callbacks import Callback, EpochLog, ProgressBar, TrainingCheckpoint
 from neuron_pruning.training.loop import train_network
 from neuron_pruning.training.sensitivity import Sensitivity
 from neuron_pruning.training.settings import (
@@ -149,6 +149,18 @@ def test_divergence_is_an_error(small_vgg, parts):
         small_vgg.linear("fc1").bias.fill_(float("nan"))
     with pytest.raises(UserError, match=r"diverged.*epoch 1.*below 0.01"):
         train_network(small_vgg, *parts, SETTINGS, CPU)
+
+
+def test_a_network_that_breaks_in_its_very_last_step_has_diverged(small_vgg, parts):
+    class BreakLast(Callback):
+        """Two steps an epoch: the fourth ruins the network, after the last training loss."""
+
+        def after_step(self, context):
+            if (context.progress.epoch, context.progress.step) == (2, 2):
+                context.state.network.linear("fc2").bias.data.fill_(float("nan"))
+
+    with pytest.raises(UserError, match=r"diverged.*epoch 2 is nan.*below 0.01"):
+        train_network(small_vgg, *parts, SETTINGS, CPU, [BreakLast()])
 
 
 @pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])

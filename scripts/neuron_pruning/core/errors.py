@@ -3,10 +3,15 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 
 class UserError(ValueError):
     """Wrong input: the message names the file or key, what is wrong and what to do."""
+
+
+class NotFinite(UserError):
+    """Outputs of a network are NaN or infinite: what they predict means nothing."""
 
 
 def reason_of(error: Exception) -> str:
@@ -36,3 +41,19 @@ def refuse_unreadable(problem: str, remedy: str) -> Iterator[None]:
         yield
     except Exception as error:
         raise UserError(f"{problem} ({reason_of(error)}); {remedy}") from error
+
+
+@contextmanager
+def naming_network(path: Path) -> Iterator[None]:
+    """Around what evaluates the network of a file: the message says which one is not finite.
+
+    Raises:
+        UserError: outputs of the network are not finite.
+    """
+    try:
+        yield
+    except NotFinite as error:
+        raise UserError(
+            f"{path}: {error}; the network has diverged or is damaged: train it with a lower "
+            "learning rate or another recipe, or delete the file and run again"
+        ) from error

@@ -10,6 +10,7 @@ from torch import Tensor
 from neuron_pruning.core.numerics import autocast, precision_context
 from neuron_pruning.data.images import ImageReader, batches
 from neuron_pruning.models.networks import Network
+from neuron_pruning.statistics.metrics import check_finite
 from neuron_pruning.training.memory import retry_in_less_memory
 
 Activations = dict[str, NDArray[np.float32]]
@@ -28,6 +29,9 @@ def compute_activations(
     Under ``features`` what the first of them reads, so that every layer's inputs are there.
     ``positions`` names the rows of ``array`` that count; None: all. Batches are of ``batch_size``
     images, and of half as many each time a GPU runs out of memory.
+
+    Raises:
+        NotFinite: an output is NaN or infinite.
     """
     network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     rows = np.arange(len(array) if positions is None else len(positions))
@@ -49,4 +53,7 @@ def _outputs(
             outputs = network.activations(images)
         pieces.append({name: values.float().cpu() for name, values in outputs.items()})
     names = network.architecture.output_names
-    return {name: torch.cat([p[name] for p in pieces]).numpy() for name in names}
+    outputs = {name: torch.cat([p[name] for p in pieces]).numpy() for name in names}
+    for name, values in outputs.items():
+        check_finite(values, f"outputs of {name}")
+    return outputs

@@ -15,6 +15,7 @@ from neuron_pruning.statistics.metrics import (
     class_metrics,
     confusion_rows,
     cross_entropy,
+    predicted_classes,
     softmax,
 )
 
@@ -114,7 +115,8 @@ def write_evaluation(
         split: images, their labels and parts.
         logits: N images x classes.
     """
-    predicted, figures = logits.argmax(axis=1), metric_rows(split, logits.argmax(axis=1), logits)
+    predicted = predicted_classes(logits)
+    figures = metric_rows(split, predicted, logits)
     shape = predictions_schema([STATE], split.classes, "probability", run=True)
     rows = prediction_rows(split, predicted, softmax(logits), "probability")
     write_rows(files.predictions, rows, shape, keys)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
+from neuron_pruning.core.errors import naming_network
 from neuron_pruning.core.parquet import write_rows
 from neuron_pruning.data.split_file import Split
 from neuron_pruning.evaluation.pruned_networks import (
@@ -93,6 +94,9 @@ def write_pruned(
 
     Returns:
         The metrics that are numbers.
+
+    Raises:
+        UserError: logits or weights are not finite; nothing is written then.
     """
     removed = sum(len(selection.removals) for selection in selections.values())
     keys = {
@@ -105,7 +109,8 @@ def write_pruned(
         "fine_tuning": 0,
     }
     row = size_change(source.architecture, pruned.architecture, selections)
-    row |= accuracy_change(*logits, source.split)
+    with naming_network(files.pruned):
+        row |= accuracy_change(*logits, source.split)
     save_checkpoint(pruned, files.pruned, keys)
     write_rows(files.metrics, [row], PRUNED_METRICS_SCHEMA, keys)
     write_rows(files.units, unit_rows(selections), UNITS_SCHEMA, keys)

@@ -18,7 +18,12 @@ from neuron_pruning.pruning.selection import Selection
 from neuron_pruning.pruning.surgery import pruned_logits
 from neuron_pruning.pruning.techniques.technique import SelectAtAmount, Technique
 from neuron_pruning.pruning.units import Layer, LayerActivations
-from neuron_pruning.statistics.metrics import cross_entropy, divergence, share_right
+from neuron_pruning.statistics.metrics import (
+    cross_entropy,
+    divergence,
+    predicted_classes,
+    share_right,
+)
 
 MAX_ANGLE = 90.0  # degrees: units further apart are never similar
 SWEEP_SCHEMA = schema(
@@ -161,7 +166,7 @@ def _figures(
         "train_loss": cross_entropy(train_logits, layer.labels),
         "test_accuracy": share_right(test_logits, test.labels),
         "test_loss": cross_entropy(test_logits, test.labels),
-        "agreement": share_right(test_logits, unpruned.argmax(axis=1)),
+        "agreement": share_right(test_logits, predicted_classes(unpruned)),
         "divergence": divergence(unpruned, test_logits),
     }
 

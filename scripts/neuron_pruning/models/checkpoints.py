@@ -121,7 +121,7 @@ def check_values(tensors: Mapping[str, NDArray[Any]]) -> None:
 
 def as_written_network(path: Path) -> AbstractContextManager[None]:
     """Around what looks at a network before it is written: nothing broken is stored."""
-    remedy = "convert it with network.float(), or see why its weights are not finite"
+    remedy = "convert it with network.float(); if it diverged, train with a lower learning rate"
     return refuse_unreadable(f"{path} was not written", remedy)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 from numpy.typing import ArrayLike, NDArray
 
-from neuron_pruning.core.errors import UserError
+from neuron_pruning.core.errors import NotFinite, UserError
 
 Centring = Literal["half", "mean", "none"]
 
@@ -36,7 +36,7 @@ def check_activations(activations: ArrayLike) -> Float64[NDArray, "patterns unit
         )
     broken = np.flatnonzero(~np.isfinite(matrix).all(axis=0))
     if broken.size:
-        raise UserError(f"activations of unit {broken[0]} are NaN or infinite: training diverged")
+        raise NotFinite(f"activations of unit {broken[0]} are NaN or infinite: training diverged")
     return matrix
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from jaxtyping import Float32
 from numpy.typing import NDArray
 
-from neuron_pruning.core.errors import UserError
+from neuron_pruning.core.errors import UserError, naming_network
 from neuron_pruning.data.split_file import Split, read_split
 from neuron_pruning.models.architectures import Architecture, with_classes
 from neuron_pruning.models.checkpoints import (
@@ -100,11 +100,34 @@ class NetworkSource:
         """
         outputs = self.outputs(self.architecture.input_name(name), name)
         # ASSUME: the activation vectors run over the training images, in evaluation mode.
-        training, test = (
-            record(outputs, self.architecture, name, self.split.positions(part), self.split.labels)
-            for part in ("train", "test")
-        )
+        of = outputs, self.architecture, name
+        with naming_network(self.network):
+            training, test = (
+                record(*of, self.split.positions(part), self.split.labels)
+                for part in ("train", "test")
+            )
         checkpoint = load_checkpoint(self.network, since=name)
         scores = scores_of_layer(read_scores(precomputed_scores), name)
         layer = describe_layer(checkpoint, name, training, scores, self.seed)
         return StoredLayer(checkpoint, layer, test)
+
+
+def recorded_activations(
+    activations: Path | str, split_file: Path | str, layer: str, part: str = "train"
+) -> Float32[NDArray, "images units"]:
+    """Activations of a layer that the workflow recorded, of the images of one part.
+
+    Units are selected and compensations fitted on training images alone: figures of test images
+    that took part in it would be too good.
+
+    Args:
+        activations: ``activations.safetensors`` of an evaluation, which holds all images.
+        split_file: the split of that run, ``splits/split~.../seed~....parquet``.
+        layer: name of a layer, or ``features`` for what the first reads.
+        part: ``train``, ``validation`` or ``test``.
+
+    Raises:
+        UserError: a file is missing or damaged, or has no such layer.
+    """
+    split = read_split(Path(split_file))
+    return load_tensors(Path(activations), [layer])[layer][split.positions(part)]

@@ -92,6 +92,11 @@ class Guessing:
     chance: float
     majority: float
 
+    @property
+    def learned(self) -> bool:
+        """Whether it is significantly better than chance and than naming one class."""
+        return max(self.p_chance, self.p_majority) < SIGNIFICANT
+
 
 def against_guessing(results: Results, model: str) -> Guessing:
     """Test accuracy of a network beside that of guessing."""

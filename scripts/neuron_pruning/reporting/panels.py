@@ -26,13 +26,12 @@ from neuron_pruning.reporting.charts import (
 )
 from neuron_pruning.reporting.results import Results
 from neuron_pruning.reporting.sweep_findings import Layer, PlacedLines
-from neuron_pruning.reporting.templating import counted
 from neuron_pruning.statistics.model_comparison import (
     CONSTANT_KIND,
     PUBLISHED_KIND,
     concerns_any_split,
 )
-from neuron_pruning.tables.rendering import display_name
+from neuron_pruning.tables.rendering import counted, display_name
 
 ANGLES = range(0, 91, 15)  # degrees
 

@@ -17,12 +17,13 @@ from neuron_pruning.pruning.angles import pairwise_angles
 from neuron_pruning.statistics.model_comparison import (
     CONSTANT_KIND,
     NETWORK_KIND,
+    NOTHING_PUBLISHED,
     compare_classifiers,
     correct_predictions,
 )
+from neuron_pruning.tables.figures import paper_of
 
 LayerAngles = Mapping[tuple[str, str, str], NDArray[np.float64]]  # by model, layer and state
-NOTHING_PUBLISHED: Mapping[str, Any] = {"classes": [], "figures": []}
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Results:
         leakage: what lies on both sides of the splits.
         sweeps: every technique of Table 5 at every amount.
         angles: of all pairs of units, degrees.
+        paper: its figures; None beside drawn faces.
     """
 
     config: Mapping[str, Any]
@@ -48,7 +50,7 @@ class Results:
     leakage: pd.DataFrame
     sweeps: pd.DataFrame
     angles: LayerAngles
-    paper: Mapping[str, Any]
+    paper: Mapping[str, Any] | None
 
     @property
     def models(self) -> list[str]:
@@ -115,9 +117,12 @@ class Results:
         return rows[rows["selected"] & (rows["model"] == model)].iloc[0]
 
     def published(self, model: str) -> pd.DataFrame:
-        """The paper's prunings of a model: angle, units, removed, before, after."""
+        """The paper's prunings of a model: angle, units, removed, before, after.
+
+        There are none of other images than the paper's.
+        """
         columns = ["model", "angle", "units", "removed", "before", "after"]
-        rows = pd.DataFrame(self.paper["table4"], columns=columns)
+        rows = pd.DataFrame(paper_of(self.paper, self.classes)["table4"], columns=columns)
         return rows[rows["model"] == model]
 
 

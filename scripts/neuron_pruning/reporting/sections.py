@@ -38,6 +38,8 @@ def data_summary(results: Results) -> dict[str, Any]:
         "classes": len(results.classes),
         "seeds": rows["seed"].nunique(),
         "untrained": "untrained" in set(rows["state"]),
+        "clips": bool(results.leakage.query("check == 'clip'")["sets"].any()),
+        "published": any(len(results.published(model)) for model in results.models),
         "drawn": results.config["dataset"]["path"] is None,
         "fine_tuning": int(results.pruned["fine_tuning"].max()),
     }

@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from neuron_pruning.statistics.significance import SIGNIFICANT, p_words
 from neuron_pruning.tables.rendering import (
     count,
+    counted,
     degrees,
     display_name,
     interval,
@@ -59,11 +60,6 @@ def points(difference: float) -> str:
 def p_value(p: float) -> str:
     """``p = 0.03``, which no line end parts."""
     return p_words(p).replace(" ", HARD_SPACE)
-
-
-def counted(number: int, noun: str) -> str:
-    """``1 seed`` or ``3 seeds``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def tenth(number: float) -> str:

@@ -6,7 +6,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neuron_pruning.core.errors import NotFinite
+
 PER_CLASS = ("precision", "recall", "specificity", "f1")  # metrics of a class; others are of all
+
+
+def predicted_classes(logits: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Class of the largest of each image's logits, N x classes.
+
+    Raises:
+        NotFinite: there is NaN or infinity among them, which would count as a prediction.
+    """
+    return check_finite(logits).argmax(axis=1)
+
+
+def check_finite(outputs: NDArray[np.floating], name: str = "logits") -> NDArray[np.floating]:
+    """``outputs``, N x any number, as they are.
+
+    Raises:
+        NotFinite: naming how many rows are not finite.
+    """
+    broken = int((~np.isfinite(outputs)).any(axis=1).sum())
+    if broken:
+        raise NotFinite(f"{name} of {broken} of {len(outputs)} images are NaN or infinite")
+    return outputs
 
 
 def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -22,7 +45,7 @@ def log_softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def _shifted(logits: NDArray[np.floating]) -> NDArray[np.float64]:
-    return logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    return check_finite(logits).astype(np.float64) - logits.max(axis=1, keepdims=True)
 
 
 def confusion_matrix(
@@ -95,7 +118,7 @@ def before_and_after(
         "test_accuracy_after": share_right(new, labels),
         "test_loss_before": cross_entropy(old, labels),
         "test_loss_after": cross_entropy(new, labels),
-        "agreement": share_right(new, old.argmax(axis=1)),
+        "agreement": share_right(new, predicted_classes(old)),
         "divergence": divergence(old, new),
         **only_one_right(old, new, labels),
     }
@@ -105,10 +128,10 @@ def only_one_right(
     old: NDArray[np.floating], new: NDArray[np.floating], labels: NDArray[np.int64]
 ) -> dict[str, int]:
     """Correct predictions that were lost and gained: the counts of McNemar's test."""
-    before, after = old.argmax(axis=1) == labels, new.argmax(axis=1) == labels
+    before, after = (predicted_classes(logits) == labels for logits in (old, new))
     return {"lost": int((before & ~after).sum()), "gained": int((after & ~before).sum())}
 
 
 def share_right(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
     """Share of correct predictions."""
-    return float((logits.argmax(axis=1) == labels).mean())
+    return float((predicted_classes(logits) == labels).mean())

@@ -20,6 +20,7 @@ from neuron_pruning.statistics.significance import (
 
 CLASSIFIER_KEYS = ["kind", "contender", "recipe", "crop", "learning_rate", "batch_size"]
 NETWORK_KIND, SVM_KIND, CONSTANT_KIND, PUBLISHED_KIND = "network", "svm", "constant", "published"
+NOTHING_PUBLISHED: Mapping[str, Any] = {"classes": [], "figures": []}
 ANY_SPLIT = "any"  # of figures from elsewhere that no split concerns
 
 

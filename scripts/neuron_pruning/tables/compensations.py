@@ -9,6 +9,7 @@ from neuron_pruning.statistics.technique_comparison import compensation_table
 from neuron_pruning.tables.figures import averaged_columns
 from neuron_pruning.tables.rendering import (
     count,
+    counted,
     degrees,
     figures_are,
     network_name,
@@ -54,7 +55,9 @@ def compensation_rows(points: pd.DataFrame, splits: pd.DataFrame) -> pd.DataFram
 
 def caption(rows: pd.DataFrame) -> str:
     """What the figures are; of how many images, where the rows are fresh."""
-    images = f" of {rows['test_images'].iloc[0]} test images" if "test_images" in rows else ""
+    images = (
+        f" of {counted(rows['test_images'].iloc[0], 'test image')}" if "test_images" in rows else ""
+    )
     return (
         f"Compensations of distinctiveness: test accuracy in percent{images}; in brackets the "
         "paired differences in points from no compensation, and from random removal of as many "
@@ -90,7 +93,7 @@ def line(cells: pd.DataFrame) -> dict[str, str]:
 
 def heading(epochs: int) -> str:
     """Name of the column of so many epochs of fine-tuning."""
-    return f"After, {epochs} epochs more" if epochs else "After"
+    return f"After, {counted(epochs, 'epoch')} more" if epochs else "After"
 
 
 def cell(row: pd.Series) -> str:

@@ -1,6 +1,6 @@
 """Columns and figures that several tables share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import nan
 from typing import Any
 
@@ -14,6 +14,28 @@ INTERVAL_COLUMNS = (
     column("low", pa.float64(), "lower end of the 95 % interval of the test accuracy (Wilson)"),
     column("high", pa.float64(), "upper end of it"),
 )
+
+
+NO_PAPER: Mapping[str, Any] = {"table1": [], "classes": {}, "table4": []}
+
+
+def paper_of(paper: Mapping[str, Any] | None, classes: Iterable[str]) -> Mapping[str, Any]:
+    """The paper's figures where the images have its classes, and otherwise none of them."""
+    known = {name for of in (paper or NO_PAPER)["classes"].values() for name in of["recall"]}
+    return paper if paper is not None and known == set(classes) else NO_PAPER
+
+
+def without_empty(
+    shown: pd.DataFrame, rows: pd.DataFrame, named: Mapping[str, str]
+) -> pd.DataFrame:
+    """``shown`` without columns for which nothing is published.
+
+    Args:
+        shown: what a reader sees.
+        rows: the figures.
+        named: headings of columns of ``shown``, each with the column of ``rows`` behind it.
+    """
+    return shown.drop(columns=[head for head, name in named.items() if rows[name].isna().all()])
 
 
 def averaged_columns(figures: Mapping[str, str]) -> list[pa.Field]:

@@ -8,11 +8,17 @@ import pyarrow as pa
 
 from neuron_pruning.core.parquet import PARTS, column, schema
 from neuron_pruning.statistics.hyperparameter_selection import SELECTION_SCHEMA
-from neuron_pruning.tables.figures import INTERVAL_COLUMNS, with_interval
+from neuron_pruning.tables.figures import (
+    INTERVAL_COLUMNS,
+    paper_of,
+    with_interval,
+    without_empty,
+)
 from neuron_pruning.tables.rendering import display_name, figures_are, interval, percent, signed
 from neuron_pruning.tables.table import Table
 
 STARS = {True: " *", False: ""}
+PAPER_KEYS = ["model", "learning_rate", "batch_size", "train_accuracy", "test_accuracy"]
 SCHEMA = schema(
     *SELECTION_SCHEMA,
     *INTERVAL_COLUMNS,
@@ -22,9 +28,14 @@ SCHEMA = schema(
 )
 
 
-def grid_rows(selection: pd.DataFrame, paper: Mapping[str, Any]) -> pd.DataFrame:
-    """Rows of ``selection.parquet`` with intervals and the paper's values."""
-    published = pd.DataFrame(paper["table1"])
+def grid_rows(
+    selection: pd.DataFrame, splits: pd.DataFrame, paper: Mapping[str, Any] | None = None
+) -> pd.DataFrame:
+    """Rows of ``selection.parquet`` with intervals and the paper's values.
+
+    ``splits`` are rows of the split files; None of the paper's values stands beside other classes.
+    """
+    published = pd.DataFrame(paper_of(paper, splits["label"])["table1"], columns=PAPER_KEYS)
     published = published.rename(columns=lambda c: f"paper_{c}" if "accuracy" in c else c)
     rows = selection.merge(published, how="left", on=["model", "learning_rate", "batch_size"])
     return with_interval(rows, "test_accuracy_mean")
@@ -34,11 +45,13 @@ def caption(rows: pd.DataFrame) -> str:
     """What the figures are, and what the star marks."""
     size = "/".join(str(n) for n in sorted(set(rows["test_images"])))
     parts = sorted(set(rows["selected_on"]) - {"fixed"})
+    published = rows["paper_test_accuracy"].notna().any()
+    beside = " The paper's own figures stand beside them." if published else ""
     star = f"selected on {' or '.join(parts)} images" if parts else "fixed in the config"
     return (
         f"Train and test accuracy of every setting of the hyper-parameters, in percent; * {star}. "
         f"{figures_are(rows)}, {size} test images; in brackets the 95 % interval (Wilson) of one "
-        f"test part of that size. The paper's own figures stand beside them.{selection_bias(rows)}"
+        f"test part of that size.{beside}{selection_bias(rows)}"
     )
 
 
@@ -67,7 +80,7 @@ def display(rows: pd.DataFrame) -> pd.DataFrame:
         for part, name in named.items()
         if rows[f"{name}_mean"].notna().any()
     }
-    return pd.DataFrame(
+    shown = pd.DataFrame(
         {
             "Model": map(display_name, rows["model"]),
             "Learning Rate": rows["learning_rate"].map("{:g}".format).to_numpy(),
@@ -78,6 +91,8 @@ def display(rows: pd.DataFrame) -> pd.DataFrame:
             "Paper Test": map(percent, rows["paper_test_accuracy"]),
         }
     )
+    named = {f"Paper {part.title()}": f"paper_{part}_accuracy" for part in ("train", "test")}
+    return without_empty(shown, rows, named)
 
 
 TABLE = Table(SCHEMA, grid_rows, display, caption)

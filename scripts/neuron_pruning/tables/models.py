@@ -10,6 +10,8 @@ from neuron_pruning.core.parquet import column, schema
 from neuron_pruning.statistics.model_comparison import (
     CONSTANT_KIND,
     NETWORK_KIND,
+    NOTHING_PUBLISHED,
+    PUBLISHED_KIND,
     SVM_KIND,
     compare_classifiers,
     concerns_any_split,
@@ -56,8 +58,8 @@ def model_rows(
     networks: pd.DataFrame,
     svms: pd.DataFrame,
     splits: pd.DataFrame,
-    published: Mapping[str, Any],
     experiment: str,
+    published: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
     """One row per classifier and split.
 
@@ -65,20 +67,25 @@ def model_rows(
         networks: rows of the ``predictions.parquet`` of networks.
         svms: the same of SVMs, which have a ``baseline`` and no model.
         splits: rows of the split files.
-        published: figures from elsewhere; see :func:`compare_classifiers`.
         experiment: name of the experiment.
+        published: figures from elsewhere; see :func:`compare_classifiers`.
     """
     predictions = pd.concat(
         [found.reindex(columns=PREDICTIONS) for found in (networks, svms)], ignore_index=True
     )
-    rows = compare_classifiers(correct_predictions(predictions), splits, published)
+    rows = compare_classifiers(
+        correct_predictions(predictions), splits, published or NOTHING_PUBLISHED
+    )
     return rows.assign(experiment=experiment).reindex(columns=SCHEMA.names)
 
 
 def caption(rows: pd.DataFrame) -> str:
     """What the figures are, and where the published ones are from."""
+    published = (rows["kind"] == PUBLISHED_KIND).any()
+    figures = ", constant predictions and published figures"
+    others = figures if published else " and constant predictions"
     return (
-        "Networks, SVMs, constant predictions and published figures on every split of the images: "
+        f"Networks, SVMs{others} on every split of the images: "
         "test accuracy in percent; in square brackets the 95 % interval (Wilson) of one test part "
         "of that size; * significantly better than chance and than always naming the largest "
         "training class (exact binomial tests, p < 0.05 after Holm's correction within the split). "

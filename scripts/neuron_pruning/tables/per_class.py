@@ -11,9 +11,10 @@ from neuron_pruning.tables.figures import (
     INTERVAL_COLUMNS,
     class_figures,
     classes_of,
+    paper_of,
     published_value,
 )
-from neuron_pruning.tables.rendering import display_name, figures_are, interval, share
+from neuron_pruning.tables.rendering import counted, display_name, figures_are, interval, share
 from neuron_pruning.tables.table import Table
 
 CLASS_METRICS = ("precision", "recall", "accuracy")
@@ -31,11 +32,12 @@ SCHEMA = schema(
 )
 
 
-def class_rows(metrics: pd.DataFrame, paper: Mapping[str, Any]) -> pd.DataFrame:
+def class_rows(metrics: pd.DataFrame, paper: Mapping[str, Any] | None = None) -> pd.DataFrame:
     """Means over the seeds of one model, beside the paper's values."""
     rows = class_figures(metrics, [*CELL, "metric", "class"], CLASS_METRICS, images="max")
+    known = paper_of(paper, set(rows["class"]) - {"all"})["classes"]
     published = [
-        published_value(paper["classes"].get(model, {}), metric, name)
+        published_value(known.get(model, {}), metric, name)
         for model, metric, name in rows[["model", "metric", "class"]].itertuples(index=False)
     ]
     return rows.assign(paper=published)
@@ -43,22 +45,23 @@ def class_rows(metrics: pd.DataFrame, paper: Mapping[str, Any]) -> pd.DataFrame:
 
 def caption(rows: pd.DataFrame) -> str:
     """Which network it is, and the interval of its accuracy."""
+    beside = " The paper's own figures stand below them." if rows["paper"].notna().any() else ""
     first = rows[rows["metric"] == "accuracy"].iloc[0]
     return (
         f"Test precision and recall of {display_name(first['model'])} by class, as shares; "
         f"learning rate {first['learning_rate']:g}, batch size {first['batch_size']}. "
-        f"{figures_are(rows)}, {first['test_images']} test images; the 95 % interval (Wilson) of "
-        f"the accuracy is {interval(first['low'], first['high'])} %. The paper's own figures "
-        "stand below them."
+        f"{figures_are(rows)}, {counted(first['test_images'], 'test image')}; the 95 % "
+        f"interval (Wilson) of the accuracy is {interval(first['low'], first['high'])} %.{beside}"
     )
 
 
 def display(rows: pd.DataFrame) -> pd.DataFrame:
-    """The paper's layout: one column per class, one row per metric, the paper's row below ours.
+    """The paper's layout: one column per class, one row per metric, the paper's below it if any.
 
     Columns count by their place: a class may have the name of another column.
     """
     classes, lines = classes_of(rows), []
+    published = rows["paper"].notna().any()
     for metric in CLASS_METRICS:
         cells = rows[rows["metric"] == metric].set_index("class").to_dict("index")
         if metric == "accuracy":  # of all classes, below the first
@@ -66,9 +69,11 @@ def display(rows: pd.DataFrame) -> pd.DataFrame:
         else:
             ours = [cells.get(name) for name in classes]
         figures = ["" if cell is None else share(cell["mean"], cell["std"]) for cell in ours]
-        paper = ["" if cell is None else share(cell["paper"]) for cell in ours]
-        lines += [[metric.title(), *figures], ["  paper", *paper]]
-    return pd.DataFrame(lines, columns=["Emotion", *classes])
+        lines.append([metric.title(), *figures])
+        if published:
+            paper = ["" if cell is None else share(cell["paper"]) for cell in ours]
+            lines.append(["  paper", *paper])
+    return pd.DataFrame(lines, columns=["Emotion" if published else "Metric", *classes])
 
 
 TABLE = Table(SCHEMA, class_rows, display, caption)

@@ -17,9 +17,16 @@ from neuron_pruning.statistics.significance import (
     part_ratio,
 )
 from neuron_pruning.statistics.technique_comparison import averages
-from neuron_pruning.tables.figures import INTERVAL_COLUMNS, averaged_columns, with_interval
+from neuron_pruning.tables.figures import (
+    INTERVAL_COLUMNS,
+    averaged_columns,
+    paper_of,
+    with_interval,
+    without_empty,
+)
 from neuron_pruning.tables.rendering import (
     count,
+    counted,
     degrees,
     figures_are,
     interval,
@@ -68,18 +75,19 @@ SCHEMA = schema(
 
 
 def pruning_rows(
-    metrics: pd.DataFrame, splits: pd.DataFrame, paper: Mapping[str, Any]
+    metrics: pd.DataFrame, splits: pd.DataFrame, paper: Mapping[str, Any] | None = None
 ) -> pd.DataFrame:
     """Means and tests over seeds; the paper's values stand beside the trained networks.
 
     Args:
         metrics: rows of the ``metrics.parquet`` of pruned networks.
         splits: rows of the split files.
-        paper: the paper's figures.
+        paper: the paper's figures, where there are any; None of them stands beside other classes.
     """
     prunings = metrics.astype({"angle": float, "count": float})
     rows = with_tests(summarise(prunings), prunings, part_ratio(splits))
-    published = pd.DataFrame(paper["table4"]).drop(columns="units")
+    known = paper_of(paper, splits["label"])["table4"]
+    published = pd.DataFrame(known, columns=["model", "angle", *PAPER_COLUMNS])
     published = published.rename(columns={name: f"paper_{name}" for name in PAPER_COLUMNS})
     published = published.assign(state="trained", technique="distinctiveness")
     published = published.astype({"angle": float})
@@ -130,12 +138,14 @@ def paired(seeds: pd.DataFrame, ratio: float) -> PairedSeeds:
 
 def caption(rows: pd.DataFrame) -> str:
     """What the figures are, and which seeds count as worse."""
+    published = rows["paper_removed"].notna().any()
+    beside = " The paper's own figures stand beside them." if published else ""
     return (
         "Units removed from the pruned layer, and test accuracy in percent before and after "
-        f"pruning. {figures_are(rows)}, {rows['test_images'].max()} test images; in brackets the "
-        "95 % interval (Wilson) of one test part of that size. Seeds worse: seeds whose test "
-        "accuracy is significantly lower after pruning (McNemar's exact test, p < 0.05 after "
-        "Holm's correction for all tests of the table). The paper's own figures stand beside them."
+        f"pruning. {figures_are(rows)}, {counted(rows['test_images'].max(), 'test image')}; in "
+        "brackets the 95 % interval (Wilson) of one test part of that size. Seeds worse: seeds "
+        "whose test accuracy is significantly lower after pruning (McNemar's exact test, p < 0.05 "
+        f"after Holm's correction for all tests of the table).{beside}"
     )
 
 
@@ -144,18 +154,18 @@ def amounts(rows: pd.DataFrame) -> list[str]:
     several = rows["technique"].nunique() > 1
     return [
         f"{f'{technique}, ' if several else ''}"
-        f"{degrees(angle) if pd.isna(number) else f'{number:.0f} units'}"
+        f"{degrees(angle) if pd.isna(number) else counted(int(number), 'unit')}"
         for technique, angle, number in rows[["technique", "angle", "count"]].to_numpy()
     ]
 
 
 def display(rows: pd.DataFrame) -> pd.DataFrame:
-    """The paper's columns with its own values beside ours."""
+    """The paper's columns, with its own values beside ours if there are any."""
     before, after, removed = (
         rows[[f"{name}_mean", f"{name}_std"]].to_numpy().T
         for name in ("test_accuracy_before", "test_accuracy_after", "removed")
     )
-    return pd.DataFrame(
+    shown = pd.DataFrame(
         {
             "Model": map(network_name, rows["model"], rows["state"]),
             "Test Accuracy before Pruning": map(percent, *before),
@@ -170,6 +180,7 @@ def display(rows: pd.DataFrame) -> pd.DataFrame:
             "Paper after": map(percent, rows["paper_after"]),
         }
     )
+    return without_empty(shown, rows, {f"Paper {name}": f"paper_{name}" for name in PAPER_COLUMNS})
 
 
 TABLE = Table(SCHEMA, pruning_rows, display, caption)

@@ -74,6 +74,11 @@ def _figure(mean: float | None, deviation: float | None, scale: float, digits: i
     return " ± ".join(f"{value * scale:.{digits}f}" for value in shown)
 
 
+def counted(number: int, noun: str) -> str:
+    """``1 seed`` or ``3 seeds``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def over_seeds(seeds: int) -> str:
     """``mean ± standard deviation over 3 seeds``, or ``of one seed``."""
     return "of one seed" if seeds == 1 else f"mean ± standard deviation over {seeds} seeds"

@@ -10,7 +10,14 @@ from neuron_pruning.core.parquet import CELL_COLUMNS, column, schema
 from neuron_pruning.statistics.significance import SIGNIFICANT, majority_share, part_ratio
 from neuron_pruning.statistics.technique_comparison import FIGURES, averages, ranking
 from neuron_pruning.tables.figures import averaged_columns
-from neuron_pruning.tables.rendering import count, figures_are, network_name, percent, signed
+from neuron_pruning.tables.rendering import (
+    count,
+    counted,
+    figures_are,
+    network_name,
+    percent,
+    signed,
+)
 from neuron_pruning.tables.table import Table
 
 MAJORITY = "majority class"
@@ -68,8 +75,8 @@ def majority_rows(rows: pd.DataFrame, share: tuple[float, float]) -> pd.DataFram
 def caption(rows: pd.DataFrame) -> str:
     """What the figures are; how many images and draws, where the rows are fresh."""
     fresh = "test_images" in rows
-    images = f" of {rows['test_images'].iloc[0]} test images" if fresh else ""
-    draws = f" ({rows['draws'].iloc[0]} draws)" if fresh else ""
+    images = f" of {counted(rows['test_images'].iloc[0], 'test image')}" if fresh else ""
+    draws = f" ({counted(rows['draws'].iloc[0], 'draw')})" if fresh else ""
     return (
         f"Techniques at equal numbers of removed units, by rank: test accuracy in percent{images} "
         "after removal of that many units; in brackets the paired difference in points from random "

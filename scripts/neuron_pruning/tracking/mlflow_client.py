@@ -42,7 +42,7 @@ def send_waiting(folder: Path, uri: str, experiment: str, artifacts: str | None 
         folder: tracking folder of the experiment.
         uri: tracking URI of the store.
         experiment: its name in the store.
-        artifacts: folder of the artifacts of a new experiment; None leaves it to the server.
+        artifacts: folder of the artifacts where there is no server; None leaves it to the server.
 
     Raises:
         Exception: whatever the tracking store throws; what was sent by then is sent.
@@ -69,7 +69,46 @@ def _open(uri: str, experiment: str, artifacts: str | None) -> tuple[Any, str]:
         if database is not None:
             with closing(sqlite3.connect(database)) as connection:  # readers block no writer
                 connection.execute("PRAGMA journal_mode=wal")
+            follow_artifacts(uri, experiment, artifacts)
     return client, experiment_id
+
+
+def follow_artifacts(uri: str, experiment: str, artifacts: str | None) -> None:
+    """Let a SQLite store find artifacts where they lie now; MLflow keeps absolute addresses.
+
+    After the project is moved or copied, a run would otherwise be read from, and its new files
+    written to, the folder where it lay. A run of any experiment whose files are in ``artifacts``
+    gets the address that they have there, as does one of ``experiment`` that has no files yet.
+
+    New runs of ``experiment`` keep their files in ``artifacts`` from now on. For the arguments see
+    :func:`send_waiting`; a store that is no file, or is not there yet, stays as it is.
+    """
+    database = _sqlite_file(uri)
+    if database is None or artifacts is None or not database.is_file():
+        return
+    here = Path(artifacts).resolve()
+    with closing(sqlite3.connect(database, timeout=PATIENCE)) as connection, connection:
+        runs = connection.execute(
+            "SELECT run_uuid, artifact_uri, experiments.name FROM runs JOIN experiments "
+            "USING (experiment_id) WHERE artifact_uri LIKE 'file:%'"
+        )
+        for run, address, name in runs.fetchall():
+            wanted = (here / run / "artifacts").as_uri()
+            without_files = name == experiment and not _file_of(address).exists()
+            if address != wanted and ((here / run).exists() or without_files):
+                connection.execute(
+                    "UPDATE runs SET artifact_uri = ? WHERE run_uuid = ?", (wanted, run)
+                )
+        connection.execute(
+            "UPDATE experiments SET artifact_location = ? WHERE name = ? AND "
+            "artifact_location LIKE 'file:%'",
+            (here.as_uri(), experiment),
+        )
+
+
+def _file_of(address: str) -> Path:
+    """Path that a ``file:`` address names."""
+    return Path(unquote(urlparse(address).path))
 
 
 def _sqlite_file(uri: str) -> Path | None:

@@ -91,16 +91,21 @@ def _train_epochs(context: StepContext, train: Subset, test: Subset) -> None:
         if epoch < progress.epoch:
             continue
         loss, accuracy = _train_epoch(context, train, order)
-        if not math.isfinite(loss):
-            raise UserError(
-                f"training diverged: the loss of epoch {epoch} is {loss}; "
-                f"try a learning rate below {settings.learning_rate} or another recipe"
-            )
+        _check_loss(context, loss)
         evaluated = _loss_and_accuracy(context, test)
+        _check_loss(context, evaluated[0])  # the last step comes after the last training loss
         speed = progress.seconds, train.count / progress.seconds
         progress.finish_epoch(Epoch(epoch, loss, accuracy, *evaluated, *speed))
         context.state.totals.zero_()
         context.notify("on_epoch_end")
+
+
+def _check_loss(context: StepContext, loss: float) -> None:
+    if not math.isfinite(loss):
+        raise UserError(
+            f"training diverged: the loss of epoch {context.progress.epoch} is {loss}; try a "
+            f"learning rate below {context.settings.learning_rate} or another recipe"
+        )
 
 
 def _train_epoch(context: StepContext, train: Subset, order: Positions) -> tuple[float, float]:
