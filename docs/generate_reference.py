@@ -207,6 +207,8 @@ def techniques_page() -> str:
         "\n## Built-in labels\n",
         "A label under `pruning.techniques` names a technique, a compensation and settings.\n",
         *_markdown("label", "technique", "compensation", "settings", rows=_labels(TECHNIQUES)),
+        "\nOn the float activations of trained networks, the setting `groups` has found no group: "
+        "it cuts each unit at its two largest gaps, which are arbitrary in a continuous unit.\n",
         "\n## Compensations\n",
         "*Requires* says what a selection must bring. A technique without merge targets takes "
         "only compensations that require nothing.\n",

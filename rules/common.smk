@@ -1,5 +1,5 @@
 # What all stages share: the config, names of files, and settings of jobs.
-from neuron_pruning.configuration.derived import input_size_of
+from neuron_pruning.configuration.derived import input_size_of, tried_on_test
 from neuron_pruning.configuration.validation import check_config, check_folder
 from neuron_pruning.core.checksums import check_files
 from neuron_pruning.core.errors import UserError

@@ -52,7 +52,10 @@ use rule table_grid as table_models with:
     wildcard_constraints: table="table7"
     resources: mem_mb=growing(1000)
     params:
-        settings=dict(module="models", options=dict(experiment=config["experiment"])),
+        settings=dict(
+            module="models",
+            options=dict(experiment=config["experiment"], tried=tried_on_test(config)),
+        ),
         code=table_digest("models", *targets.published("published")),
 
 

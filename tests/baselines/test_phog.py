@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, sobel
+from skimage.feature import canny
+from skimage.filters import gaussian
 
 from neuron_pruning import UserError
 from neuron_pruning.baselines.phog import edge_gradients, find_edges, pyramid_of_gradients
@@ -114,3 +116,15 @@ def test_settings_that_do_not_suit():
     for levels, bins in [(0, 16), (4, 0)]:
         with pytest.raises(UserError, match="one level and one bin at least"):
             pyramid_of_gradients(np.zeros((30, 30)), levels, bins)
+
+
+def test_the_lower_threshold_is_a_share_of_the_upper_one():
+    """As in MATLAB: the upper one is passed by 30 % of the pixels, the lower one is 0.4 of it."""
+    image = np.random.default_rng(0).normal(size=(64, 64)).cumsum(axis=0).cumsum(axis=1)
+    by_quantile = canny(image, 2**0.5, low_threshold=0.4, high_threshold=0.7, use_quantiles=True)
+    inside = gaussian(np.ones_like(image), 2**0.5, mode="constant")
+    smooth = gaussian(image, 2**0.5, mode="constant") / inside
+    upper = np.percentile(np.hypot(sobel(smooth, axis=0), sobel(smooth, axis=1)), 70)
+    wanted = canny(image, 2**0.5, low_threshold=0.4 * upper, high_threshold=upper)
+    edges = find_edges(image)
+    assert np.array_equal(edges, wanted) and not np.array_equal(edges, by_quantile)

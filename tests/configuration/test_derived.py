@@ -1,5 +1,10 @@
 from neuron_pruning import techniques
-from neuron_pruning.configuration.derived import compared_labels, cut_layers, technique_choices
+from neuron_pruning.configuration.derived import (
+    compared_labels,
+    cut_layers,
+    technique_choices,
+    tried_on_test,
+)
 
 
 def test_every_technique_has_its_authors_choice_and_labels_their_own():
@@ -28,3 +33,12 @@ def test_layers_of_a_cut_go_from_the_input_side():
         (["fc2", "conv2"], ["conv2", "fc2"]),
     ):
         assert cut_layers(model, {"layers": given}, 2) == wanted
+
+
+def test_settings_that_the_test_images_chose_among():
+    grid = {"learning_rates": [0.1, 0.2], "batch_sizes": [8, 16]}
+    config = {"run_models": ["a", "b"], "models": {"a": grid, "b": grid}}
+    selection = {"subset": "test", "fixed": {"b": {}}}
+    assert tried_on_test({**config, "selection": selection}) == {"a": 4, "b": 1}
+    selection = {"subset": "validation", "fixed": {}}
+    assert tried_on_test({**config, "selection": selection}) == {"a": 1, "b": 1}

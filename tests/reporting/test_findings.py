@@ -21,14 +21,18 @@ from neuron_pruning.reporting.findings import (
     by_selection,
     evidence,
     leakage_by_split,
-    of_paired,
+    of_ways,
     on_unseen_movies,
 )
 from neuron_pruning.reporting.found_faces import faces_by_class, faces_found, rules_found
 from neuron_pruning.reporting.panels import classifier_panels, dots, in_words
 from neuron_pruning.reporting.results import Results
 from neuron_pruning.reporting.templating import p_value, percentage, points, render
-from neuron_pruning.statistics.model_comparison import correct_predictions, right_by_seed
+from neuron_pruning.statistics.model_comparison import (
+    comparison_columns,
+    correct_predictions,
+    right_by_seed,
+)
 from neuron_pruning.statistics.significance import paired_over_seeds
 
 HARD = "\N{NO-BREAK SPACE}"
@@ -121,13 +125,13 @@ def classifier(name, split="random", mean=0.5, kind="network", images=60, **colu
     row = {**CELL, "kind": kind, "contender": name, "name": name.upper(), "split": split,
            "seeds": 3, "test_images": images, "accuracy_mean": mean, "low": mean - 0.1,
            "high": mean + 0.1, "p_chance": 0.01, "p_majority": 0.01, "reference": None,
-           "difference": 0.0, "seeds_better": 0, "seeds_worse": 0, "p_images": 0.4}  # fmt: skip
+           "difference": 0.0, "seeds_better": 0, "seeds_worse": 0, "p_seeds": 0.4}  # fmt: skip
     return {**row, **columns}
 
 
 def against(name, difference, better=0, worse=0, p=0.4, split="random"):
     """A network of Table 7 that is compared with the SVM."""
-    return classifier(name, split, reference="images", difference=difference, p_images=p,
+    return classifier(name, split, reference="images", difference=difference, p_seeds=p,
                      seeds_better=better, seeds_worse=worse)  # fmt: skip
 
 
@@ -175,6 +179,23 @@ def test_network_against_guessing(chance, majority, verdict):
     found = against_guessing(make_results({7: table7(classifier("alexnet"), row)}), "vgg")
     start = "50.0 % of 60 test images are classified correctly (95 % interval 40 to 60 %), "
     assert statements(guessing=[found]) == [("VGG", start + verdict)]
+
+
+def test_interval_keeps_clips_together():
+    rows = make_predictions({"alexnet": [np.repeat([True, False] * 3, 10)] * 2})
+    frames = [f"A/M_{p // 10}_{p}.png" for p in rows["position"]]
+    clips = make_results({}, rows.assign(image=frames), models=("alexnet",))
+    alone = make_results({}, rows.assign(image=[f"A/{p}.png" for p in rows["position"]]))
+    found = against_guessing(clips, "alexnet")
+    assert found.by_clips[0] < found.low - 0.1 and found.by_clips[1] > found.high + 0.1
+    ((_, sentence),) = statements(guessing=[found])
+    assert re.search(
+        r"38 to 62 %; over seeds and whole clips 95 % interval \d+ to \d+ %\)", sentence
+    )
+    assert alone.interval_by_clips("alexnet") is None
+    many = make_selection(4, test=(0.5,) * 4, models=("alexnet",))
+    chosen = make_results({}, rows.assign(image=frames), many, models=("alexnet",))
+    assert chosen.interval_by_clips("alexnet")[0] < found.by_clips[0]  # the best of four settings
 
 
 def test_own_network_is_told_from_others_of_its_name():
@@ -247,21 +268,31 @@ def network_statements(results):
 
 
 def test_network_against_network():
+    """One seed's images tell them apart, the seeds do not: no claim about new networks."""
     right = {"alexnet": [first(50), first(48)], "vgg": [first(20), first(48)]}
     ((subject, sentence),) = network_statements(make_results({}, make_predictions(right, ALL)))
     assert subject == "Network against network"
     assert sentence.startswith(
-        "AlexNet is significantly better than VGG by 25.0 points (1 of 2 seeds, p < 0.001 after"
+        "No significant difference between AlexNet and VGG (+25.0 points; p = 0.62 over 2 seeds; "
+        "by their own images better in 1, worse in 0)."
     )
-    assert sentence.endswith(
-        "whether other training runs of both would differ too, 2 seeds do not show."
-    )
+    assert sentence.endswith("whether other training runs would too, 2 seeds do not show.")
 
 
 def test_networks_that_differ_over_the_seeds_need_no_caution():
     right = {"alexnet": [first(n) for n in (50, 51, 50)], "vgg": [first(10)] * 3}
     ((_, sentence),) = network_statements(make_results({}, make_predictions(right, ALL)))
-    assert "3 of 3 seeds" in sentence and sentence.endswith("corrected t-test).")
+    assert sentence.startswith("AlexNet is significantly better than VGG by 67.2 points (p < 0.001")
+    assert sentence.endswith("over 3 seeds; by their own images better in 3, worse in 0).")
+
+
+def test_pairs_of_networks_are_corrected_for_their_number():
+    models = ("alexnet", "vgg", "third")
+    right = {m: [first(20 + 10 * k), first(24 + 9 * k)] for k, m in enumerate(models)}
+    alone = make_results({}, make_predictions(right, models), models=ALL)
+    all_pairs = make_results({}, make_predictions(right, models), models=models)
+    (pair,), pairs = list(between_networks(alone)), list(between_networks(all_pairs))
+    assert len(pairs) == 3 and pairs[0].p > pair.p
 
 
 def test_predictions_are_paired_image_by_image_in_whatever_order_they_lie():
@@ -269,7 +300,7 @@ def test_predictions_are_paired_image_by_image_in_whatever_order_they_lie():
     by_model = rows_of_networks.groupby("model")
     turned = pd.concat([rows[:: -1 if m == "vgg" else 1] for m, rows in by_model])
     ((_, sentence),) = network_statements(make_results({}, turned))
-    assert "(0.0 points; 0 of 1 seed, p = 1.00 after Holm)" in sentence
+    assert "(0.0 points; no test over 1 seed)" in sentence
     rows = correct_predictions(make_results({}, turned).trained)
     ours, theirs = (right_by_seed(rows[rows["model"] == name]) for name in ("alexnet", "vgg"))
     assert (ours[0] == theirs[0]).all()
@@ -279,8 +310,8 @@ def test_networks_that_no_image_tells_apart():
     right = {model: [first(30)] for model in ALL}
     ((_, sentence),) = network_statements(make_results({}, make_predictions(right, ALL)))
     assert sentence == (
-        "No significant difference between AlexNet and VGG (0.0 points; 0 of 1 seed, p = 1.00 "
-        "after Holm). One seed cannot show how another training run would compare."
+        "No significant difference between AlexNet and VGG (0.0 points; no test over 1 seed). "
+        "One seed cannot show how another training run would compare."
     )
     alone = make_predictions({"vgg": [first(30)]}, ("vgg",))
     assert not list(between_networks(make_results({}, alone, models=("vgg",))))
@@ -299,39 +330,46 @@ WORSE, EQUAL = paired_predictions(20, 0, 14, 101), paired_predictions(30, 3, 3, 
 def pair_statement(*seeds):
     """The statement on two networks A and B with these predictions."""
     paired = paired_over_seeds([s[0] for s in seeds], [s[1] for s in seeds], 0.25)
-    ((_, sentence),) = statements(networks=[of_paired("A", "B", paired)])
+    row = {**comparison_columns(paired), "seeds": len(seeds)}
+    ((_, sentence),) = statements(networks=[of_ways("A", "B", row)])
     return sentence
 
 
 def test_words_for_a_difference():
-    assert pair_statement(WORSE, WORSE, WORSE).startswith(
-        "A is significantly worse than B by 10.4 points (3 of 3 seeds, p < 0.001 after Holm)."
-    )
     better = pair_statement(WORSE[::-1], paired_predictions(20, 15, 0, 100))
-    assert better.startswith(
-        "A is significantly better than B by 10.7 points (2 of 2 seeds, p < 0.001 after"
+    assert better == (
+        "A is significantly better than B by 10.7 points (p = 0.03 over 2 seeds; by their own "
+        "images better in 2, worse in 0)."
     )
-    assert better.endswith("; over seeds p = 0.03, corrected t-test).")
+    worse = pair_statement(WORSE, paired_predictions(20, 0, 15, 100))
+    assert worse.startswith("A is significantly worse than B by 10.7 points (p = 0.03 over 2")
 
 
 def test_words_for_no_difference():
     assert pair_statement(EQUAL).startswith(
-        "No significant difference between A and B (0.0 points; 0 of 1 seed, p = 1.00 after Holm)."
+        "No significant difference between A and B (0.0 points; no test over 1 seed)."
     )
     few = pair_statement(paired_predictions(20, 1, 4, 110), EQUAL)
-    assert "No significant difference between A and B (−1.1 points; 0 of 2 seeds" in few
+    assert "No significant difference between A and B (−1.1 points; p = 0.56 over 2 seeds)" in few
 
 
 @pytest.mark.parametrize(
     ("seeds", "figures"),
     [
-        ((WORSE, WORSE, WORSE[::-1]), "better in 1, worse in 2 of 3 seeds"),
-        ((WORSE, WORSE[::-1]), "better in 1, worse in 1 of 2 seeds"),
-        ((WORSE, paired_predictions(40, 40, 24, 31), EQUAL), "better in 0, worse in 1 of 3 seeds"),
+        ((WORSE, WORSE, WORSE[::-1]), "better in 1, worse in 2)"),
+        ((WORSE, WORSE[::-1]), "better in 1, worse in 1)"),
+        ((WORSE, paired_predictions(40, 40, 24, 31), EQUAL), "better in 0, worse in 1)"),
     ],
 )
 def test_seeds_that_contradict_each_other(seeds, figures):
-    assert pair_statement(*seeds).startswith(f"A and B: the seeds disagree ({figures}).")
+    sentence = pair_statement(*seeds)
+    assert sentence.startswith("No significant difference between A and B")
+    assert figures in sentence and "seeds do not show" in sentence
+
+
+@pytest.mark.parametrize(("p", "direction"), [(0.04, -1), (0.06, 0), (np.nan, 0)])
+def test_ways_of_making_networks_are_judged_over_the_seeds(p, direction):
+    assert Comparison("net", -0.1, p, 0, 3, 3, over_seeds=True).direction == direction
 
 
 @given(st.floats(-1, 1), st.integers(0, 5), st.integers(0, 5))
@@ -352,19 +390,21 @@ def test_networks_against_the_svm_split_by_split():
         against("a", 0.152, better=3, p=0.0001),
         against("b", -0.1, worse=1, p=0.02),
         against("c", 0.05, better=1, worse=1),
-        *(against(name, d) for name, d in (("d", -0.03), ("e", 0.01), ("f", 0.02))),
+        *(against(name, d, worse=2) for name, d in (("d", -0.03), ("e", 0.01), ("f", 0.02))),
         classifier("images", "movie", kind="svm"),
         against("a", 0.01, split="movie"),
+        against("b", -0.1, worse=1, p=0.34, split="movie"),
     ]
     results = make_results({7: table7(*rows, splits=("random", "movie"))})
     assert statements(svms=list(against_svm(results))) == [
         ("Networks against the IMAGES, split random",
-         "1 of 6 networks is significantly better: A by 15.2 points (3 of 3 seeds, p < 0.001). "
-         "1 of 6 networks is significantly worse: B by 10.0 points (1 of 3 seeds, p = 0.02). The "
-         "seeds disagree on C (better in 1, worse in 1 of 3 seeds). No significant difference for "
-         "the other 3 (−3.0 to +2.0 points)."),
+         "1 of 6 networks is significantly better: A by 15.2 points (p < 0.001 over 3 seeds; by "
+         "their own images better in 3, worse in 0). 1 of 6 networks is significantly worse: B by "
+         "10.0 points (p = 0.02 over 3 seeds; by their own images better in 0, worse in 1). No "
+         "significant difference for the other 4 (−3.0 to +5.0 points)."),
         ("Networks against the IMAGES, split movie",
-         "No significant difference: A (+1.0 points, 0 of 3 seeds, p = 0.40)."),
+         "No significant difference: A (+1.0 points, p = 0.40 over 3 seeds); B (−10.0 points, "
+         "p = 0.34 over 3 seeds; by their own images better in 0, worse in 1)."),
     ]  # fmt: skip
 
 
@@ -511,6 +551,14 @@ def test_leakage_in_words_and_as_a_table():
         ["random", "random", "60", "20", f"9 (45{HARD}%)", f"0.5 (2{HARD}%)"],
         ["clip", "clip", "60", "20", f"0 (0{HARD}%)", "–"],
     ]
+
+
+def test_leaking_images_are_printed_as_the_share_beside_them_has_them():
+    rows = [
+        {**leaks("clip", images, seed), "test_total": 54} for seed, images in ((0, 22), (1, 23))
+    ]
+    sentence, _, table = leakage_section(rows)
+    assert "22.5 of 54 test images (42 %)" in sentence and table[0][4] == f"22.5 (42{HARD}%)"
 
 
 def test_leakage_of_every_kind_and_of_none():

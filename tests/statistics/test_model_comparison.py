@@ -61,11 +61,10 @@ def svm(right, **keys):
     return predictions(right, baseline="images", **keys)
 
 
-def compare(*predictions, divided=None, published=PUBLISHED):
-    both = pd.concat(predictions, ignore_index=True)
-    return compare_classifiers(
-        correct_predictions(both), parts() if divided is None else divided, published
-    )
+def compare(*predictions, divided=None, published=PUBLISHED, tried=None):
+    both = correct_predictions(pd.concat(predictions, ignore_index=True))
+    divided = parts() if divided is None else divided
+    return compare_classifiers(both, divided, published, tried or {})
 
 
 def row_of(table, name, split="random"):
@@ -97,6 +96,15 @@ def test_p_values_are_corrected_for_the_rows_of_a_split():
     assert row_of(both, "images")["p_majority"] > 0.5
 
 
+def test_the_best_of_four_settings_pays_for_the_choice():
+    fixed, chosen = (row_of(compare(network(28), tried=t), "net") for t in ({}, {"net": 4}))
+    assert chosen["p_majority"] == pytest.approx(4 * fixed["p_majority"])
+    assert (chosen["low"], chosen["high"]) == wilson_of_mean([28 / TEST], TEST, 1 - 0.05 / 4)
+    assert chosen["low"] < fixed["low"] and chosen["high"] > fixed["high"]
+    svms = compare(network(28), svm(28), tried={"net": 4})
+    assert row_of(svms, "images")["low"] == fixed["low"]
+
+
 def test_networks_are_paired_with_the_svm_on_the_same_images():
     table = compare(network(50), svm(30))
     row = row_of(table, "net")
@@ -106,6 +114,17 @@ def test_networks_are_paired_with_the_svm_on_the_same_images():
     assert pd.isna(row_of(table, "images")["reference"])
     worse = row_of(compare(network(10), svm(30)), "net")
     assert (worse["seeds_better"], worse["seeds_worse"]) == (0, 2)
+
+
+def test_ways_of_making_networks_are_corrected_for_their_number():
+    networks = [
+        pd.concat([network(50 + n, seeds=(0,)), network(40, seeds=(1,))]).assign(batch_size=n)
+        for n in range(3)
+    ]
+    alone = row_of(compare(networks[0], svm(30)), "net")["p_seeds"]
+    rows = compare(*networks, svm(30))
+    found = rows[rows["batch_size"] == 0]["p_seeds"].item()
+    assert 0.05 < alone < 0.4 and found == pytest.approx(min(1, 3 * alone))
 
 
 def test_answers_pair_by_position_whatever_their_order():

@@ -13,6 +13,8 @@ from neuron_pruning.statistics.significance import (
     holm_together,
     majority_accuracy,
     mcnemar,
+    of_counts,
+    of_tests,
     p_words,
     paired_over_seeds,
     wilson,
@@ -144,9 +146,10 @@ def test_holm_agrees_with_statsmodels():
     assert holm(values) == pytest.approx(multipletests(values, method="holm")[1])
 
 
-def test_holm_leaves_missing_values_out():
+def test_a_family_does_not_shrink_where_a_test_has_no_p():
     found = holm([0.01, np.nan, 0.04])
-    assert found[[0, 2]] == pytest.approx([0.02, 0.04]) and np.isnan(found[1])
+    assert found[[0, 2]] == pytest.approx([0.03, 0.08]) and np.isnan(found[1])
+    assert holm([0.01], tests=5) == pytest.approx([0.05])
     assert np.isnan(holm([np.nan])).all() and holm([]).size == 0
 
 
@@ -204,6 +207,12 @@ def test_a_table_is_corrected_as_a_whole():
     assert single.adjusted == pytest.approx((2 / 2**14,))
     assert together[0].adjusted == pytest.approx((3 * 2 / 2**14,))
     assert [len(p.adjusted) for p in holm_together([over(WORSE, EQUAL), single])] == [2, 1]
+
+
+def test_a_network_compared_with_itself_is_no_test():
+    nothing = of_tests([of_counts(0, 0, 135, same=True)] * 2, 0.25)
+    alone, _ = holm_together([over(WORSE), nothing])
+    assert alone.adjusted == pytest.approx((2 / 2**14,)) and nothing.adjusted == (1, 1)
 
 
 @pytest.mark.parametrize(

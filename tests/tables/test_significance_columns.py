@@ -66,6 +66,15 @@ def test_the_same_change_counts_less_among_more_tests():
     assert among["seeds_worse"].sum() == 0
 
 
+def test_prunings_that_remove_nothing_are_no_tests():
+    nothing = [{**pruning(angle, 0, 0, 0), "units_after": 20} for angle in (10, 5)]
+    found = judged(pruning(15, 0, 6, 0), *nothing)
+    assert found["p_images"].tolist() == pytest.approx([1 / 32, 1, 1])
+    tuned = [{**row, "fine_tuning": 5} for row in nothing]  # trained further: another network
+    assert judged(pruning(15, 0, 6, 0), *tuned)["p_images"].max() == 1
+    assert judged(pruning(15, 0, 6, 0), *tuned)["p_images"].min() == pytest.approx(3 / 32)
+
+
 def test_units_counted_out_pair_with_their_own_rows():
     counted = {**pruning(None, 0, 12, 0), "count": 10}
     table = judged(pruning(15, 0, 0, 0), counted)

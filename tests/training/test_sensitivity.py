@@ -54,14 +54,15 @@ def loss(network, values):
 
 
 def by_weight(network, initial, sums):
-    """|-sum g dw w_f / (w_f - w_0)| of every weight, one at a time."""
+    """|-sum g dw w_f / (w_f - w_0)| of every weight, one at a time; factors of 10 at most."""
     found = {}
     for name, final in arrays(network).items():
         cost = np.zeros(final.size)
         flat = zip(sums[name].flat, final.flat, initial[name].flat, strict=True)
         for place, (total, last, first) in enumerate(flat):
-            if abs(last - first) > MIN_RELATIVE_CHANGE * abs(last):
-                cost[place] = abs(total * last / (last - first))
+            path = max(abs(last - first), MIN_RELATIVE_CHANGE * abs(last))
+            if last != first:
+                cost[place] = abs(total * last) / path
         found[name] = cost.reshape(final.shape)
     return found
 
@@ -142,7 +143,25 @@ def test_every_step_adds_its_share(small_vgg, steps):
 
 def test_a_single_step_leaves_gradient_times_weight(small_vgg):
     watcher, initial, _ = trained(small_vgg, steps=1)
-    cost = {n: (p.grad * p.detach()).abs().numpy() for n, p in classifier(small_vgg).items()}
+    cost = {}
+    for name, parameter in classifier(small_vgg).items():
+        final = parameter.detach().numpy()
+        moved = np.abs(final - initial[name]) / np.abs(final)  # a tenth at least, or it counts less
+        cost[name] = np.abs(parameter.grad.numpy() * final) * np.minimum(1, moved * 10)
     wanted = cost["classifier.fc2.weight"].sum(axis=1) + cost["classifier.fc2.bias"]
     wanted += cost["classifier.fc3.weight"].sum(axis=0)
     np.testing.assert_allclose(watcher.scores(initial)["fc2"], wanted, rtol=1e-6)
+
+
+def test_weights_that_hardly_moved_do_not_make_the_score(small_vgg):
+    """A weight that moved by a hundred thousandth of itself has no say of 100,000."""
+    watcher, initial, _ = trained(small_vgg, steps=1)
+    moved = watcher.scores(initial)["fc2"]
+    with torch.no_grad():  # the same step of one weight that is far larger
+        name, large = "classifier.fc2.weight", 1e5
+        step = classifier(small_vgg)[name][0, 0] - initial[name][0, 0]
+        initial[name][0, 0] = large * step
+        classifier(small_vgg)[name][0, 0] = large * step + step
+    step_cost = abs(float(step) ** 2 / RATE)  # -g dw
+    grown = watcher.scores(initial)["fc2"][0] - moved[0]
+    assert grown <= 10 * step_cost * (1 + 1e-6)

@@ -6,12 +6,14 @@ gradients at the edges of an image, counted by direction in ever smaller cells.
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter, sobel
 from skimage.feature import canny
 
 from neuron_pruning.core.errors import UserError
 
 SMOOTHING = 2**0.5  # pixels: standard deviation of the Gaussian before edges are looked for
-EDGES = (0.4, 0.7)  # shares of the pixels with a smaller gradient, of the two thresholds
+STRONG = 0.7  # share of the pixels whose gradient is smaller than the upper threshold
+WEAK = 0.4  # lower threshold over the upper one
 
 Real = NDArray[np.float64]
 
@@ -56,11 +58,17 @@ def find_edges(image: Real) -> NDArray[np.bool_]:
     """Pixels on edges, by Canny's method.
 
     ASSUME: smoothing and thresholds follow the picture, as the authors' program leaves it to
-    MATLAB's defaults: the upper threshold is passed by 30 % of the pixels.
+    MATLAB's defaults: 30 % of the pixels pass the upper threshold, and the lower one is 0.4 of it.
     """
-    return canny(
-        image, SMOOTHING, low_threshold=EDGES[0], high_threshold=EDGES[1], use_quantiles=True
-    )
+    upper = float(np.quantile(_smooth_gradients(image), STRONG))
+    return canny(image, SMOOTHING, low_threshold=WEAK * upper, high_threshold=upper)
+
+
+def _smooth_gradients(image: Real) -> Real:
+    """Strengths of the gradients as Canny's method measures them, after its smoothing."""
+    inside = gaussian_filter(np.ones_like(image), SMOOTHING, mode="constant")
+    smooth = gaussian_filter(image, SMOOTHING, mode="constant") / inside
+    return np.hypot(sobel(smooth, axis=0), sobel(smooth, axis=1))
 
 
 def edge_gradients(image: Real, edges: NDArray[np.bool_]) -> tuple[Real, Real]:

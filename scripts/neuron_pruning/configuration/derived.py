@@ -52,6 +52,18 @@ def cut_layers(model: Mapping[str, Any], cut: Mapping[str, Any], convolutions: i
     return [layer for layer in known if layer in wanted]
 
 
+def tried_on_test(config: Mapping[str, Any]) -> dict[str, int]:
+    """Settings among which the test images chose each network's; 1 where they chose none."""
+    selection, models = config["selection"], config["models"]
+    chosen = set(config["run_models"]) - set(selection["fixed"])
+    return {
+        name: len(models[name]["learning_rates"]) * len(models[name]["batch_sizes"])
+        if name in chosen and selection["subset"] == "test"
+        else 1
+        for name in config["run_models"]
+    }
+
+
 def technique_choices(pruning: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """All that a job must know of every technique, by its label.
 

@@ -147,6 +147,11 @@ def group_names(image: str) -> tuple[str, str]:
     return match["movie"], f"{match['movie']}_{match['timestamp']}"
 
 
+def clip_of(image: str) -> str:
+    """Clip of ``label/Movie_timestamp_frame.png``; any other image is its own."""
+    return group_names(image.rpartition(".")[0])[1]
+
+
 def index_images(
     folder: Path,
     on_bad_image: OnBadImage = "fail",

@@ -29,7 +29,7 @@ class SplitSettings:
     """
 
     protocol: Protocol = "random"
-    test_fraction: float = 0.2  # of the images, where there are no folds
+    test_fraction: float = 0.2  # of the images, where there are no folds; of groups on average
     validation_fraction: float = 0.0  # of the other images, for selection
     folds: int | None = None
     file: str | None = None  # CSV with a column image, for the protocols group and list
@@ -192,8 +192,14 @@ class _Images:
                 if side == "outside" or self.protocol != "random"
                 for name in np.setdiff1d(self.labels, self.labels[there])
             ]
-            if not absent:
+            if not absent and chosen.any():
                 return chosen
+        if chosen.all() or not chosen.any():
+            raise UserError(
+                f"split: {chosen.sum()} of {len(chosen)} images would be drawn under "
+                f"{self.protocol} for a part of {fraction:g}{self._largest()}; change the fraction "
+                f"or the protocol{self._another()}"
+            )
         name, side = absent[0]
         raise UserError(
             f"split: class {name} has no image {side} the {part} part under {self.protocol} with "
@@ -236,7 +242,18 @@ class _Images:
         if not self.grouped:
             return f"it has {mine.sum()} images"
         held = len(np.unique(self.groups[mine]))
-        return f"its {mine.sum()} images lie in {held} group(s), and {DRAWS} draws did not help"
+        return (
+            f"its {mine.sum()} images lie in {held} group(s){self._largest()}, and {DRAWS} draws "
+            "did not help"
+        )
+
+    def _largest(self) -> str:
+        """The group that may be too large to divide, in brackets; nothing without groups."""
+        if not self.grouped:
+            return ""
+        names, sizes = np.unique(self.groups, return_counts=True)
+        share = sizes.max() / len(self.groups)
+        return f" (the largest group, {names[sizes.argmax()]}, holds {share:.0%} of all images)"
 
     def _another(self) -> str:
         """What else to do where groups cannot be kept together: cameras name all files alike."""
@@ -252,24 +269,14 @@ class _Images:
         """One draw of ``fraction`` of the images, N booleans; its classes are as they come.
 
         ``random`` draws ``round(N * fraction)`` images, as the paper does; ``stratified`` does so
-        class by class; the others draw whole groups until the fraction is reached.
+        class by class; the others draw whole groups, of the fraction on average.
         """
-        chosen = np.zeros(len(self.labels), dtype=bool)
         if self.grouped:
-            chosen = self._draw_groups(round(len(self.groups) * fraction), rng)
-        else:
-            for order in self._orders(rng):
-                chosen[order[: round(len(order) * fraction)]] = True
-        if chosen.any() and not chosen.all():
-            return chosen
-        names, sizes = np.unique(self.groups, return_counts=True)
-        largest, share = names[sizes.argmax()], sizes.max() / len(chosen)
-        about = f" (the largest group, {largest}, holds {share:.0%} of them)"
-        raise UserError(
-            f"split: {chosen.sum()} of {len(chosen)} images would be drawn under {self.protocol} "
-            f"for a part of {fraction:g}{about if self.grouped else ''}; change the fraction or "
-            f"the protocol{self._another()}"
-        )
+            return self._draw_groups(round(len(self.groups) * fraction), rng)
+        chosen = np.zeros(len(self.labels), dtype=bool)
+        for order in self._orders(rng):
+            chosen[order[: round(len(order) * fraction)]] = True
+        return chosen
 
     def _orders(self, rng: np.random.Generator) -> list[NDArray[np.int64]]:
         """All images in random order, or those of each class, under ``stratified``."""
@@ -279,17 +286,24 @@ class _Images:
         return [rng.permutation(members) for members in classes]
 
     def _draw_groups(self, wanted: int, rng: np.random.Generator) -> NDArray[np.bool_]:
-        """Whole groups in random order.
+        """Whole groups, so that every image is equally likely to be drawn.
 
-        ASSUME: a group is taken while the part does not exceed its share.
+        ASSUME: groups lie on a circle in random order, an arc of ``wanted`` images is drawn, and a
+        group that its ends cut is taken with the probability of its share in the arc; of two, one
+        instead of the other as far as that allows. So the part has ``wanted`` images on average,
+        less or more by fewer than the largest group has.
         """
         names, number, sizes = np.unique(self.groups, return_inverse=True, return_counts=True)
-        taken = np.zeros(len(names), dtype=bool)
-        for group in rng.permutation(len(names)):
-            if sizes[group] <= wanted:
-                taken[group] = True
-                wanted -= sizes[group]
-        return taken[number]
+        order, images = rng.permutation(len(names)), len(self.groups)
+        ends, start = np.cumsum(sizes[order]), rng.integers(images)
+        covered = np.zeros(len(names))
+        for first in (start, start - images):  # the arc may pass the end of the circle
+            inside = np.minimum(ends, first + wanted) - np.maximum(ends - sizes[order], first)
+            covered[order] += np.maximum(inside, 0)
+        coins = np.full(len(names), rng.uniform())
+        cut = np.flatnonzero((covered > 0) & (covered < sizes))
+        coins[cut[1:]] = 1 - coins[cut[1:]]
+        return (covered > coins * sizes)[number]
 
     def _deal(self, folds: int, rng: np.random.Generator) -> NDArray[np.int64]:
         """Fold of every image, dealt one by one, class by class or in whole groups."""

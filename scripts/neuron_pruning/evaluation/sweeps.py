@@ -24,6 +24,7 @@ from neuron_pruning.statistics.metrics import (
     predicted_classes,
     share_right,
 )
+from neuron_pruning.statistics.resampling import packed
 
 MAX_ANGLE = 90.0  # degrees: units further apart are never similar
 SWEEP_SCHEMA = schema(
@@ -43,6 +44,7 @@ SWEEP_SCHEMA = schema(
     column("test_loss", pa.float64(), "mean cross-entropy, test images", "nats"),
     column("agreement", pa.float64(), "share of test images with the unpruned prediction"),
     column("divergence", pa.float64(), "from the unpruned network's probabilities", "nats"),
+    column("correct", pa.binary(), "which test images are right: one bit each, as numpy.packbits"),
 )
 
 
@@ -87,6 +89,7 @@ class Point:
     test_loss: float
     agreement: float
     divergence: float
+    correct: bytes
 
 
 def sweep(
@@ -155,7 +158,7 @@ def _figures(
     unpruned: Float64[NDArray, "patterns classes"],
     selection: Selection,
     weights: Weights,
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Accuracy and loss of one pruned network beside the test logits of the unpruned one."""
     assert layer.recorded is not None
     train_logits, test_logits = (
@@ -168,6 +171,7 @@ def _figures(
         "test_loss": cross_entropy(test_logits, test.labels),
         "agreement": share_right(test_logits, predicted_classes(unpruned)),
         "divergence": divergence(unpruned, test_logits),
+        "correct": packed(test_logits.argmax(axis=1) == test.labels),
     }
 
 

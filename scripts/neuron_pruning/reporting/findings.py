@@ -1,6 +1,7 @@
 """What the results show, as small records; templates/report/ puts them into words.
 
-A difference is significant if p < 0.05 after Holm's correction.
+A difference is significant if p < 0.05 after Holm's correction: of one network by McNemar's test of
+each seed, of two ways of making classifiers by the corrected resampled t-test over the seeds.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,10 +20,11 @@ from neuron_pruning.statistics.model_comparison import (
     CONSTANT_KIND,
     NETWORK_KIND,
     PUBLISHED_KIND,
+    comparison_columns,
     correct_predictions,
     paired_by_seed,
 )
-from neuron_pruning.statistics.significance import SIGNIFICANT, PairedSeeds, holm, part_ratio
+from neuron_pruning.statistics.significance import SIGNIFICANT, holm, part_ratio
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ class Comparison:
         difference: a share.
         better: seeds whose own test shows the first to be better.
         accuracies: both, where they are of different images.
-        p_over_seeds: of the corrected resampled t-test.
+        over_seeds: two ways of making classifiers, which ``p`` judges by the corrected resampled
+            t-test; the seeds' own tests are about these networks alone.
         angle: threshold of a pruning; not a number where it counts units.
     """
 
@@ -45,13 +48,15 @@ class Comparison:
     seeds: int = 1
     reference: str = ""
     accuracies: tuple[float, float] | None = None
-    p_over_seeds: float = np.nan
+    over_seeds: bool = False
     angle: float = np.nan
     removed: float = np.nan
 
     @property
     def direction(self) -> int | None:
         """1 better, -1 worse, 0 no significant difference; None: the seeds disagree."""
+        if self.over_seeds:
+            return int(np.sign(self.difference)) if self.p < SIGNIFICANT else 0
         direction = int(np.sign(self.better - self.worse))
         if (self.better and self.worse) or direction not in (0, np.sign(self.difference)):
             return None
@@ -59,15 +64,16 @@ class Comparison:
 
 
 def of_row(name: str, row: Mapping[str, Any], difference: float, **more: Any) -> Comparison:
-    """A comparison from the columns that Tables 4 and 7 share."""
+    """One network after and before pruning, judged seed by seed: a row of Table 4."""
     better, worse, seeds = (int(row[key]) for key in ("seeds_better", "seeds_worse", "seeds"))
     return Comparison(name, difference, row["p_images"], better, worse, seeds, **more)
 
 
-def of_paired(name: str, reference: str, paired: PairedSeeds) -> Comparison:
-    """A network against another one that saw the same images, seed by seed."""
-    tests = (paired.difference, paired.p, paired.better, paired.worse, len(paired.tests))
-    return Comparison(name, *tests, reference, p_over_seeds=paired.over_seeds.p)
+def of_ways(name: str, reference: str, row: Mapping[str, Any]) -> Comparison:
+    """Two ways of making classifiers, judged over the seeds: a row of Table 7, or two networks."""
+    better, worse, seeds = (int(row[key]) for key in ("seeds_better", "seeds_worse", "seeds"))
+    figures = (row["difference"], row["p_seeds"], better, worse, seeds, reference)
+    return Comparison(name, *figures, over_seeds=True)
 
 
 @dataclass(frozen=True)
@@ -80,7 +86,10 @@ class Comparisons:
 
 @dataclass(frozen=True)
 class Guessing:
-    """A network against naming classes without looking at the image: shares and p values."""
+    """A network against naming classes without looking at the image: shares and p values.
+
+    ``low`` and ``high`` are Wilson's; ``by_clips``: of a bootstrap that keeps clips together.
+    """
 
     model: str
     accuracy: float
@@ -91,6 +100,7 @@ class Guessing:
     p_majority: float
     chance: float
     majority: float
+    by_clips: tuple[float, float] | None
 
     @property
     def learned(self) -> bool:
@@ -102,7 +112,8 @@ def against_guessing(results: Results, model: str) -> Guessing:
     """Test accuracy of a network beside that of guessing."""
     columns = ["accuracy_mean", "test_images", "low", "high", "p_chance", "p_majority"]
     constants = map(results.constant, ("chance", "majority class"))
-    return Guessing(model, *results.standing(model)[columns], *constants)
+    figures = [*results.standing(model)[columns], *constants, results.interval_by_clips(model)]
+    return Guessing(model, *figures)
 
 
 def after_pruning(results: Results) -> Iterator[Comparisons]:
@@ -125,9 +136,13 @@ def _pruned(row: Mapping[str, Any]) -> Comparison:
 def between_networks(results: Results) -> Iterator[Comparison]:
     """The experiment's networks against each other, on the same test images of each seed."""
     rows, ratio = correct_predictions(results.trained), part_ratio(results.predictions)
-    for names in combinations(results.models, 2):
-        first, second = (rows[rows["model"] == name] for name in names)
-        yield of_paired(*names, paired_by_seed(first, second, ratio))
+    pairs = list(combinations(results.models, 2))
+    of_model = {name: rows[rows["model"] == name] for name in results.models}
+    paired = [paired_by_seed(of_model[first], of_model[second], ratio) for first, second in pairs]
+    adjusted = holm([found.over_seeds.p for found in paired]).tolist()
+    for names, found, p in zip(pairs, paired, adjusted, strict=True):
+        row = {**comparison_columns(found), "p_seeds": p, "seeds": len(found.tests)}
+        yield of_ways(*names, row)
 
 
 def against_svm(results: Results) -> Iterator[Comparisons]:
@@ -138,7 +153,7 @@ def against_svm(results: Results) -> Iterator[Comparisons]:
     names = rows.drop_duplicates("contender").set_index("contender")["name"]
     rows = rows[(rows["kind"] == NETWORK_KIND) & rows["reference"].notna()]
     for (split, reference), found in rows.groupby(["split", "reference"], sort=False):
-        networks = [of_row(r["name"], r, r["difference"]) for r in as_dicts(found)]
+        networks = [of_ways(r["name"], str(reference), r) for r in as_dicts(found)]
         yield Comparisons({"split": split, "reference": names[str(reference)]}, networks)
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from neuron_pruning.configuration.derived import pruned_layers
 from neuron_pruning.core.parquet import read_rows
+from neuron_pruning.data.index import clip_of
 from neuron_pruning.models.checkpoints import load_tensors
 from neuron_pruning.pruning.angles import pairwise_angles
 from neuron_pruning.statistics.model_comparison import (
@@ -20,7 +21,10 @@ from neuron_pruning.statistics.model_comparison import (
     NOTHING_PUBLISHED,
     compare_classifiers,
     correct_predictions,
+    right_by_seed,
 )
+from neuron_pruning.statistics.resampling import Resampling, clips_of, ends
+from neuron_pruning.statistics.significance import SIGNIFICANT
 from neuron_pruning.tables.figures import paper_of
 
 LayerAngles = Mapping[tuple[str, str, str], NDArray[np.float64]]  # by model, layer and state
@@ -84,7 +88,27 @@ class Results:
         if table is not None and split in set(table["split"]):
             return table[table["split"] == split]
         split_rows = self.trained[self.trained["model"] == self.models[0]]
-        return compare_classifiers(correct_predictions(self.trained), split_rows, NOTHING_PUBLISHED)
+        right = correct_predictions(self.trained)
+        return compare_classifiers(right, split_rows, NOTHING_PUBLISHED, self.tried)
+
+    @property
+    def tried(self) -> dict[str, int]:
+        """Settings among which the test images chose each network's; 1 where they chose none."""
+        sizes = self.selection[self.selection["selected_on"] == "test"].groupby("model").size()
+        return {name: int(sizes.get(name, 1)) for name in self.models}
+
+    def interval_by_clips(self, model: str) -> tuple[float, float] | None:
+        """Ends of a bootstrap over seeds and clips of the test accuracy; None without clips."""
+        rows = self.trained[self.trained["model"] == model] if len(self.predictions) else None
+        if rows is None or "image" not in rows:
+            return None
+        tested = correct_predictions(rows).sort_values(["seed", "position"])
+        tested = tested.assign(clip=[clip_of(image) for image in tested["image"]])
+        if not tested.duplicated(["seed", "clip"]).any():
+            return None
+        right = {s: found[None].astype(np.float32) for s, found in right_by_seed(tested).items()}
+        level = 1 - SIGNIFICANT / self.tried[model]
+        return ends(Resampling(clips_of(tested)).accuracies(right), level)
 
     def standing(self, model: str) -> pd.Series:
         """The row of one of the experiment's own networks."""

@@ -22,14 +22,14 @@ class Layer:
     """A pruned layer; its figures are of the trained network unless a name says otherwise.
 
     Attributes:
-        lines: Table 5, one row per line, the best rank first; empty for a small layer that lacks
-            all numbers of that table.
+        cells: Table 5, one row per line and number of removed units, the best rank first; empty
+            for a small layer that lacks all numbers of that table.
         sweeps: every technique at every amount, trained and untrained.
     """
 
     model: str
     name: str
-    lines: pd.DataFrame
+    cells: pd.DataFrame
     sweeps: pd.DataFrame
 
     @property
@@ -46,25 +46,35 @@ class Layer:
     @property
     def shown(self) -> pd.DataFrame:
         """The lines that Table 5 shows: every technique with its own compensation and lstsq."""
-        rows = self.lines[self.lines["technique"] != "majority class"]
+        rows = self.cells[self.cells["technique"] != "majority class"].drop_duplicates(LINE_KEYS)
         own = rows["compensation"] == rows["default_compensation"]
         return rows[own | (rows["compensation"] == "lstsq")]
 
-    @cached_property
-    def free_units(self) -> dict[Line, float]:
-        """Units removed for less than one point of accuracy, of the lines of Table 5."""
-        rows = self.lines[[*LINE_KEYS, "free_units"]].dropna()
-        return {(t, c): free for t, c, free in rows.itertuples(index=False)}
+    @property
+    def ranked(self) -> pd.DataFrame:
+        """The shown lines with a rank, the best first, without random removal."""
+        return self.shown[(self.shown["technique"] != "random") & self.shown["rank"].notna()]
 
-    def free_of(self, lines: PlacedLines) -> dict[Line, float]:
-        """The same of some lines, if they are in Table 5."""
-        return {line: self.free_units[line] for line in lines if line in self.free_units}
+    @cached_property
+    def at_count(self) -> dict[Line, pd.Series]:
+        """Rows of Table 5 at the number of removed units that is nearest to half the layer."""
+        rows, half = self.cells, self.units / 2
+        nearest = min(set(rows["removed"]), key=lambda count: (abs(count - half), count), default=0)
+        return {
+            (row["technique"], row["compensation"]): row
+            for _, row in rows[rows["removed"] == nearest].iterrows()
+        }
+
+    def effects(self, lines: Iterable[Line]) -> list[tuple[pd.Series, pd.Series | None]]:
+        """Those rows of some lines, each with the random removal that it is compared with."""
+        rows = [self.at_count[line] for line in lines if line in self.at_count]
+        return [(row, self.at_count.get(("random", row["reference"]))) for row in rows]
 
     @property
-    def most_free(self) -> pd.Series | None:
-        """The row of the shown line with the most units removed for less than one point."""
-        order = self.shown.sort_values(["free_units", "rank"], ascending=[False, True])
-        return None if order.empty else order.iloc[0]
+    def opening(self) -> tuple[pd.Series, pd.Series | None] | None:
+        """The effect of the line with the best rank."""
+        best = self.ranked[LINE_KEYS].head(1).itertuples(index=False, name=None)
+        return next(iter(self.effects(best)), None)
 
     @cached_property
     def best_lines(self) -> PlacedLines:
@@ -72,8 +82,7 @@ class Layer:
 
         Each of the best techniques has the better of its two compensations.
         """
-        rows = self.shown[(self.shown["technique"] != "random") & self.shown["rank"].notna()]
-        best = rows.drop_duplicates("technique").head(4)[LINE_KEYS]
+        best = self.ranked.drop_duplicates("technique").head(4)[LINE_KEYS]
         others = [line for line in best.itertuples(index=False, name=None) if line != self.own_line]
         lines = [(self.own_line, 0), *((line, place) for place, line in enumerate(others, 1))]
         return self._with_data([*lines, (RANDOM_REMOVAL, len(LINES) - 1)])
@@ -150,12 +159,11 @@ class Layer:
 def layers(results: Results) -> list[Layer]:
     """Every network and pruned layer in the order of the config."""
     table = results.tables[5]
-    lines = table[table["state"] == "trained"].drop_duplicates(["model", "layer", *LINE_KEYS])
-    lines = lines.sort_values("rank", kind="stable")
+    cells = table[table["state"] == "trained"].sort_values("rank", kind="stable")
     found = []
     for model in results.models:
         for name in results.layers(model):
-            both = (lines, results.sweeps)
+            both = (cells, results.sweeps)
             own = [rows[(rows["model"] == model) & (rows["layer"] == name)] for rows in both]
             found.append(Layer(model, name, *own))
     return found

@@ -63,8 +63,8 @@ def p_value(p: float) -> str:
 
 
 def tenth(number: float) -> str:
-    """A whole number; with a tenth where it is below ten and not whole."""
-    return f"{number:.0f}" if number >= 10 or number == round(number) else f"{number:.1f}"
+    """A whole number, or one with a tenth where it is not whole."""
+    return f"{number:.0f}" if number == round(number) else f"{number:.1f}"
 
 
 def duration(seconds: float) -> str:

@@ -8,11 +8,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from neuron_pruning.statistics.significance import (
+    SIGNIFICANT,
     PairedSeeds,
     better_than,
     holm,
     holm_together,
     majority_share,
+    of_best,
     paired_over_seeds,
     part_ratio,
     wilson_of_mean,
@@ -46,7 +48,10 @@ def correct_predictions(predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 def compare_classifiers(
-    predictions: pd.DataFrame, splits: pd.DataFrame, published: Mapping[str, Any]
+    predictions: pd.DataFrame,
+    splits: pd.DataFrame,
+    published: Mapping[str, Any],
+    tried: Mapping[str, int],
 ) -> pd.DataFrame:
     """Rows of Table 7.
 
@@ -55,11 +60,12 @@ def compare_classifiers(
         splits: rows of the split files: split, seed, label, part.
         published: ``figures`` from elsewhere (name, split, accuracy, images and note), which
             stand beside data of the same ``classes`` alone.
+        tried: settings among which the test images chose a network's, by model; 1 by default.
     """
     tables = []
     for split, divided in splits.groupby("split", sort=False):
         classifiers = _classifiers(predictions[predictions["split"] == split])
-        tables.append(_compare(str(split), classifiers, divided))
+        tables.append(_compare(str(split), classifiers, divided, tried))
     if sorted(published["classes"]) == sorted(splits["label"].unique()):
         known = {ANY_SPLIT, *splits["split"]}
         figures = [figure for figure in published["figures"] if figure["split"] in known]
@@ -75,23 +81,35 @@ def _classifiers(predictions: pd.DataFrame) -> list[tuple[dict[str, Any], pd.Dat
 
 
 def _compare(
-    split: str, classifiers: Sequence[tuple[dict[str, Any], pd.DataFrame]], divided: pd.DataFrame
+    split: str,
+    classifiers: Sequence[tuple[dict[str, Any], pd.DataFrame]],
+    divided: pd.DataFrame,
+    tried: Mapping[str, int],
 ) -> pd.DataFrame:
     """Rows of one split; the p values of a column are corrected for their number."""
     constants = _constant_rows(divided)
-    shares = [row["accuracy_mean"] for row in constants]
-    rows = pd.DataFrame({**keys, **_figures(of, *shares)} for keys, of in classifiers)
+    chance, majority = (row["accuracy_mean"] for row in constants)
+    rows = pd.DataFrame(
+        {**keys, **_figures(of, chance, majority, tried.get(keys["contender"], 1))}
+        for keys, of in classifiers
+    )
     if len(rows):
         rows = rows.assign(p_chance=holm(rows["p_chance"]), p_majority=holm(rows["p_majority"]))
         rows = rows.join(_against_first(classifiers, part_ratio(divided)))
     return pd.concat([pd.DataFrame(constants), rows], ignore_index=True).assign(split=split)
 
 
-def _figures(predictions: pd.DataFrame, chance: float, majority: float) -> dict[str, Any]:
-    """Accuracy of one classifier with interval and tests, and the recall of a class on average."""
+def _figures(
+    predictions: pd.DataFrame, chance: float, majority: float, tried: int
+) -> dict[str, Any]:
+    """Accuracy of one classifier with interval and tests, and the recall of a class on average.
+
+    ASSUME: the best of several settings on the experiment's test images counts as the best of as
+    many under every split, for the test images of all splits are the same few hundred.
+    """
     shares = predictions.groupby("seed")["right"].mean()
     images = int(predictions.groupby("seed").size().median())
-    low, high = wilson_of_mean(shares.to_list(), images)
+    low, high = wilson_of_mean(shares.to_list(), images, 1 - SIGNIFICANT / tried)
     # ASSUME: for the exact tests the mean over seeds counts as one test part of median size,
     # its correct predictions rounded down.
     right = int(shares.mean() * images + 1e-9)
@@ -104,8 +122,8 @@ def _figures(predictions: pd.DataFrame, chance: float, majority: float) -> dict[
         "low": low,
         "high": high,
         "recall_mean": float(recalls.mean()),
-        "p_chance": better_than(right, images, chance),
-        "p_majority": better_than(right, images, majority),
+        "p_chance": of_best(better_than(right, images, chance), tried),
+        "p_majority": of_best(better_than(right, images, majority), tried),
     }
 
 
@@ -143,6 +161,8 @@ def _against_first(
         return pd.DataFrame({"reference": [None] * len(classifiers)})
     family = holm_together([paired_by_seed(theirs, reference, ratio) for _, theirs in others])
     rows = [{"reference": first["contender"], **comparison_columns(paired)} for paired in family]
+    for row, p in zip(rows, holm([row["p_seeds"] for row in rows]), strict=True):
+        row["p_seeds"] = p
     return pd.DataFrame([{"reference": None}, *rows])
 
 

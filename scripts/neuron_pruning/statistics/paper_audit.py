@@ -14,7 +14,13 @@ from typing import Any, Literal
 import numpy as np
 from scipy.stats import binom, binomtest, chi2_contingency, fisher_exact
 
-from neuron_pruning.statistics.significance import better_than, discordant_p, holm, wilson
+from neuron_pruning.statistics.significance import (
+    better_than,
+    discordant_p,
+    holm,
+    of_best,
+    wilson,
+)
 
 Printing = Literal["rounded", "either"]
 Fit = Literal["rounded", "truncated", "none"]
@@ -126,7 +132,7 @@ def best_of(rights: Sequence[int], images: int) -> Best:
 
 def at_least_one_of(right: int, images: int, share: float, cells: int) -> float:
     """``better_than`` for the best of several cells, by Bonferroni."""
-    return min(1.0, cells * better_than(right, images, share))
+    return of_best(better_than(right, images, share), cells)
 
 
 def confusion_margins(

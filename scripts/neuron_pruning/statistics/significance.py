@@ -1,7 +1,8 @@
 """What a few hundred test images can show: intervals and tests.
 
-Every test of one network takes its images as independent draws. ASSUME: frames of one clip count
-as separate images, as the paper counts them; they are alike, so that true intervals are wider.
+Wilson's intervals, the binomial and McNemar's tests take images as independent draws. ASSUME:
+there, frames of one clip count as separate images, as the paper counts them; they are alike, so
+that true intervals are wider. :mod:`resampling` draws whole clips instead.
 """
 
 from collections.abc import Sequence
@@ -41,8 +42,10 @@ def wilson_of_mean(
 
     ASSUME: ``images`` is the size of one test set, not their sum. The test sets of several seeds
     are drawn from the same few hundred images and overlap, and the networks share training images,
-    so that pooled counts are not independent and their interval is too narrow. Ours is too wide
-    by at most the square root of the number of seeds: it leaves room for what training adds.
+    so that pooled counts are not independent and their interval is too narrow. The interval holds
+    the chance of which images are tested, for one test set. It holds no variance of training
+    (initialisation, order, training images): where seeds differ by more than test sets do, it is
+    too narrow for another run; where they hardly differ, it is wider than the mean needs.
 
     Raises:
         UserError: no seeds or no images.
@@ -75,12 +78,17 @@ def _check_count(right: float, images: int) -> None:
 
 @dataclass(frozen=True)
 class McNemar:
-    """Two classifiers on the same images: predictions that only one had right, and p."""
+    """Two classifiers on the same images: predictions that only one had right, and p.
+
+    ``same``: the two are one network, for nothing was removed. That is no test, and no family
+    counts it.
+    """
 
     first_only: int
     second_only: int
     images: int
     p: float
+    same: bool = False
 
     @property
     def difference(self) -> float:
@@ -105,10 +113,10 @@ def mcnemar(first_right: ArrayLike, second_right: ArrayLike) -> McNemar:
     return of_counts(int((first & ~second).sum()), int((second & ~first).sum()), first.size)
 
 
-def of_counts(first_only: int, second_only: int, images: int) -> McNemar:
+def of_counts(first_only: int, second_only: int, images: int, same: bool = False) -> McNemar:
     """McNemar's exact test from the numbers of images that one alone had right."""
     _check_count(first_only + second_only, images)
-    return McNemar(first_only, second_only, images, discordant_p(first_only, second_only))
+    return McNemar(first_only, second_only, images, discordant_p(first_only, second_only), same)
 
 
 def discordant_p(first_only: int, second_only: int) -> float:
@@ -117,13 +125,36 @@ def discordant_p(first_only: int, second_only: int) -> float:
     return float(binomtest(first_only, either, 0.5).pvalue) if either else 1.0
 
 
-def holm(p_values: ArrayLike) -> NDArray[np.float64]:
-    """P values adjusted for their number (Holm 1979); a missing one (NaN) stays so, uncounted."""
-    adjusted = np.array(p_values, dtype=np.float64)
-    known = ~np.isnan(adjusted)
-    if known.any():
-        adjusted[known] = multipletests(adjusted[known], method="holm")[1]
-    return adjusted
+def holm(p_values: ArrayLike, tests: int = 0) -> NDArray[np.float64]:
+    """P values adjusted for the size of their family (Holm 1979).
+
+    Args:
+        p_values: of the tests that were made; a missing one (NaN) stays so. It counts as a test,
+            so that the size of a family does not depend on what the data allow to compute.
+        tests: size of the family where more tests were planned than made.
+    """
+    values = np.array(p_values, dtype=np.float64)
+    planned = np.ones(max(tests, values.size))
+    planned[: values.size] = np.nan_to_num(values, nan=1.0)
+    adjusted = multipletests(planned, method="holm")[1][: values.size] if planned.size else values
+    return np.where(np.isnan(values), np.nan, adjusted)
+
+
+def of_best(p: float, tried: int) -> float:
+    """P of a cell that is the best of ``tried`` on these images (Bonferroni)."""
+    return min(1.0, p * tried)
+
+
+def deviations_needed(seeds: int, test_to_train: float, tests: int) -> float:
+    """Mean difference that :func:`corrected_t` can show, in its own deviations over the seeds.
+
+    Args:
+        seeds: number of paired differences, 2 or more.
+        test_to_train: test images divided by training images.
+        tests: size of the family, whose smallest p Holm's correction multiplies by it.
+    """
+    t = student.isf(SIGNIFICANT / tests / 2, seeds - 1)
+    return float(t * np.sqrt(1 / seeds + test_to_train))
 
 
 @dataclass(frozen=True)
@@ -229,15 +260,21 @@ def paired_over_seeds(
 
 def of_tests(tests: Sequence[McNemar], test_to_train: float) -> PairedSeeds:
     """What the tests of several seeds show together; see :func:`paired_over_seeds`."""
-    adjusted = tuple(holm([test.p for test in tests]).tolist())
     differences = corrected_t([test.difference for test in tests], test_to_train)
-    return PairedSeeds(tuple(tests), adjusted, differences)
+    return PairedSeeds(tuple(tests), tuple(_adjusted(tests)), differences)
 
 
 def holm_together(family: Sequence[PairedSeeds]) -> list[PairedSeeds]:
     """The comparisons of one table, corrected for all of their seeds' tests together."""
-    adjusted = iter(holm([test.p for paired in family for test in paired.tests]).tolist())
+    adjusted = iter(_adjusted([test for paired in family for test in paired.tests]))
     return [replace(p, adjusted=tuple(next(adjusted) for _ in p.tests)) for p in family]
+
+
+def _adjusted(tests: Sequence[McNemar]) -> list[float]:
+    """P values of one family; networks compared with themselves stay at 1, uncounted."""
+    adjusted, real = np.ones(len(tests)), [not test.same for test in tests]
+    adjusted[real] = holm([test.p for test in tests if not test.same])
+    return adjusted.tolist()
 
 
 def majority_accuracy(train_labels: ArrayLike, test_labels: ArrayLike) -> float:

@@ -2,15 +2,19 @@
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
 import pandas as pd
 
-from neuron_pruning.core.parquet import CELL
-from neuron_pruning.statistics.significance import corrected_t, holm
+from neuron_pruning.statistics.resampling import Resampling
+from neuron_pruning.statistics.significance import corrected_t, deviations_needed, holm
+from neuron_pruning.statistics.technique_intervals import (
+    LAYER_KEYS,
+    LINE_KEYS,
+    free_units,
+    with_intervals,
+)
 
-LAYER_KEYS = [*CELL, "state", "layer"]
-LINE_KEYS = [*LAYER_KEYS, "technique", "default_compensation", "compensation"]
 FIGURES = ("test_accuracy", "test_loss", "agreement", "divergence")
-MAX_ACCURACY_LOSS = 0.01  # share of the test images: one point
 
 
 def per_seed(points: pd.DataFrame) -> pd.DataFrame:
@@ -21,7 +25,7 @@ def per_seed(points: pd.DataFrame) -> pd.DataFrame:
     ].mean()
 
 
-def _of_all_seeds(found: pd.DataFrame) -> pd.DataFrame:
+def of_all_seeds(found: pd.DataFrame) -> pd.DataFrame:
     """Without the numbers of units that a technique reaches on some seeds of a network alone."""
     seeds = found.groupby([*LINE_KEYS, "removed"])["seed"].transform("nunique")
     return found[seeds == found.groupby(LAYER_KEYS)["seed"].transform("nunique")]
@@ -42,18 +46,18 @@ def with_reference(found: pd.DataFrame) -> pd.DataFrame:
     return joined.assign(difference=joined["test_accuracy"] - joined["reference_accuracy"])
 
 
-def ranking(points: pd.DataFrame, counts: Sequence[int], ratio: float) -> pd.DataFrame:
+def ranking(points: pd.DataFrame, counts: Sequence[int], images: Resampling) -> pd.DataFrame:
     """Rows of Table 5, the best technique of each network first.
 
     Ranks follow the mean accuracy over ``counts``; a technique that cannot remove so many units has
-    none. ``ratio`` is test images to training images. The p values of the paired differences are
-    corrected for all techniques and compensations of a network at a number of removed units.
+    none. For intervals and tests see :mod:`technique_intervals`.
     """
-    found = with_reference(_of_all_seeds(per_seed(points)))
-    asked = found[found["removed"].isin(counts)]
+    reached = of_all_seeds(per_seed(points))
+    found = with_reference(reached)
     keys = [*LINE_KEYS, "reference", "removed"]
-    table = averaged(asked, keys, (*FIGURES, "difference"), ratio, [*LAYER_KEYS, "removed"])
-    table = table.merge(free_units(found), how="left", on=LINE_KEYS)
+    table = averaged(found[found["removed"].isin(counts)], keys, (*FIGURES, "difference"))
+    table = with_intervals(table, points, images)
+    table = table.merge(free_units(points, reached, images), how="left", on=LINE_KEYS)
     scores = table.groupby(LINE_KEYS, sort=False).agg(
         score=("test_accuracy_mean", "mean"), reached=("removed", "nunique")
     )
@@ -64,45 +68,21 @@ def ranking(points: pd.DataFrame, counts: Sequence[int], ratio: float) -> pd.Dat
     return table.sort_values([*LAYER_KEYS, "rank", "technique", "removed"], kind="stable")
 
 
-def averaged(
-    rows: pd.DataFrame, keys: list[str], names: Sequence[str], ratio: float, family: list[str]
-) -> pd.DataFrame:
-    """Means and deviations over seeds, and p of the differences.
+def averaged(rows: pd.DataFrame, keys: list[str], names: Sequence[str]) -> pd.DataFrame:
+    """Means and deviations over seeds.
 
     Args:
-        rows: one per seed, with ``difference``.
+        rows: one per seed.
         keys: columns that tell the rows of the table apart.
         names: figures to average.
-        ratio: test images divided by training images.
-        family: keys within which the p values (corrected resampled t-test) are corrected by Holm.
     """
     grouped = rows.groupby(keys, sort=False)
-    table = grouped.agg(seeds=("seed", "nunique"), **averages(names))
-    tests = grouped["difference"].agg(lambda found: corrected_t(found.to_list(), ratio).p)
-    table = table.assign(p=tests).reset_index()
-    return table.assign(p=table.groupby(family)["p"].transform(holm))
+    return grouped.agg(seeds=("seed", "nunique"), **averages(names)).reset_index()
 
 
 def averages(names: Iterable[str]) -> dict[str, tuple[str, str]]:
     """Mean and standard deviation of figures as named aggregations of a grouped frame."""
     return {f"{name}_{how}": (name, how) for name in names for how in ("mean", "std")}
-
-
-def free_units(found: pd.DataFrame) -> pd.DataFrame:
-    """How many units can go, and all fewer, with less than one point of mean accuracy lost.
-
-    ASSUME: the accuracy is averaged over a twentieth of the layer, five neighbouring numbers of
-    100, since one test image more or less, which is random, may already be a point.
-    """
-    means = found.groupby([*LINE_KEYS, "removed"])["test_accuracy"].mean().reset_index("removed")
-
-    def free(rows: pd.DataFrame) -> float:
-        window = max(1, len(rows) // 20)
-        smooth = rows["test_accuracy"].rolling(window, center=True, min_periods=1).mean()
-        kept = smooth > rows["test_accuracy"].iloc[0] - MAX_ACCURACY_LOSS
-        return float(rows["removed"][kept.cummin()].max())
-
-    return means.groupby(LINE_KEYS).apply(free).rename("free_units").reset_index()
 
 
 COMPENSATION_FIGURES = (
@@ -116,7 +96,8 @@ def compensation_table(points: pd.DataFrame, ratio: float) -> pd.DataFrame:
 
     ``ratio`` is test images to training images, for the p values of ``difference``, which is to the
     compensation ``none`` of the same network, angle and fine-tuning; ``random_difference`` is to
-    random removal of as many units, trained as long.
+    random removal of as many units, trained as long. A family is a network and angle: all
+    compensations but ``none`` under every amount of fine-tuning, where a unit is removed at all.
     """
     pair = [*LAYER_KEYS, "angle", "fine_tuning"]
     bare = points[points["compensation"] == "none"][[*pair, "seed", "test_accuracy_after"]]
@@ -125,7 +106,17 @@ def compensation_table(points: pd.DataFrame, ratio: float) -> pd.DataFrame:
     rows["difference"] = after - rows["test_accuracy_after_bare"]
     rows["random_difference"] = after - rows["random_accuracy"]
     keys = [*LAYER_KEYS, "units", "angle", "compensation", "fine_tuning"]
-    table = averaged(rows, keys, COMPENSATION_FIGURES, ratio, pair)
+    table = averaged(rows, keys, COMPENSATION_FIGURES)
+    over_seeds = rows.groupby(keys, sort=False)["difference"].agg(list)
+    raw = [corrected_t(found, ratio).p for found in over_seeds]
+    compared = (table["compensation"] != "none") & (table["removed_mean"] > 0)
+    family = table.assign(p=raw)[compared].groupby([*LAYER_KEYS, "angle"])["p"]
+    table["p"] = family.transform(holm)
+    table["tests"] = family.transform("size")
+    table["needed"] = [
+        deviations_needed(seeds, ratio, int(tests)) if seeds > 1 and tests > 0 else np.nan
+        for seeds, tests in zip(table["seeds"], table["tests"], strict=True)
+    ]
     order = {name: place for place, name in enumerate(points["compensation"].unique())}
     places = table["compensation"].map(order)
     ascending = [True] * len(LAYER_KEYS) + [False, True, True]

@@ -38,6 +38,8 @@ SCHEMA = schema(
     column("seeds", pa.int64(), "runs in the mean"),
     *averaged_columns(AVERAGED),
     column("p", pa.float64(), "of ``difference``: corrected resampled t-test, Holm"),
+    column("tests", pa.float64(), "size of the family: compensations and epochs at this angle"),
+    column("needed", pa.float64(), "deviations over seeds that a mean difference needs for a star"),
     run=False,
 )
 
@@ -58,13 +60,25 @@ def caption(rows: pd.DataFrame) -> str:
     images = (
         f" of {counted(rows['test_images'].iloc[0], 'test image')}" if "test_images" in rows else ""
     )
+    power = power_in_words(rows["needed"].max()) if "needed" in rows else ""
     return (
         f"Compensations of distinctiveness: test accuracy in percent{images}; in brackets the "
         "paired differences in points from no compensation, and from random removal of as many "
         "units with the same compensation, or without compensation where random removal cannot "
         "have it, both trained for as many epochs; * a significant difference from no "
         "compensation (corrected resampled t-test over seeds, p < 0.05 after Holm's correction "
-        f"within the angle). {figures_are(rows)}."
+        "for all compensations and epochs of the angle where units are removed)."
+        f"{power} {figures_are(rows)}."
+    )
+
+
+def power_in_words(deviations: float) -> str:
+    """What a difference must be for a star; the test sees large and steady differences only."""
+    if pd.isna(deviations):
+        return " There is no test: one seed allows none, nor does a pruning of no unit."
+    return (
+        " In the largest family p is below 0.05 only where the mean difference "
+        f"exceeds {deviations:.1f} of its standard deviations over the seeds: no star says little."
     )
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 from neuron_pruning.core.parquet import column
 from neuron_pruning.statistics.significance import wilson_of_mean
 
+FRAMES = "too narrow where frames of one clip are tested, which count as separate images"
 INTERVAL_COLUMNS = (
     column("low", pa.float64(), "lower end of the 95 % interval of the test accuracy (Wilson)"),
     column("high", pa.float64(), "upper end of it"),

@@ -9,6 +9,7 @@ import pyarrow as pa
 from neuron_pruning.core.parquet import PARTS, column, schema
 from neuron_pruning.statistics.hyperparameter_selection import SELECTION_SCHEMA
 from neuron_pruning.tables.figures import (
+    FRAMES,
     INTERVAL_COLUMNS,
     paper_of,
     with_interval,
@@ -51,7 +52,7 @@ def caption(rows: pd.DataFrame) -> str:
     return (
         f"Train and test accuracy of every setting of the hyper-parameters, in percent; * {star}. "
         f"{figures_are(rows)}, {size} test images; in brackets the 95 % interval (Wilson) of one "
-        f"test part of that size.{beside}{selection_bias(rows)}"
+        f"test part of that size, {FRAMES}.{beside}{selection_bias(rows)}"
     )
 
 

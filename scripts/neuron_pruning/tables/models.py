@@ -1,6 +1,7 @@
 """Table 7: networks, SVMs, constant predictions and published figures, split by split."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -48,7 +49,9 @@ SCHEMA = schema(
     column("seeds_better", pa.int64(), "seeds significantly better (McNemar, Holm)"),
     column("seeds_worse", pa.int64(), "seeds significantly worse (McNemar, Holm)"),
     column("p_images", pa.float64(), "McNemar, of the seeds that decide (Holm)"),
-    column("p_seeds", pa.float64(), "corrected resampled t-test over seeds (Nadeau & Bengio)"),
+    column(
+        "p_seeds", pa.float64(), "corrected resampled t-test over seeds (Nadeau & Bengio, Holm)"
+    ),
     column("note", pa.string(), "where a published figure is from"),
     run=False,
 )
@@ -60,6 +63,7 @@ def model_rows(
     splits: pd.DataFrame,
     experiment: str,
     published: Mapping[str, Any] | None = None,
+    tried: Mapping[str, int] = MappingProxyType({}),
 ) -> pd.DataFrame:
     """One row per classifier and split.
 
@@ -69,13 +73,13 @@ def model_rows(
         splits: rows of the split files.
         experiment: name of the experiment.
         published: figures from elsewhere; see :func:`compare_classifiers`.
+        tried: settings among which the test images chose, by model.
     """
     predictions = pd.concat(
         [found.reindex(columns=PREDICTIONS) for found in (networks, svms)], ignore_index=True
     )
-    rows = compare_classifiers(
-        correct_predictions(predictions), splits, published or NOTHING_PUBLISHED
-    )
+    right = correct_predictions(predictions)
+    rows = compare_classifiers(right, splits, published or NOTHING_PUBLISHED, tried)
     return rows.assign(experiment=experiment).reindex(columns=SCHEMA.names)
 
 
@@ -89,6 +93,8 @@ def caption(rows: pd.DataFrame) -> str:
         "test accuracy in percent; in square brackets the 95 % interval (Wilson) of one test part "
         "of that size; * significantly better than chance and than always naming the largest "
         "training class (exact binomial tests, p < 0.05 after Holm's correction within the split). "
+        "Where the test images chose the best of several settings, interval and tests are "
+        "corrected for their number (Bonferroni). "
         f"{figures_are(rows)}.{sources(rows)}"
     )
 

@@ -18,6 +18,7 @@ from neuron_pruning.statistics.significance import (
 )
 from neuron_pruning.statistics.technique_comparison import averages
 from neuron_pruning.tables.figures import (
+    FRAMES,
     INTERVAL_COLUMNS,
     averaged_columns,
     paper_of,
@@ -130,8 +131,9 @@ def with_tests(rows: pd.DataFrame, prunings: pd.DataFrame, ratio: float) -> pd.D
 
 
 def paired(seeds: pd.DataFrame, ratio: float) -> PairedSeeds:
-    """After against before, one test per seed."""
-    counts = seeds[["gained", "lost", "test_images"]].astype(int)
+    """After against before, one test per seed; none where nothing was removed or trained."""
+    same = (seeds["units_after"] == seeds["units_before"]) & (seeds["fine_tuning"] == 0)
+    counts = seeds[["gained", "lost", "test_images"]].astype(int).assign(same=same)
     tests = [of_counts(*row) for row in counts.itertuples(index=False)]
     return of_tests(tests, ratio)
 
@@ -143,9 +145,10 @@ def caption(rows: pd.DataFrame) -> str:
     return (
         "Units removed from the pruned layer, and test accuracy in percent before and after "
         f"pruning. {figures_are(rows)}, {counted(rows['test_images'].max(), 'test image')}; in "
-        "brackets the 95 % interval (Wilson) of one test part of that size. Seeds worse: seeds "
-        "whose test accuracy is significantly lower after pruning (McNemar's exact test, p < 0.05 "
-        f"after Holm's correction for all tests of the table).{beside}"
+        f"brackets the 95 % interval (Wilson) of one test part of that size, {FRAMES}. Seeds "
+        "worse: seeds whose test accuracy is significantly lower after pruning (McNemar's exact "
+        "test, p < 0.05 after Holm's correction for all tests of the table; where no unit goes "
+        f"there is none).{beside}"
     )
 
 

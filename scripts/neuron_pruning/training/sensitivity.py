@@ -11,9 +11,13 @@ from torch import Tensor, nn
 from neuron_pruning.models.networks import Network
 from neuron_pruning.training.callbacks import Callback, StepContext
 
-# ASSUME: a weight that changed by less than this share of itself gets the sensitivity 0: its factor
-# w_f / (w_f - w_0) would be rounding noise.
-MIN_RELATIVE_CHANGE = 1e-6
+# ASSUME: a weight that changed by less than this share of itself counts as if it had changed by so
+# much, so that the factor w_f / (w_f - w_0) is 10 at most. It extrapolates the weight's path to
+# zero; further than ten times its length that is no estimate, and weights that hardly moved would
+# make the whole score. Those that moved by less than 2 % made 99.7 % of it in a network of
+# the demo, where only rounding was guarded against; in a made-up one, 1.5 % of the weights made
+# 66 % and make 7 % now.
+MIN_RELATIVE_CHANGE = 0.1
 
 
 class Sensitivity(Callback):
@@ -75,9 +79,10 @@ class Sensitivity(Callback):
         def cost(name: str) -> Tensor:
             name, final = f"classifier.{name}", parameters[f"classifier.{name}"]
             change = final - torch.from_numpy(np.asarray(initial[name])).to(final.device)
-            unchanged = change.abs() <= MIN_RELATIVE_CHANGE * final.abs()
-            factor = torch.where(unchanged, 0.0, final / torch.where(unchanged, 1.0, change))
-            return (self._sums[name] * factor).abs()
+            path = torch.maximum(change.abs(), MIN_RELATIVE_CHANGE * final.abs())
+            moved = change != 0  # a weight that ends where it began has no path to extrapolate
+            factor = torch.where(moved, final.abs() / torch.where(moved, path, 1.0), 0.0)
+            return self._sums[name].abs() * factor
 
         def scores_of(layer: str, following: str) -> Tensor:
             incoming = cost(f"{layer}.weight").sum(dim=1, dtype=torch.float64)

@@ -27,7 +27,11 @@ def distinctiveness(
     complementary: Complementary = "both",
     groups: Groups = "none",
 ) -> SelectAtAmount:
-    """Short, constant, similar, complementary and grouped units by the angles of activations."""
+    """Short, constant, similar, complementary and grouped units by the angles of activations.
+
+    On the float activations of trained networks the setting ``groups`` has found none: the two
+    largest gaps of a continuous unit, at which it is banded, are arbitrary.
+    """
     criteria = RedundancyCriteria(
         centring, short_threshold, constant_threshold, complementary, groups
     )
