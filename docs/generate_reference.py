@@ -72,7 +72,9 @@ def _data() -> Iterator[Output]:
     yield Output(PATHS.boxes, "Face boxes, found or given.", BOXES_SCHEMA)
     yield Output(PATHS.images, "Array of all images: N x height x width x 3, 8-bit RGB.")
     yield Output(PATHS.split, "Which image trains, validates or tests.", SPLIT_SCHEMA)
-    yield Output(PATHS.leakage, "Leakage between the parts of each split.", LEAKAGE_SCHEMA)
+    yield Output(PATHS.leakage, "Leakage between the parts of the split.", LEAKAGE_SCHEMA)
+    leakage = "The same of all splits of Table 7 (`snakemake comparison`)."
+    yield Output(PATHS.compared_leakage, leakage, LEAKAGE_SCHEMA)
 
 
 def _networks() -> Iterator[Output]:
@@ -103,7 +105,7 @@ def _pruned() -> Iterator[Output]:
     yield Output(PATHS.torch_pruning_scores, "Importances by the library torch-pruning.")
     yield Output(PATHS.sweep, "Accuracy against the number of removed units.", sweeps.SWEEP_SCHEMA)
     points = compensation_comparison.COMPENSATION_SCHEMA
-    yield Output(PATHS.compensation, "Compensations, without and with fine-tuning.", points)
+    yield Output(PATHS.compensations, "Compensations, without and with fine-tuning.", points)
     yield Output(PATHS.cut["pruned"], "Weights of a network cut in one or more layers.")
     yield Output(PATHS.cut["description"], "Its architecture and origin.")
     yield Output(PATHS.cut["metrics"], "Its size and accuracy.", PRUNED_METRICS_SCHEMA)
@@ -130,6 +132,7 @@ def _tables() -> Iterator[Output]:
 
 def _records() -> Iterator[Output]:
     yield Output(PATHS.report, "The report, one page without outside files.")
+    yield Output(PATHS.comparison, "The same with Tables 7 and 8 (`snakemake comparison`).")
     yield Output(PATHS.log("RULE", "WILDCARDS"), "What a job printed.")
     yield Output(PATHS.benchmarks, "Time and memory of each job, one JSON file per job.")
     yield Output(PATHS.tracking, "Records that wait for MLflow (`pending`) or that it refused.")

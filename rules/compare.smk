@@ -30,14 +30,14 @@ rule sweep_technique:
 
 rule compare_compensations:
     input: **NETWORK_INPUTS, activations=paths.evaluation["activations"]
-    output: points=paths.compensation
-    log: paths.log("compare_compensations", names.COMPENSATION)
-    benchmark: paths.benchmark("compare_compensations", names.COMPENSATION)
+    output: points=paths.compensations
+    log: paths.log("compare_compensations", names.LAYER)
+    benchmark: paths.benchmark("compare_compensations", names.LAYER)
     conda: ENVIRONMENT
     threads: 1
     resources: mem_mb=memory.layer()
     params:
-        settings=settings.compensation,
+        settings=settings.compensations,
         code=settings.code("compare_compensations", "distinctiveness", "random"),
-    message: "Compensate {wildcards.layer} of {wildcards.state} {wildcards.model} by {wildcards.compensation}, seed {wildcards.seed}"
+    message: "Compensate {wildcards.layer} of {wildcards.state} {wildcards.model} in every way, seed {wildcards.seed}"
     script: "../scripts/compare_compensations.py"

@@ -82,7 +82,7 @@ rule split_dataset:
 
 
 rule audit_splits:
-    input: index=paths.index["index"], splits=targets.splits
+    input: index=paths.index["index"], splits=targets.splits_named(config["split"])
     output: leakage=paths.leakage
     log: paths.log("audit_splits")
     benchmark: paths.benchmark("audit_splits")
@@ -91,3 +91,12 @@ rule audit_splits:
     params: settings=settings.audit_splits(), code=code_digest("audit_splits")
     message: "Look for leakage between the parts of each split"
     script: "../scripts/audit_splits.py"
+
+
+use rule audit_splits as audit_compared_splits with:
+    input:
+        index=paths.index["index"],
+        splits=targets.splits_named(config["split"], *config["comparison"]["splits"]),
+    output: leakage=paths.compared_leakage
+    log: paths.log("audit_compared_splits")
+    benchmark: paths.benchmark("audit_compared_splits")

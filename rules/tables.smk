@@ -46,7 +46,8 @@ use rule table_grid as table_compensations with:
 
 use rule table_grid as table_models with:
     input:
-        networks=targets.compared_predictions,
+        selected=targets.selected_and_compared,
+        networks=targets.compared_predictions,  # apart: no selection decides them
         svms=targets.svm_files("predictions"),
         splits=targets.splits_named(*config["comparison"]["splits"]),
     wildcard_constraints: table="table7"

@@ -1,6 +1,7 @@
 # Around a run: what it finds, its lock, and the uploader of records for the tracking store.
 import atexit
 
+from planning.after_selection import announce, announce_dry_run
 from runtime.provenance import mixed_threads, settle
 from runtime.run_lock import RunLock
 from runtime.tracking_uploader import TrackingUploader, check_records_wait, finish_tracking
@@ -26,10 +27,12 @@ onstart:
     kept = (job for job in workflow.dag.jobs if job not in planned)
     for line in mixed_threads(Path(paths.root), kept, planned):
         print(line, file=sys.stderr)
+    announce(workflow, targets)
     if not only_sends:  # that job has an uploader of its own
         uploader.start()
 
 
+atexit.register(announce_dry_run, workflow, targets)
 # Not a handler: an idle, stopped or failing run calls none.
 atexit.register(finish_tracking, uploader, lock, workflow, IMPORTED)
 

@@ -1,4 +1,4 @@
-"""One network and one compensation at every angle, with and without fine-tuning."""
+"""One layer of a network and every compensation at every angle, with and without fine-tuning."""
 
 from typing import Any
 
@@ -20,17 +20,17 @@ def compare_compensations(
     run: dict[str, Any],
     layer: str,
     technique: dict[str, Any],
-    compensation: str,
     comparison: dict[str, Any],
     training: dict[str, Any],
 ) -> TrackedResult:
-    """Write one row per angle and number of epochs."""
+    """Write one row per angle, number of epochs and compensation."""
     source = NetworkSource(input.network, input.split, RunDescription(**run), input.activations)
     stored = source.layer(layer)
     settings = TrainingSettings.from_config(training, run["keys"])
-    compared = CompensationComparison(stored, compensation, settings, comparison["draws"])
-    keys = {**source.run.row_keys, "layer": layer, "compensation": compensation}
-    keys["units"] = stored.layer.units
+    compared = CompensationComparison(
+        stored, comparison["compensations"], settings, comparison["draws"]
+    )
+    keys = {**source.run.row_keys, "layer": layer, "units": stored.layer.units}
     with naming_network(source.network):
         select = find_technique(technique["name"]).prepared(stored.layer, **technique["settings"])
         rows = compared.rows(select, comparison["angles"], comparison["epochs"])

@@ -185,15 +185,15 @@ class JobSettings:
             "sweep_settings": sweep,
         }
 
-    def compensation(self, wildcards: Wildcards) -> Settings:
-        """Settings of one compensation on one layer."""
+    def compensations(self, wildcards: Wildcards) -> Settings:
+        """Settings of all compensations on one layer."""
         pruning, technique = self.config["pruning"], self.techniques["distinctiveness"]
         return {
             **self.network(wildcards),
             "layer": wildcards["layer"],
             "technique": {key: technique[key] for key in ("name", "settings")},
-            "compensation": wildcards["compensation"],
             "comparison": {
+                "compensations": pruning["compensations"],
                 "angles": pruning["compared_angles"],
                 "epochs": sorted({0, pruning["fine_tuning"]["compared_epochs"]}),
                 "draws": pruning["sweep"]["draws"],

@@ -23,7 +23,7 @@ NETWORK = wildcards_in_path(*NETWORK_KEYS)
 NETWORK_STATE = wildcards_in_path(*RUN_KEYS, "state")
 PRUNING = wildcards_in_path(*RUN_KEYS, "state", "technique", "amount")
 SWEEP = wildcards_in_path(*RUN_KEYS, "state", "layer", "technique")
-COMPENSATION = wildcards_in_path(*RUN_KEYS, "state", "layer", "compensation")
+LAYER = wildcards_in_path(*RUN_KEYS, "state", "layer")
 CUT = wildcards_in_path(*RUN_KEYS, "state", "cut")
 SPLIT = wildcards_in_path("split", "seed")
 IMAGES = wildcards_in_path("crop", "size")
@@ -55,14 +55,16 @@ class Paths:
         self.faces = f"{root}/faces"
         self.boxes = f"{root}/dataset/boxes.parquet"
         self.leakage = f"{root}/dataset/leakage.parquet"
+        self.compared_leakage = f"{root}/dataset/compared_leakage.parquet"
         self.images = f"{root}/dataset/{IMAGES}/images.npy"
         self.split = f"{root}/splits/{SPLIT}.parquet"
         self.selection = f"{root}/selection.parquet"
         self.torch_pruning_scores = f"{root}/evaluations/{NETWORK_STATE}/torch_pruning.safetensors"
         self.sweep = f"{root}/sweeps/{SWEEP}.parquet"
-        self.compensation = f"{root}/compensations/{COMPENSATION}.parquet"
+        self.compensations = f"{root}/compensations/{LAYER}.parquet"
         self.features = f"{root}/baselines/baseline~{{baseline}}/features.parquet"
         self.report = f"{root}/report.html"
+        self.comparison = f"{root}/comparison.html"
         self.benchmarks = f"{root}/benchmarks"
         self.tracking = f"{root}/tracking"
         self.index = self._in("dataset", index="parquet", audit="parquet")

@@ -13,6 +13,7 @@ from planning.paths import CELL_KEYS, Paths, combinations, fill
 
 Row = Mapping[str, Any]
 InputFunction = Callable[[Wildcards], list[str]]
+TORCH_PRUNING = "torch_pruning_"  # techniques that the library scores
 TABLES_OF_MODELS = ("table2", "table3")  # per-class results, a model each
 
 
@@ -63,22 +64,27 @@ class Targets:
 
     @property
     def tables(self) -> list[str]:
-        """Names of all tables."""
-        names = {"table1", "table4", "table5", "table6", *self.class_tables}
-        comparison = self.config["comparison"]
-        if comparison["splits"]:
-            names |= {"table7", "table8"} if comparison["baselines"] else {"table7"}
-        return sorted(names)
+        """Names of the tables of the experiment itself."""
+        return sorted({"table1", "table4", "table5", "table6", *self.class_tables})
 
     @property
-    def shows_faces(self) -> bool:
-        """Whether anything looks at faces; found faces are then shown in the report."""
+    def comparison_tables(self) -> list[str]:
+        """Names of the tables of target ``comparison``."""
         comparison = self.config["comparison"]
-        compared = comparison["splits"] and (
+        names = ["table7", "table8"] if comparison["baselines"] else ["table7"]
+        return names if comparison["splits"] else []
+
+    def shows_faces(self, compared: bool) -> bool:
+        """Whether a report shows found faces: its networks or SVMs look at faces.
+
+        ``compared``: the report of target ``comparison``.
+        """
+        comparison = self.config["comparison"]
+        looked_at = bool(comparison["splits"]) and (
             "images" in comparison["baselines"]
             or any("face" in network["crops"] for network in comparison["networks"])
         )
-        return self.config["dataset"]["crop"] == "face" or bool(compared)
+        return self.config["dataset"]["crop"] == "face" or (compared and looked_at)
 
     @property
     def wildcard_constraints(self) -> dict[str, str]:
@@ -96,7 +102,7 @@ class Targets:
         number, whole = r"[0-9.e-]+", r"\d+"
         return {
             **{key: "|".join(map(re.escape, known)) for key, known in names.items()},
-            **{"size": r"\d+x\d+", "layer": r"fc\d+", "compensation": "[a-z_]+"},
+            **{"size": r"\d+x\d+", "layer": r"fc\d+"},
             **{"learning_rate": number, "amount": number, "batch_size": whole, "seed": whole},
         }
 
@@ -123,15 +129,10 @@ class Targets:
         size = input_size_of(self.config, wildcards["model"])
         return self.images_at(wildcards["crop"], size)
 
-    @property
-    def splits(self) -> list[str]:
-        """Split files of the experiment and of Table 7."""
-        names = [self.config["split"], *self.config["comparison"]["splits"]]
-        return self.splits_named(*dict.fromkeys(names))
-
     def splits_named(self, *names: str) -> list[str]:
         """Split files of some splits, all seeds."""
-        return fill(self.paths.split, combinations(split=names, seed=self.config["seeds"]))
+        splits = dict.fromkeys(names)
+        return fill(self.paths.split, combinations(split=splits, seed=self.config["seeds"]))
 
     # Networks
 
@@ -170,15 +171,19 @@ class Targets:
         model = self.class_tables[wildcards["table"]]
         return self.of_selected(self.trained("metrics"), model=model)
 
-    def compared_predictions(self, wildcards: Wildcards) -> list[str]:
-        """Predictions of the networks of Table 7: its own and, under their split, the selected."""
+    def selected_and_compared(self, wildcards: Wildcards) -> list[str]:
+        """Predictions of the selected networks that Table 7 has under the experiment's split."""
         check_comparison(self.config)  # not before anybody asks for Table 7
-        pattern, comparison = self.trained("predictions"), self.config["comparison"]
-        own = self.of_selected(pattern) if self.config["split"] in comparison["splits"] else []
-        return list(dict.fromkeys([*own, *fill(pattern, self._compared_runs())]))
+        compared = self.config["split"] in self.config["comparison"]["splits"]
+        return self.of_selected(self.trained("predictions")) if compared else []
+
+    @property
+    def compared_predictions(self) -> list[str]:
+        """Predictions of the networks that the config names for Table 7."""
+        return list(dict.fromkeys(fill(self.trained("predictions"), self._compared_runs())))
 
     def _compared_runs(self) -> Iterator[Row]:
-        """Wildcards of every network of Table 7, all splits and seeds."""
+        """Wildcards of the networks that Table 7 names, all splits and seeds."""
         comparison = self.config["comparison"]
         for network in comparison["networks"]:
             splits = network["splits"] or comparison["splits"]
@@ -200,10 +205,15 @@ class Targets:
 
     # Pruning
 
+    @property
+    def fine_tunes(self) -> bool:
+        """Whether the saved pruned networks are fine-tuned."""
+        return bool(self.config["pruning"]["fine_tuning"]["epochs"])
+
     def pruned_metrics(self, wildcards: Wildcards) -> list[str]:
         """Metrics of the saved pruned networks, fine-tuned if the config asks for it."""
         pruning = self.config["pruning"]
-        files = self.paths.fine_tuned if pruning["fine_tuning"]["epochs"] else self.paths.pruned
+        files = self.paths.fine_tuned if self.fine_tunes else self.paths.pruned
         rows = []
         for label in pruning["saved_techniques"]:
             by_angle = self.settings.techniques[label]["amount"] == "angle"
@@ -221,9 +231,19 @@ class Targets:
     def precomputed_scores(self, wildcards: Wildcards) -> list[str]:
         """Files of the scores that a technique looks up; a cut computes torch-pruning's itself."""
         name = self.settings.techniques[self.settings.label(wildcards)]["name"]
-        if name.startswith("torch_pruning_") and wildcards.get("cut") is None:
+        if name.startswith(TORCH_PRUNING) and wildcards.get("cut") is None:
             return [self.paths.torch_pruning_scores]
         return [self.paths.run["sensitivity"]] if name == "karnin" else []
+
+    @property
+    def compared_scores(self) -> list[str]:
+        """Importances by torch-pruning, where Table 5 has a technique that reads them."""
+        used = any(
+            self.settings.techniques[label]["name"].startswith(TORCH_PRUNING)
+            for label in compared_labels(self.config["pruning"])
+        )
+        rows = combinations(state=self.states)
+        return self.of_selected(*fill(self.paths.torch_pruning_scores, rows)) if used else []
 
     def measured_cuts(self, wildcards: Wildcards) -> list[str]:
         """Sizes and latencies of all cuts of the selected networks."""
@@ -240,8 +260,7 @@ class Targets:
 
     def compensation_points(self, wildcards: Wildcards) -> list[str]:
         """Compensations of Table 6."""
-        names = self.config["pruning"]["compensations"]
-        return self._of_layers(self.paths.compensation, state=self.states, compensation=names)
+        return self._of_layers(self.paths.compensations, state=self.states)
 
     def _of_layers(self, pattern: str, **values: Iterable[str]) -> list[str]:
         """``pattern`` for every combination, selected network and pruned layer of it."""

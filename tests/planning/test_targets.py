@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from neuron_pruning.configuration.validation import check_config
+from planning.after_selection import after_selection
 from planning.job_settings import JobSettings
 from planning.memory import Memory, growing
 from planning.paths import RUN, Paths, fill
@@ -76,23 +77,64 @@ def test_nothing_is_asked_for_that_the_config_turns_off(config):
     config["comparison"]["splits"] = []
     config["controls"]["untrained"] = False
     targets = targets_of(config)
-    assert targets.tables == ["table1", "table2", "table3", "table4", "table5", "table6"]
-    assert not targets.shows_faces and targets.svm_files("metrics") == []
+    assert targets.comparison_tables == [] and not targets.shows_faces(compared=True)
+    assert targets.svm_files("metrics") == [] and targets.compared_predictions == []
     assert targets.states == ["trained"]
     assert not [path for path in targets.sweep_points({}) if "untrained" in path]
+
+
+def test_the_comparison_alone_has_tables_7_and_8_and_looks_at_faces(config):
+    targets = targets_of(config)
+    assert targets.tables == ["table1", "table2", "table3", "table4", "table5", "table6"]
+    assert targets.comparison_tables == ["table7", "table8"]
+    assert targets.shows_faces(compared=True) and not targets.shows_faces(compared=False)
+    config["dataset"]["crop"] = "face"
+    assert targets_of(config).shows_faces(compared=False)
+    config["comparison"]["baselines"] = []
+    assert targets_of(config).comparison_tables == ["table7"]
+
+
+def test_what_no_selection_decides_is_known_before_it(config):
+    targets = Targets(JobSettings(config), Paths("tiny"), lambda: pytest.fail("was asked"))
+    assert len(targets.compared_predictions) == 2 * (2 * 2 + 1)
+    assert len(targets.svm_files("predictions")) == 2 * 2
+
+
+def test_jobs_after_the_selection_are_counted_before_it(config):
+    """Two networks of two seeds, trained and untrained; karnin prunes the trained ones alone."""
+    targets = targets_of(config)
+    main = {"build_report", "table_pruning", "table_techniques", "table_compensations"}
+    found = after_selection(targets, main)
+    assert found == (
+        "after the selection: 4 evaluations of untrained networks, 24 prunings, 8 scorings by "
+        "torch-pruning, 28 sweeps, 8 comparisons of compensations"
+    )
+    numbers = targets.pruned_metrics({}), targets.sweep_points({}), targets.compensation_points({})
+    assert [len(set(paths)) for paths in numbers] == [24, 28, 8]
+    assert after_selection(targets, {"table_grid"}) == ""
+    assert (
+        after_selection(targets, {"table_sizes"}) == "after the selection: 12 cuts, each measured"
+    )
+    config["pruning"]["fine_tuning"]["epochs"] = 1
+    config["pruning"]["techniques_compared"] = ["l2"]
+    assert after_selection(targets_of(config), {"table_pruning", "table_techniques"}) == (
+        "after the selection: 24 prunings, 24 fine-tunings, 16 sweeps"
+    )
 
 
 def test_every_pattern_asked_for_is_one_that_a_job_writes(config):
     """No path has a wildcard left, and each fits a pattern of what rules write."""
     targets = targets_of(config)
     paths = targets.paths
-    written = [paths.split, paths.sweep, paths.compensation]
+    written = [paths.split, paths.sweep, paths.compensations]
     for files in (paths.evaluation, paths.pruned, paths.svm, paths.measured_cut):
         written += files.values()
     patterns = [re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(pattern)) for pattern in written]
     asked = [
-        *targets.splits, *targets.sweep_points({}), *targets.compensation_points({}),
-        *targets.pruned_metrics({}), *targets.compared_predictions({}), *targets.measured_cuts({}),
+        *targets.splits_named("random", "movie"), *targets.sweep_points({}),
+        *targets.compensation_points({}),
+        *targets.pruned_metrics({}), *targets.selected_and_compared({}), *targets.measured_cuts({}),
+        *targets.compared_predictions,
         *targets.svm_files("metrics"), *targets.class_metrics({"table": "table2"}),
         *targets.evaluations("activations")({}),
     ]  # fmt: skip

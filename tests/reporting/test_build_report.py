@@ -215,7 +215,7 @@ def part_of(row):
 def make_classifiers(folder, runs, classes, seeds):
     """Tables 7 and 8: the networks of the runs, also under movie, and an SVM."""
     keys = {"experiment": "made", "baseline": "images", "crop": "face"}
-    svms, metrics, networks = [], [], []
+    svms, metrics, selected, networks = [], [], [], []
     for split in ("random", "movie"):
         for seed in seeds:
             every = {**keys, "split": split, "seed": seed}
@@ -233,12 +233,13 @@ def make_classifiers(folder, runs, classes, seeds):
     for keys, files in runs:
         if keys["state"] == "trained":
             path = folder / f"movie-{keys['model']}{keys['seed']}.parquet"
+            selected.append(files["predictions"])
             networks += [
-                files["predictions"],
+                files["predictions"],  # a selected network may be one that the config names
                 write(path, pd.read_parquet(files["predictions"]).assign(split="movie")),
             ]
     splits = [folder / f"{split}{seed}.parquet" for split in ("random", "movie") for seed in seeds]
-    inputs = {"networks": networks, "svms": svms, "splits": splits}
+    inputs = {"selected": selected, "networks": networks, "svms": svms, "splits": splits}
     inputs["published"] = HOME / "resources" / "published.yaml"
     make_table("models", folder / "table7.parquet", [], {"experiment": "made"}, **inputs)
     inputs = {"metrics": metrics, "baseline": published_of(folder, "baseline.yaml", classes)}
@@ -389,6 +390,17 @@ def test_page_has_every_table_with_caption_and_paper(page):
     assert page.tags.count("caption") == page.tags.count("table") == 8 + 2 + 2 + 3
     for expected in ("25.00 ± 5.00", "22.96", "2 ± 0", "AlexNet, untrained", "0.25 ± 0.00"):
         assert expected in page.text
+
+
+def test_page_without_the_comparison_says_how_to_make_it(arguments, text, tmp_path):
+    made = [path for path in arguments["tables"] if path.stem not in ("table7", "table8")]
+    page = built({**arguments, "tables": made, "boxes": [], "page": tmp_path / "report.html"})
+    assert "table6" in page.values("id") and not {"table7", "faces"} & set(page.values("id"))
+    line = "Tables 7 and 8 compare networks with SVMs under 2 splits: snakemake comparison, with"
+    assert line in page.text and line not in Page(text).text
+    config = {**arguments["config"], "comparison": {"splits": []}}
+    page = built({**arguments, "tables": made, "config": config, "page": tmp_path / "none.html"})
+    assert "snakemake comparison" not in page.text
 
 
 def test_summary_compares_with_paper_guessing_and_untrained(page):
@@ -773,7 +785,8 @@ def test_thumbnails_are_small_and_keep_their_shape():
 
 def test_job_seconds_add_up_by_stage_and_leave_out_the_report_itself(tmp_path):
     for name, seconds in (("train/a/b.jsonl", 60), ("train/c.jsonl", 5.5), ("faces.jsonl", 2),
-                          ("build_report.jsonl", 99)):  # fmt: skip
+                          ("build_report.jsonl", 99),
+                          ("build_comparison_report.jsonl", 9)):  # fmt: skip
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps({"s": seconds, "io_in": 0}) + "\n", encoding="utf-8")

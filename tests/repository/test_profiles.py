@@ -9,9 +9,10 @@ import yaml
 ROOT = Path(__file__).parents[2]
 CLUSTERS = ["slurm", "kubernetes"]
 # Nothing to share a submission with, planned twice, or no part of an experiment.
-ALONE = {"all", "sizes", "select_hyperparameters", "table_sizes", "audit_paper", "sync_tracking"}
+ALONE = {"all", "sizes", "comparison", "select_hyperparameters", "audit_paper", "sync_tracking"}
 ALONE |= {"table_grid", "table_classes", "table_pruning", "table_techniques"}
 ALONE |= {"table_compensations", "table_models", "table_svm", "build_report"}
+ALONE |= {"table_sizes", "build_comparison_report"}
 
 
 def profile(name):

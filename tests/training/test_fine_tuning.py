@@ -7,7 +7,11 @@ from neuron_pruning.data.split_file import Split
 from neuron_pruning.pruning.surgery import prune_checkpoint
 from neuron_pruning.pruning.units import describe_layer
 from neuron_pruning.statistics.metrics import cross_entropy
-from neuron_pruning.training.fine_tuning import fine_tune_all_layers, fine_tune_downstream
+from neuron_pruning.training.fine_tuning import (
+    fine_tune_alike,
+    fine_tune_all_layers,
+    fine_tune_downstream,
+)
 from neuron_pruning.training.settings import OptimiserSettings, TrainingSettings
 
 GONE = Selection(12, tuple(Removal(unit, "ranked") for unit in (1, 5, 7)))
@@ -48,6 +52,26 @@ def test_no_epoch_changes_nothing_and_a_seed_repeats(pruned):
         fine_tune_downstream(checkpoint, "fc1", activations, labels, settings()) for _ in "ab"
     )
     assert all(np.array_equal(once.tensors[n], v) for n, v in again.tensors.items())
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
+def test_a_stack_of_networks_learns_as_each_alone(small_vgg, name):
+    whole, draws = small_vgg.to_checkpoint(), np.random.default_rng(1)
+    layer = describe_layer(whole, "fc1")
+    gone = [Selection(12, tuple(Removal(n + k, "ranked") for k in range(3))) for n in (0, 4, 8)]
+    networks = [prune_checkpoint(whole, layer, one, "none") for one in gone]
+    activations = [draws.random((24, 9), dtype=np.float32) for _ in networks]
+    labels = np.arange(24) % 3
+    optimiser = OptimiserSettings(
+        name, weight_decay=0.01, linear_fan_in=5, centred_gradients=True, schedule="cosine"
+    )
+    how = settings(learning_rate=0.01, optimiser=optimiser, label_smoothing=0.1)
+    stacked = fine_tune_alike(networks, "fc1", activations, labels, how)
+    for network, values, tuned in zip(networks, activations, stacked, strict=True):
+        alone = fine_tune_downstream(network, "fc1", values, labels, how)
+        for key, tensor in alone.tensors.items():
+            np.testing.assert_allclose(tuned.tensors[key], tensor, atol=1e-5, err_msg=key)
+        assert not np.allclose(tuned.tensors["classifier.fc2.weight"], 0)
 
 
 def test_the_recipe_is_followed(pruned):

@@ -18,18 +18,23 @@ def fresh(tmp_path):
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
-    """The project after a complete run of the tiny experiment, without any network.
+    """The project after complete runs of the tiny experiment and its comparison, offline.
 
-    Whoever asks for one is noted in ``attempts``; where the kernel allows it there is none at all.
+    What each printed, and which files there were after it, is noted beside the results. Whoever
+    asks for a network is noted in ``attempts``; where the kernel allows it there is none at all.
     """
     project = copy_project(tmp_path_factory.mktemp("project"))
-    ran = project.run(
-        *("--resources", "gpu=2", "--set-threads", "train=1", "evaluate=1"),
-        prefix=["unshare", "-rn"] if can_leave_the_network() else [],
-        PYTHONPATH=str(OFFLINE),
-        NETWORK_ATTEMPTS=str(project.folder / "attempts"),
-    )
-    assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-6000:]
+    for target in ("all", "comparison"):
+        ran = project.run(
+            *(target, "--resources", "gpu=2", "--set-threads", "train=1", "evaluate=1"),
+            prefix=["unshare", "-rn"] if can_leave_the_network() else [],
+            PYTHONPATH=str(OFFLINE),
+            NETWORK_ATTEMPTS=str(project.folder / "attempts"),
+        )
+        assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-6000:]
+        (project.folder / f"printed_{target}").write_text(ran.stderr + ran.stdout)
+        written = [str(path) for path in (project.folder / "results/tiny").rglob("*.*")]
+        (project.folder / f"written_{target}").write_text("\n".join(written))
     return project
 
 

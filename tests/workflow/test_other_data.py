@@ -97,7 +97,7 @@ def finished(tmp_path_factory):
     project = copy_project(tmp_path_factory.mktemp("digits"))
     write_digits(project.folder / FOLDER)
     write_boxes(project)
-    ran = project.run("--resources", "gpu=2", overlay=OVERLAY)
+    ran = project.run("all", "comparison", "--resources", "gpu=2", overlay=OVERLAY)
     assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-6000:]
     assert not list(project.folder.rglob("gone"))
     return project

@@ -143,6 +143,7 @@ def test_every_job_is_mirrored_once(finished):
     rules = pd.Series([run.data.tags["rule"] for run in runs]).value_counts().to_dict()
     wanted = {"make_faces": 1, "index_images": 1, "prepare_frames": 1, "find_faces": 1}
     wanted |= {"crop_faces": 3, "describe_images": 1, "classify": 4, "audit_splits": 1}
+    wanted |= {"audit_compared_splits": 1, "build_report": 1, "build_comparison_report": 1}
     wanted |= {"split_dataset": 4, "initialise": 12, "train": 14, "evaluate": 14}
     wanted |= {"select_hyperparameters": 1, "prune": 12}
     wanted |= {
@@ -152,7 +153,7 @@ def test_every_job_is_mirrored_once(finished):
         "table_models": 1,
         "table_svm": 1,
     }
-    wanted |= {"sweep_technique": 16, "score_with_torch_pruning": 4, "compare_compensations": 8}
+    wanted |= {"sweep_technique": 16, "score_with_torch_pruning": 4, "compare_compensations": 4}
     wanted |= {"table_techniques": 1, "table_compensations": 1}
     assert {rule: rules.get(rule) for rule in wanted} == wanted
     trained = [run for run in runs if run.data.tags["rule"] == "train"]
@@ -178,15 +179,54 @@ def test_a_request_for_the_network_would_be_noted(tmp_path):
     assert "127.0.0.1" in (tmp_path / "attempts").read_text()
 
 
-def test_a_second_run_finds_nothing_to_do(finished):
-    ran = finished.run()
+@pytest.mark.parametrize("target", ["all", "comparison"])
+def test_a_second_run_finds_nothing_to_do(finished, target):
+    ran = finished.run(target)
     assert ran.returncode == 0
     assert "Nothing to be done" in ran.stdout + ran.stderr
+    assert "after the selection" not in ran.stdout + ran.stderr
+
+
+def test_the_main_job_looks_at_no_face_and_trains_its_own_networks_alone(finished):
+    written = (finished.folder / "written_all").read_text()
+    assert "results/tiny/report.html" in written and "/leakage.parquet" in written
+    for other in ("boxes.parquet", "baselines/", "crop~face", "split~movie", "table7", "table8"):
+        assert other not in written, other
+    assert "comparison.html" not in written and "compared_leakage" not in written
+    assert "comparison.html" in (finished.folder / "written_comparison").read_text()
+
+
+def test_each_report_shows_the_tables_of_its_target(finished):
+    main, comparison = (
+        (results(finished) / name).read_text() for name in ("report.html", "comparison.html")
+    )
+    assert 'id="table6"' in main and 'id="table7"' not in main
+    assert "snakemake comparison" in main and 'id="faces"' not in main
+    for name in ("table6", "table7", "table8", "faces"):
+        assert f'id="{name}"' in comparison
+    assert "<code>snakemake comparison" not in comparison
+
+
+def test_a_run_says_what_follows_the_selection(finished, fresh):
+    follows = "12 prunings, 4 scorings by torch-pruning, 16 sweeps, 4 comparisons of compensations"
+    printed = (finished.folder / "printed_all").read_text()
+    assert printed.count(f"after the selection: {follows}\n") == 1
+    assert "after the selection" not in (finished.folder / "printed_comparison").read_text()
+    assert f"after the selection: {follows}\n" in fresh.run("-n").stderr
+    assert "after the selection" not in fresh.run("-n", "results/tiny/tables/table1.md").stderr
+    assert "after the selection" not in fresh.run("-n", "--quiet", "all").stderr
+    cuts = "after the selection: 12 cuts, each measured\n"
+    assert cuts in fresh.run("-n", "sizes").stderr
+
+
+def test_what_no_selection_decides_is_planned_before_it(fresh):
+    found = fresh.dry_run(None, "comparison")
+    assert found["train"] == 14 and found["classify"] == 4 and found["crop_faces"] == 3
 
 
 # What hangs on the split that Table 7 alone uses.
 MOVIE = {"split_dataset": 2, "initialise": 6, "train": 6, "evaluate": 6, "classify": 2}
-MOVIE |= {"audit_splits": 1, "table_models": 1, "table_svm": 1}
+MOVIE |= {"audit_compared_splits": 1, "table_models": 1, "table_svm": 1}
 
 
 @pytest.mark.parametrize(
@@ -203,17 +243,19 @@ MOVIE |= {"audit_splits": 1, "table_models": 1, "table_svm": 1}
         ),
         (
             {"training": {"epochs": 3}},
-            {"train": 6, "evaluate": 6, "select_hyperparameters": 1, "table_grid": 1},
+            {"train": 12, "evaluate": 12, "select_hyperparameters": 1, "table_grid": 1},
         ),
         (
             {"seeds": [0, 1, 2]},
-            {"split_dataset": 2, "initialise": 2, "train": 3, "evaluate": 3, "classify": 2}
-            | {"select_hyperparameters": 1, "table_grid": 1, "audit_splits": 1, "table_svm": 1},
+            {"split_dataset": 2, "initialise": 6, "train": 7, "evaluate": 7, "classify": 2}
+            | {"select_hyperparameters": 1, "table_grid": 1, "audit_splits": 1, "table_svm": 1}
+            | {"audit_compared_splits": 1},
         ),
         ({"tracking": {"uri": None}}, {}),
         (
             {"seeds": [0]},
-            {"select_hyperparameters": 1, "table_grid": 1, "audit_splits": 1, "table_svm": 1},
+            {"select_hyperparameters": 1, "table_grid": 1, "audit_splits": 1, "table_svm": 1}
+            | {"audit_compared_splits": 1},
         ),
         (
             {"baseline": {"svm": {"folds": 3}}},
@@ -251,8 +293,8 @@ MOVIE |= {"audit_splits": 1, "table_models": 1, "table_svm": 1}
 )
 def test_a_changed_value_reruns_only_what_depends_on_it(finished, overlay, rerun):
     """Jobs after the selection appear once it has been made again: all but those count."""
-    found = finished.dry_run(overlay)
-    after_selection = {"table_classes", "build_report", "prune"}
+    found = finished.dry_run(overlay, "all", "comparison")
+    after_selection = {"table_classes", "prune"}
     after_selection |= {
         "table_pruning",
         "table_techniques",
@@ -264,8 +306,16 @@ def test_a_changed_value_reruns_only_what_depends_on_it(finished, overlay, rerun
     after_selection |= {"compare_compensations"}
     if "select_hyperparameters" in rerun:
         found = {rule: n for rule, n in found.items() if rule not in after_selection}
-    found.pop("build_report", None)
-    assert found == rerun
+    assert without_reports(found) == rerun
+
+
+def without_reports(found):
+    return {rule: n for rule, n in found.items() if not rule.startswith("build_")}
+
+
+def test_what_the_comparison_alone_reads_reruns_nothing_of_the_main_job(finished):
+    overlay = {"baseline": {"svm": {"folds": 3}}, "splits": {"movie": {"test_fraction": 0.5}}}
+    assert without_reports(finished.dry_run(overlay)) == {}
 
 
 def test_a_dropped_table_format_reruns_nothing_but_the_report(finished):
@@ -287,7 +337,7 @@ def test_a_changed_module_reruns_its_dependents(finished, tmp_path):
     found = project.dry_run()
     found.pop("build_report", None)
     tables = dict.fromkeys(["table_pruning", "table_techniques", "table_compensations"], 1)
-    sweeps = {"sweep_technique": 16, "compare_compensations": 8}
+    sweeps = {"sweep_technique": 16, "compare_compensations": 4}
     assert found == {"prune": 12, **sweeps, **tables}
     module = folder / "scripts" / "neuron_pruning" / "tables" / "rendering.py"
     module.write_text(module.read_text() + "\nCHANGED = True\n")
@@ -298,7 +348,9 @@ def test_a_changed_table_reruns_that_table_alone(finished, tmp_path):
     folder = shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
     module = folder / "scripts" / "neuron_pruning" / "tables" / "svm.py"
     module.write_text(module.read_text() + "\nCHANGED = True\n")
-    assert type(finished)(folder).dry_run() == {"table_svm": 1, "build_report": 1}
+    project = type(finished)(folder)
+    assert project.dry_run(None, "comparison") == {"table_svm": 1, "build_comparison_report": 1}
+    assert project.dry_run() == {}
 
 
 def test_training_again_gives_identical_metrics(finished, tmp_path):
@@ -340,7 +392,7 @@ def test_a_changed_technique_reruns_its_own_sweeps(finished, tmp_path):
     assert found == {
         "sweep_technique": 4,
         "table_techniques": 1,
-        "compare_compensations": 8,
+        "compare_compensations": 4,
         "table_compensations": 1,
     }
 
@@ -473,7 +525,9 @@ def test_table7_has_everyone_under_every_split(finished):
 
 
 def test_no_movie_and_no_picture_crosses_its_split(finished):
-    rows = pd.read_parquet(results(finished) / "dataset" / "leakage.parquet")
+    rows = pd.read_parquet(results(finished) / "dataset" / "compared_leakage.parquet")
+    own = pd.read_parquet(results(finished) / "dataset" / "leakage.parquet")
+    assert own.equals(rows[rows["split"] == "random"].reset_index(drop=True))
     apart = rows[(rows["split"] == "movie") & (rows["check"] != "class")]
     assert len(apart) and (apart["leaking_sets"] == 0).all() and (apart["test_images"] == 0).all()
     mixed = rows[(rows["split"] == "random") & (rows["check"] == "movie")]

@@ -13,6 +13,7 @@ PACKAGES = [
     *("snakemake", "torch", "torchvision", "numpy", "pandas", "pyarrow", "safetensors", "mlflow"),
     *("opencv-python-headless", "scikit-learn", "statsmodels", "matplotlib", "jinja2"),
 ]
+PAGES = ("build_report", "build_comparison_report")
 TRAINING_KEYS = ["model", "learning_rate", "batch_size", "seed"]
 
 
@@ -42,7 +43,7 @@ def job_seconds(benchmarks: Path) -> dict[str, tuple[int, float]]:
     stages: dict[str, tuple[int, float]] = {}
     for file in sorted(benchmarks.rglob("*.jsonl")):
         stage = file.relative_to(benchmarks).parts[0].removesuffix(".jsonl")
-        if stage != "build_report":  # this job: an earlier page would change the next one
+        if stage not in PAGES:  # an earlier page would change the next one
             jobs, seconds = stages.get(stage, (0, 0.0))
             stages[stage] = (jobs + 1, seconds + measured_seconds(file))
     return dict(sorted(stages.items(), key=lambda item: -item[1][1]))

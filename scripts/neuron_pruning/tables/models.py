@@ -58,6 +58,7 @@ SCHEMA = schema(
 
 
 def model_rows(
+    selected: pd.DataFrame,
     networks: pd.DataFrame,
     svms: pd.DataFrame,
     splits: pd.DataFrame,
@@ -68,7 +69,8 @@ def model_rows(
     """One row per classifier and split.
 
     Args:
-        networks: rows of the ``predictions.parquet`` of networks.
+        selected: rows of the ``predictions.parquet`` of the experiment's selected networks.
+        networks: the same of networks that are compared with them, and may be among them.
         svms: the same of SVMs, which have a ``baseline`` and no model.
         splits: rows of the split files.
         experiment: name of the experiment.
@@ -76,8 +78,8 @@ def model_rows(
         tried: settings among which the test images chose, by model.
     """
     predictions = pd.concat(
-        [found.reindex(columns=PREDICTIONS) for found in (networks, svms)], ignore_index=True
-    )
+        [found.reindex(columns=PREDICTIONS) for found in (selected, networks, svms)]
+    ).drop_duplicates(ignore_index=True)
     right = correct_predictions(predictions)
     rows = compare_classifiers(right, splits, published or NOTHING_PUBLISHED, tried)
     return rows.assign(experiment=experiment).reindex(columns=SCHEMA.names)

@@ -14,6 +14,7 @@ from neuron_pruning.core.seeds import derive_seed
 from neuron_pruning.data.images import batches
 from neuron_pruning.data.split_file import Split
 from neuron_pruning.models.checkpoints import Checkpoint
+from neuron_pruning.models.dense import Dense
 from neuron_pruning.models.networks import Network
 from neuron_pruning.models.sequential import dense_chain
 from neuron_pruning.training.callbacks import EpochLog
@@ -47,16 +48,48 @@ def fine_tune_downstream(
     Raises:
         UserError: the loss is no longer finite.
     """
-    names = checkpoint.architecture.layer_names
-    downstream = names[names.index(checkpoint.architecture.following(layer)) :]
-    shapes = {name: checkpoint.linear(name).weight.T.shape for name in downstream}
-    blank = {name: nn.utils.skip_init(nn.Linear, *shape) for name, shape in shapes.items()}
-    tail = dense_chain(blank)
-    for name, parameter in tail.state_dict().items():
-        parameter.copy_(torch.from_numpy(checkpoint.tensors[f"classifier.{name}"]))
-    _train(tail, torch.from_numpy(np.asarray(activations, dtype=np.float32)), labels, settings)
+    return fine_tune_alike([checkpoint], layer, [activations], labels, settings)[0]
+
+
+def fine_tune_alike(
+    checkpoints: Sequence[Checkpoint],
+    layer: str,
+    activations: Sequence[NDArray[np.floating]],
+    labels: NDArray[np.int64],
+    settings: TrainingSettings,
+) -> list[Checkpoint]:
+    """As :func:`fine_tune_downstream`, of networks of one shape, each with its activations.
+
+    All take the same steps at once, which for small layers costs little more than one alone.
+    """
+    if not settings.epochs:
+        return list(checkpoints)
+    names = checkpoints[0].architecture.layer_names
+    downstream = names[names.index(layer) + 1 :]
+    tail = dense_chain(
+        {name: StackedLinear([one.linear(name) for one in checkpoints]) for name in downstream}
+    )
+    inputs = np.stack([np.asarray(values, dtype=np.float32) for values in activations])
+    _train(tail, torch.from_numpy(inputs), labels, settings)
     tuned = {f"classifier.{name}": tensor.numpy() for name, tensor in tail.state_dict().items()}
-    return replace(checkpoint, tensors={**checkpoint.tensors, **tuned})
+    return [
+        replace(one, tensors={**one.tensors, **{name: stack[n] for name, stack in tuned.items()}})
+        for n, one in enumerate(checkpoints)
+    ]
+
+
+class StackedLinear(nn.Linear):
+    """One fully connected layer of several networks: weights networks x outputs x inputs."""
+
+    def __init__(self, layers: Sequence[Dense]) -> None:
+        outputs, inputs = layers[0].weight.shape
+        super().__init__(inputs, outputs, device="meta")  # nothing is drawn
+        self.weight = nn.Parameter(torch.from_numpy(np.stack([one.weight for one in layers])))
+        self.bias = nn.Parameter(torch.from_numpy(np.stack([one.bias for one in layers])))
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Networks x images x outputs, of networks x images x inputs."""
+        return torch.baddbmm(self.bias[:, None], values, self.weight.mT)
 
 
 def fine_tune_pruned(
@@ -104,18 +137,24 @@ def fine_tune_all_layers(
 def _train(
     tail: nn.Sequential, inputs: Tensor, labels: NDArray[np.int64], settings: TrainingSettings
 ) -> None:
-    """Train on recorded activations, which are small enough for one tensor, in float32."""
+    """Train on recorded activations, networks x images x units in float32: small enough for that.
+
+    The loss is the sum of the networks' own, so that each gets its own gradient.
+    """
     optimiser = build_optimiser(tail, settings.learning_rate, settings.optimiser)
     schedule = build_schedule(optimiser, settings, len(labels))
     rng = np.random.default_rng(derive_seed(settings.seed, "fine-tuning"))
-    targets = torch.from_numpy(labels)
+    targets = torch.from_numpy(labels).expand(len(inputs), -1)
     for epoch in range(1, settings.epochs + 1):
         for rows in batches(rng.permutation(len(labels)), settings.batch_size):
             batch = torch.from_numpy(rows)
             optimiser.zero_grad()
             loss = nn.functional.cross_entropy(
-                tail(inputs[batch]), targets[batch], label_smoothing=settings.label_smoothing
-            )
+                tail(inputs[:, batch]).flatten(0, 1),
+                targets[:, batch].flatten(),
+                label_smoothing=settings.label_smoothing,
+                reduction="sum",
+            ) / len(batch)
             loss.backward()
             if settings.optimiser.centred_gradients:
                 centre_gradients(tail)

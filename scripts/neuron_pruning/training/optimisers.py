@@ -33,12 +33,12 @@ def build_optimiser(
 def _fan_in_scale(module: nn.Module, settings: OptimiserSettings) -> float:
     """Factor on the learning rate of a module's weights; below 1 in wide layers only."""
     if isinstance(module, nn.Linear):
-        reference = settings.linear_fan_in
+        reference, inputs = settings.linear_fan_in, module.in_features
     elif isinstance(module, nn.Conv2d):
-        reference = settings.convolution_fan_in
+        reference, inputs = settings.convolution_fan_in, module.weight[0].numel()
     else:
         return 1.0
-    return 1.0 if reference is None else min(1.0, reference / module.weight[0].numel())
+    return 1.0 if reference is None else min(1.0, reference / inputs)
 
 
 @torch.no_grad()
@@ -47,7 +47,8 @@ def centre_gradients(network: nn.Module) -> None:
     for layer in network.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d) and layer.weight.grad is not None:
             gradient = layer.weight.grad
-            gradient.sub_(gradient.mean(dim=tuple(range(1, gradient.ndim)), keepdim=True))
+            inputs = -1 if isinstance(layer, nn.Linear) else (1, 2, 3)
+            gradient.sub_(gradient.mean(dim=inputs, keepdim=True))
 
 
 def build_schedule(
