@@ -129,7 +129,7 @@ def wildcards_of(path, folder):
 def test_every_job_is_there_once_and_finished(ran, runs):
     files = (results(ran) / "benchmarks").rglob("*.jsonl")
     jobs = [json.loads(path.read_text().splitlines()[-1]) for path in files]
-    assert len(jobs) > 60
+    assert len(jobs) > 40
     started = Counter(frozenset({("rule", j["rule_name"]), *j["wildcards"].items()}) for j in jobs)
     assert Counter(map(identity, runs)) == started
     assert len({r.info.run_name for r in runs}) == len(runs)
@@ -153,7 +153,7 @@ def test_series_are_those_of_the_parquet_files(served, ran, runs):
 
     client = MlflowClient(tracking_uri=served[0])
     files = sorted(results(ran).glob("runs/**/history.parquet"))
-    assert len(files) == 7
+    assert len(files) == 3
     for path in files:
         history = pd.read_parquet(path).set_index("epoch")
         run = the_run(runs, ("train", wildcards_of(path, results(ran))))
@@ -164,7 +164,7 @@ def test_series_are_those_of_the_parquet_files(served, ran, runs):
 
 def test_metrics_are_those_of_the_parquet_files(ran, runs):
     files = sorted(results(ran).glob("evaluations/**/metrics.parquet"))
-    assert len(files) == 9
+    assert len(files) == 5
     for path in files:
         rows = pd.read_parquet(path)
         rows = rows[rows["class"] == "all"]

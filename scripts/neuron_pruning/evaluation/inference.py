@@ -53,7 +53,7 @@ def _outputs(
             outputs = network.activations(images)
         pieces.append({name: values.float().cpu() for name, values in outputs.items()})
     names = network.architecture.output_names
-    outputs = {name: torch.cat([p[name] for p in pieces]).numpy() for name in names}
-    for name, values in outputs.items():
+    joined = {name: torch.cat([p[name] for p in pieces]).numpy() for name in names}
+    for name, values in joined.items():
         check_finite(values, f"outputs of {name}")
-    return outputs
+    return joined
