@@ -113,14 +113,12 @@ def test_neither_sweeps_nor_compensations_give_figures(recorded, run, tmp_path):
     sweep = {"step": None, "draws": 1, "counts": [2], "max_points": 3, "compensations": ["own"]}
     with pytest.raises(UserError, match=TOLD):
         sweep_technique.sweep_technique(recorded, output, run, "fc2", L1, sweep)
-    chosen, options = {"name": "distinctiveness", "settings": {}}, {"draws": 1}
-    compared, training = (
-        {"angles": [15], "epochs": [0], **options},
-        {"optimiser": {}, "augmentation": {}},
-    )
+    chosen = {"name": "distinctiveness", "settings": {}}
+    compared = {"angles": [15], "epochs": [0], "draws": 1, "compensations": ["none"]}
+    training = {"optimiser": {}, "augmentation": {}}
     with pytest.raises(UserError, match=TOLD):
         compare_compensations.compare_compensations(
-            recorded, output, run, "fc2", chosen, "none", compared, training
+            recorded, output, run, "fc2", chosen, compared, training
         )
     assert not output.points.exists()
 

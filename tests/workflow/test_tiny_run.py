@@ -346,11 +346,11 @@ def test_a_changed_module_reruns_its_dependents(finished, tmp_path):
 
 def test_a_changed_table_reruns_that_table_alone(finished, tmp_path):
     folder = shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
-    module = folder / "scripts" / "neuron_pruning" / "tables" / "svm.py"
+    module = folder / "scripts" / "neuron_pruning" / "tables" / "models.py"
     module.write_text(module.read_text() + "\nCHANGED = True\n")
     project = type(finished)(folder)
-    assert project.dry_run(None, "comparison") == {"table_svm": 1, "build_comparison_report": 1}
-    assert project.dry_run() == {}
+    assert project.dry_run(None, "comparison") == {"table_models": 1, "build_comparison_report": 1}
+    assert project.dry_run() == {"build_report": 1}  # a page reads the captions of all tables
 
 
 def test_training_again_gives_identical_metrics(finished, tmp_path):
@@ -521,7 +521,8 @@ def test_table7_has_everyone_under_every_split(finished):
     assert (networks["seeds"] == 2).all() and (networks["reference"] == "images").all()
     others = table[table["kind"].isin(["svm", "constant"])]
     assert set(others["contender"]) == {"images", "chance", "majority class"}
-    assert table[table["kind"] == "published"]["accuracy_mean"].max() == pytest.approx(0.326)
+    assert not table["accuracy_mean"].isna().any()
+    assert "published" not in set(table["kind"])  # those are of SFEW, these faces are drawn
 
 
 def test_no_movie_and_no_picture_crosses_its_split(finished):
