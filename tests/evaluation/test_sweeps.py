@@ -7,6 +7,7 @@ from neuron_pruning.pruning.selection import Removal, Selection, resolve_count
 from neuron_pruning.pruning.techniques import find_technique
 from neuron_pruning.pruning.units import Layer, LayerActivations
 from neuron_pruning.statistics.metrics import cross_entropy, divergence, softmax
+from neuron_pruning.statistics.resampling import unpacked
 
 UNITS = 8
 
@@ -64,6 +65,8 @@ def test_figures_are_those_of_the_masked_network(parts):
     activations[:, gone] = 0
     logits, before = layer.logits(activations), layer.logits(test.activations)
     assert point.test_accuracy == (logits.argmax(axis=1) == test.labels).mean()
+    right = logits.argmax(axis=1) == test.labels
+    assert unpacked([point.correct], len(right))[0].tolist() == right.tolist()
     assert point.test_loss == pytest.approx(cross_entropy(logits, test.labels))
     assert point.agreement == (logits.argmax(axis=1) == before.argmax(axis=1)).mean()
     old, new = softmax(before), softmax(logits)
