@@ -78,19 +78,29 @@ class Resampling:
         may be tested by several seeds; the draws of random removal are drawn again as well. With
         few seeds the interval is too narrow for other seeds, by the root of (n - 1) / n about.
         """
-        of_clips, of_seeds = self._weights
         rng = np.random.default_rng(derive_seed(0, "bootstrap draws"))
         total, found = np.zeros(BOOTSTRAPS), np.zeros(BOOTSTRAPS)
+        for seed, (weights, tested) in self._of_images.items():
+            shares = weights @ right[seed].T
+            draws = shares.shape[1]
+            if draws > 1:
+                again = rng.multinomial(draws, np.full(draws, 1 / draws), BOOTSTRAPS) / draws
+                shares = (shares * again).sum(axis=1, keepdims=True)
+            found += tested * shares[:, 0]
+            total += tested
+        return np.divide(found, total, out=np.full(BOOTSTRAPS, np.nan), where=total > 0)
+
+    @cached_property
+    def _of_images(self) -> dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """By seed: share of each test image in each sample, and how often samples have the seed."""
+        of_clips, of_seeds = self._weights
+        found = {}
         for place, (seed, clips) in enumerate(self.clips.items()):
             weights = of_clips[:, clips]
             images = weights.sum(axis=1)
-            draws = len(right[seed])
-            shares = weights @ right[seed].T / np.maximum(images, 1)[:, None]
-            again = rng.multinomial(draws, np.full(draws, 1 / draws), BOOTSTRAPS) / draws
             tested = of_seeds[:, place] * (images > 0)  # a sample may lack a seed's few images
-            found += tested * (shares * again).sum(axis=1)
-            total += tested
-        return np.divide(found, total, out=np.full(BOOTSTRAPS, np.nan), where=total > 0)
+            found[seed] = weights / np.maximum(images, 1)[:, None], tested
+        return found
 
     def by_clip(self, first: Right, second: Right) -> NDArray[np.float64]:
         """What each clip adds to the difference of two mean accuracies over seeds."""

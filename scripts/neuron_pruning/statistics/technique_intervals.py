@@ -122,8 +122,11 @@ def _free(accuracies: NDArray[np.float64], removed: NDArray[np.int64]) -> NDArra
     ASSUME: the accuracy is averaged over a twentieth of the layer, five neighbouring numbers of
     100, since one test image more or less, which is random, may already be a point.
     """
-    window = max(1, len(removed) // 20)
-    smooth = pd.DataFrame(accuracies).rolling(window, center=True, min_periods=1).mean().to_numpy()
+    window, places = max(1, len(removed) // 20), np.arange(len(removed))
+    first = np.maximum(places - window // 2, 0)
+    after = np.minimum(places + (window + 1) // 2, len(removed))
+    sums = np.cumsum(np.insert(accuracies, 0, 0, axis=0), axis=0)
+    smooth = (sums[after] - sums[first]) / (after - first)[:, None]
     kept = np.logical_and.accumulate(smooth > accuracies[0] - MAX_ACCURACY_LOSS)
     number = kept.sum(axis=0)
     return np.where(number > 0, removed[np.maximum(number, 1) - 1], 0).astype(float)
