@@ -96,9 +96,8 @@ class _Rows:
         if rows is None or place is None or place >= len(rows):
             return None
         noted, digest = self._noted.get(place, ("", ""))
-        known = noted == key and digest == _row_digest(
-            key, rows[place]
-        )  # noted rows alone are read
+        # Rows that are not noted are not even read.
+        known = noted == key and digest == _row_digest(key, rows[place])
         return rows[place] if known else None
 
 

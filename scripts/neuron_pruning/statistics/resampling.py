@@ -59,18 +59,6 @@ class Resampling:
         """Clips among the test images of all seeds."""
         return 1 + max(int(found.max()) for found in self.clips.values())
 
-    @cached_property
-    def _weights(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """How often each sample has each clip, and each seed: samples x clips, samples x seeds."""
-        rng, sizes = (
-            np.random.default_rng(derive_seed(0, "bootstrap")),
-            (self.number, len(self.clips)),
-        )
-        clips, seeds = (
-            rng.multinomial(n, np.full(n, 1 / n), BOOTSTRAPS).astype(np.float32) for n in sizes
-        )
-        return clips, seeds
-
     def accuracies(self, right: Right) -> NDArray[np.float64]:
         """Mean accuracy over seeds in every bootstrap sample.
 
@@ -93,7 +81,11 @@ class Resampling:
     @cached_property
     def _of_images(self) -> dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]]:
         """By seed: share of each test image in each sample, and how often samples have the seed."""
-        of_clips, of_seeds = self._weights
+        rng = np.random.default_rng(derive_seed(0, "bootstrap"))
+        of_clips, of_seeds = (
+            rng.multinomial(n, np.full(n, 1 / n), BOOTSTRAPS).astype(np.float32)
+            for n in (self.number, len(self.clips))
+        )
         found = {}
         for place, (seed, clips) in enumerate(self.clips.items()):
             weights = of_clips[:, clips]
