@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from neuron_pruning.core.errors import NotFinite, UserError
 
 Centring = Literal["half", "mean", "none"]
+ValueRange = tuple[float, float]  # smallest and largest activation
 
 ROUNDING = 1e-7  # relative, of float32
 NO_MIDDLE = (
@@ -41,30 +42,38 @@ def check_activations(activations: ArrayLike) -> Float64[NDArray, "patterns unit
 
 
 def centre(
-    activations: Float64[NDArray, "patterns units"], centring: Centring = "half"
+    activations: Float64[NDArray, "patterns units"],
+    centring: Centring = "half",
+    value_range: ValueRange | None = None,
 ) -> Float64[NDArray, "patterns units"]:
     """Activations about their centre.
 
     ``half`` subtracts 0.5, the middle of a sigmoid's range (the paper, section 2.3); ``mean``
-    the unit's own mean; ``none`` nothing.
+    the unit's own mean; ``none`` nothing. ``value_range`` is that of the activations themselves,
+    where other rows stand for them.
     """
     if centring not in get_args(Centring):
         raise UserError(f"centring must be one of {get_args(Centring)}, not {centring!r}")
     if centring == "half":
-        check_sigmoid(activations, NO_MIDDLE)
+        check_sigmoid(value_range or range_of(activations), NO_MIDDLE)
         return activations - 0.5
     if centring == "mean":
         return activations - activations.mean(axis=0)
     return activations.copy()
 
 
-def check_sigmoid(activations: Float64[NDArray, "..."], reason: str) -> None:
+def range_of(activations: Float64[NDArray, "..."]) -> ValueRange:
+    """Smallest and largest activation."""
+    return float(activations.min()), float(activations.max())
+
+
+def check_sigmoid(value_range: ValueRange, reason: str) -> None:
     """Refuse activations of no sigmoid; ``reason`` names the technique and the remedy.
 
     Raises:
         UserError: values outside 0 to 1, as ReLU units have them.
     """
-    low, high = float(activations.min()), float(activations.max())
+    low, high = value_range
     if low < -SLACK or high > 1.0 + SLACK:
         raise UserError(f"these activations lie between {low:.3g} and {high:.3g}: {reason}")
 

@@ -119,7 +119,7 @@ def _add(layer: UnitLayer, removal: Removal) -> Line:
 def _scaled(layer: UnitLayer, removal: Removal) -> Line:
     """The merge target takes over with the best scale about 0.5: exact for any scaled clone."""
     removed, target = (layer.activations[:, unit] for unit in (removal.unit, removal.partner))
-    check_sigmoid(removed, "scaled is about 0.5, the middle of a sigmoid; take affine")
+    check_sigmoid(layer.value_range, "scaled is about 0.5, the middle of a sigmoid; take affine")
     scale = _slope(target - 0.5, removed - 0.5, target)
     return scale, 0.5 * (1.0 - scale)
 
@@ -156,16 +156,18 @@ def refit(layer: UnitLayer, selection: Selection) -> Weights:
     """``lstsq``: the removed units' contribution, fitted on all kept units and a constant.
 
     The best that outgoing weights can do on the training patterns (Pelillo & Fanelli 1993;
-    Castellano, Fanelli & Pelillo 1997).
+    Castellano, Fanelli & Pelillo 1997). Without the constant where the following layer takes none.
     """
     weights = unchanged(layer)
     kept, removed = list(selection.kept), list(selection.removed)
     triangle = layer.triangle
     # |Q R x - Q R y| = |R x - R y|: the fit needs only H + 1 rows.
     contribution = triangle[:, removed] @ weights.outgoing.weight[:, removed].T
-    factors = np.linalg.lstsq(triangle[:, [*kept, -1]], contribution, rcond=LSTSQ_RCOND)[0]
-    weights.outgoing.weight[:, kept] += factors[:-1].T
-    weights.outgoing.bias[:] += factors[-1]
+    regressors = [*kept, layer.units] if layer.takes_constant else kept
+    factors = np.linalg.lstsq(triangle[:, regressors], contribution, rcond=LSTSQ_RCOND)[0]
+    weights.outgoing.weight[:, kept] += factors[: len(kept)].T
+    if layer.takes_constant:
+        weights.outgoing.bias[:] += factors[-1]
     return weights
 
 

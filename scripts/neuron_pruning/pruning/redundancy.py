@@ -12,6 +12,7 @@ from neuron_pruning.core.errors import UserError
 from neuron_pruning.pruning.angles import (
     Centring,
     Pairs,
+    ValueRange,
     centre,
     check_activations,
     is_flat,
@@ -86,14 +87,16 @@ class Redundancy:
     """Redundant units of a layer at any threshold, the widest first: what they share is done once.
 
     ``vectors``, one column per unit, take the place of centred activations in the angles.
+    ``value_range`` is that of the activations where other rows stand for them.
     """
 
     activations: Float64[NDArray, "patterns units"]
     criteria: RedundancyCriteria = field(default_factory=RedundancyCriteria)
     vectors: Float64[NDArray, "dimensions units"] | None = None
+    value_range: ValueRange | None = None
 
     def __post_init__(self) -> None:
-        centred = centre(self.activations, self.criteria.centring)
+        centred = centre(self.activations, self.criteria.centring, self.value_range)
         self._alive = np.ones(self.activations.shape[1], dtype=bool)
         self._flat = list(_flat_units(self.activations, self._alive, centred, self.criteria))
         self._vectors = centred if self.vectors is None else self.vectors

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
-from typing import Literal, TypeVar, get_args
+from typing import Literal, Protocol, TypeVar, get_args
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64, Int64
@@ -19,13 +19,14 @@ from neuron_pruning.core.numerics import sigmoid
 from neuron_pruning.models.architectures import Architecture
 from neuron_pruning.models.checkpoints import Checkpoint
 from neuron_pruning.models.dense import Dense, hidden_activations, logits_from, pre_activations
-from neuron_pruning.pruning.angles import check_activations
+from neuron_pruning.pruning.angles import ValueRange, check_activations, range_of
 from neuron_pruning.statistics.metrics import cross_entropy, softmax
 
 # What a technique may need of a layer; a layer that offers one offers those before it too.
 # weights: incoming and outgoing, as matrices. statistics: number, sums and Gram matrix of the
-# activations. activations: rows of them. loss: labels, logits, gradients and curvature.
-Need = Literal["weights", "statistics", "activations", "loss"]
+# activations. activations: rows of them. gates: what a gate on each unit does to the loss of each
+# image. loss: labels, logits and derivatives in a chain of fully connected layers.
+Need = Literal["weights", "statistics", "activations", "gates", "loss"]
 NEEDS: tuple[Need, ...] = get_args(Need)
 CONVOLUTIONS_OFFER: Need = "activations"  # a row is a position of a pattern and has no label
 
@@ -45,9 +46,13 @@ def unmet_need(asking: str, needed: Need, offered: Need, layer: str) -> str | No
 
 @dataclass(frozen=True)
 class UnitActivations:
-    """What the units of a layer output."""
+    """What the units of a layer output.
+
+    ``value_range`` is theirs where the rows only stand for them, with the same mean and products.
+    """
 
     activations: Float64[NDArray, "patterns units"]
+    value_range: ValueRange | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,26 @@ class LayerActivations(UnitActivations):
 
     inputs: Float[NDArray, "patterns inputs"]
     labels: Int64[NDArray, " patterns"]
+
+
+class Gates(Protocol):
+    """What a gate on each unit, open at 1, does to the loss of each image, the cross-entropy."""
+
+    @property
+    def gradient(self) -> Float64[NDArray, "patterns units"]:
+        """Derivative of the loss by the gate."""
+
+    @property
+    def curvature(self) -> Float64[NDArray, "patterns units"]:
+        """Second derivative, by Gauss and Newton."""
+
+    @property
+    def error_gradient(self) -> Float64[NDArray, "patterns units"]:
+        """Derivative of the linear error ``2 (1 - p_y)``."""
+
+    @property
+    def ablation(self) -> Float64[NDArray, " units"]:
+        """Mean loss with the gate shut minus that with it open."""
 
 
 Recorded = TypeVar("Recorded", bound=UnitActivations)
@@ -74,7 +99,9 @@ class UnitLayer:
 
     ``incoming`` are the layer's own weights, units x inputs, ``outgoing`` those of the following
     layer, outputs x units. ``precomputed_scores`` holds scores by technique that other stages
-    computed.
+    computed. ``takes_constant`` is whether least squares may add a constant to what the following
+    layer computes; no padded convolution does so exactly. ``measured_gates`` are there where the
+    loss of the network was looked at.
     """
 
     name: str
@@ -83,6 +110,8 @@ class UnitLayer:
     recorded: UnitActivations | None = None
     precomputed_scores: Mapping[str, Float64[NDArray, " units"]] = field(default_factory=dict)
     seed: int = 0
+    takes_constant: bool = field(default=True, kw_only=True)
+    measured_gates: Gates | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         found = self.units if self.recorded is None else self.recorded.activations.shape[1]
@@ -92,7 +121,18 @@ class UnitLayer:
     @property
     def offers(self) -> Need:
         """The most that a technique may need of this layer."""
-        return "weights" if self.recorded is None else "activations"
+        if self.recorded is None:
+            return "weights"
+        if self.measured_gates is not None:
+            return "gates"
+        return "activations" if self.recorded.value_range is None else "statistics"
+
+    @property
+    def gates(self) -> Gates:
+        """Effect of gates on the loss; a UserError if it was not measured."""
+        if self.measured_gates is None:
+            raise UserError(unmet_need("this", "gates", self.offers, self.name))
+        return self.measured_gates
 
     @property
     def units(self) -> int:
@@ -103,6 +143,12 @@ class UnitLayer:
     def activations(self) -> Float64[NDArray, "patterns units"]:
         """A; a UserError if the layer was described without activations."""
         return _given(self.recorded, self.name).activations
+
+    @property
+    def value_range(self) -> ValueRange:
+        """Smallest and largest activation."""
+        given = _given(self.recorded, self.name).value_range
+        return range_of(self.activations) if given is None else given
 
     @cached_property
     def gram(self) -> Float64[NDArray, "units units"]:
@@ -130,6 +176,11 @@ class Layer(UnitLayer):
     def offers(self) -> Need:
         """The most that a technique may need of this layer."""
         return "weights" if self.recorded is None else "loss"
+
+    @property
+    def gates(self) -> Gates:
+        """Effect of gates on the loss, from the activations."""
+        return ChainGates(self)
 
     @property
     def inputs(self) -> Float64[NDArray, "patterns inputs"]:
@@ -222,6 +273,44 @@ class Layer(UnitLayer):
     def loss(self) -> float:
         """Mean cross-entropy of the unpruned network."""
         return cross_entropy(self.unpruned_logits, self.labels)
+
+
+@dataclass(frozen=True)
+class ChainGates:
+    """Gates on the units of a fully connected layer; see :class:`Gates`."""
+
+    layer: Layer
+
+    @property
+    def gradient(self) -> Float64[NDArray, "patterns units"]:
+        """``g a``."""
+        return self.layer.gradient * self.layer.activations
+
+    @property
+    def curvature(self) -> Float64[NDArray, "patterns units"]:
+        """``a^2`` times the curvature by the unit's output."""
+        return self.layer.activations**2 * self.layer.curvature
+
+    @property
+    def error_gradient(self) -> Float64[NDArray, "patterns units"]:
+        """Of ``2 (1 - p_y)``."""
+        layer = self.layer
+        probabilities = softmax(layer.unpruned_logits)
+        one_hot = np.eye(probabilities.shape[1])[layer.labels]
+        right = probabilities[np.arange(len(probabilities)), layer.labels][:, None]
+        delta = layer.backpropagate(-2.0 * right * (one_hot - probabilities))
+        return delta @ layer.outgoing.weight * layer.activations
+
+    @property
+    def ablation(self) -> Float64[NDArray, " units"]:
+        """Exactly, one unit after the other."""
+        layer = self.layer
+        values = pre_activations(layer.outgoing, layer.activations)
+        losses = [
+            cross_entropy(layer.logits_of_following(values - np.outer(unit, column)), layer.labels)
+            for unit, column in zip(layer.activations.T, layer.outgoing.weight.T, strict=True)
+        ]
+        return np.array(losses) - layer.loss
 
 
 def describe_layer(

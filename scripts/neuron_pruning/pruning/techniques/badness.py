@@ -9,5 +9,5 @@ from neuron_pruning.pruning.units import Layer
 def badness(layer: Layer) -> UnitScores:
     """``sum_n (a (1 - a) g)^2``: the error that reaches the unit; the LARGEST is removed first."""
     gradient, activations = layer.gradient, layer.activations
-    check_sigmoid(activations, "badness takes a (1 - a) for the slope of a sigmoid")
+    check_sigmoid(layer.value_range, "badness takes a (1 - a) for the slope of a sigmoid")
     return ((activations * (1.0 - activations) * gradient) ** 2).sum(axis=0)

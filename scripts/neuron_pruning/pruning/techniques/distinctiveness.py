@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from neuron_pruning.pruning.angles import Centring, pairwise_angles
+from neuron_pruning.pruning.angles import Centring, centre, pairwise_angles
 from neuron_pruning.pruning.groups import Groups
 from neuron_pruning.pruning.redundancy import (
     Complementary,
@@ -35,7 +35,7 @@ def distinctiveness(
     criteria = RedundancyCriteria(
         centring, short_threshold, constant_threshold, complementary, groups
     )
-    return Redundancy(layer.activations, criteria).select_at
+    return Redundancy(layer.activations, criteria, value_range=layer.value_range).select_at
 
 
 @by_angle(needs="statistics", compensation="add", merges=True)
@@ -58,7 +58,8 @@ def distinctiveness_literal(layer: UnitLayer, *, centring: Centring = "half") ->
     "Less than 15 degrees ... complementary, and both should be removed". The closest are
     removed first; where the layer would be empty, the last of them stays.
     """
-    angles = pairwise_angles(layer.activations, centring)
+    vectors = centre(layer.activations, centring, layer.value_range)
+    angles = pairwise_angles(vectors, "none")
     np.fill_diagonal(angles, np.inf)
     nearest = angles.min(axis=1)
 

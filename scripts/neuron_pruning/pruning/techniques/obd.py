@@ -2,13 +2,13 @@
 
 from neuron_pruning.pruning.angles import check_sigmoid
 from neuron_pruning.pruning.techniques.technique import UnitScores, by_score
-from neuron_pruning.pruning.units import Layer
+from neuron_pruning.pruning.units import Layer, UnitLayer
 
 
-@by_score(needs="loss")
-def obd_unit(layer: Layer) -> UnitScores:
+@by_score(needs="gates")
+def obd_unit(layer: UnitLayer) -> UnitScores:
     """Half the second derivative of the loss by a gate on the unit: what closing it costs."""
-    return 0.5 * (layer.activations**2 * layer.curvature).mean(axis=0)
+    return 0.5 * layer.gates.curvature.mean(axis=0)
 
 
 @by_score(needs="loss")
@@ -20,7 +20,7 @@ def obd_weight(layer: Layer) -> UnitScores:
     curvature, gradient = layer.curvature, layer.gradient
     activations, patterns = layer.activations, len(layer.activations)
     check_sigmoid(
-        activations, "obd_weight takes a (1 - a) for the slope of a sigmoid; take obd_unit"
+        layer.value_range, "obd_weight takes a (1 - a) for the slope of a sigmoid; take obd_unit"
     )
     slope = activations * (1.0 - activations)
     bend = slope * (1.0 - 2.0 * activations)

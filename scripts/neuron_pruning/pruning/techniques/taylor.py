@@ -3,16 +3,16 @@
 import numpy as np
 
 from neuron_pruning.pruning.techniques.technique import UnitScores, by_score
-from neuron_pruning.pruning.units import Layer
+from neuron_pruning.pruning.units import UnitLayer
 
 
-@by_score(needs="loss")
-def taylor(layer: Layer) -> UnitScores:
+@by_score(needs="gates")
+def taylor(layer: UnitLayer) -> UnitScores:
     """``mean_n |g a|`` (2017)."""
-    return np.abs(layer.gradient * layer.activations).mean(axis=0)
+    return np.abs(layer.gates.gradient).mean(axis=0)
 
 
-@by_score(needs="loss")
-def taylor_squared(layer: Layer) -> UnitScores:
+@by_score(needs="gates")
+def taylor_squared(layer: UnitLayer) -> UnitScores:
     """``mean_n (g a)^2`` (2019)."""
-    return ((layer.gradient * layer.activations) ** 2).mean(axis=0)
+    return (layer.gates.gradient**2).mean(axis=0)

@@ -1,0 +1,49 @@
+"""Statistics of batch normalisation, measured again on a pruned network (Li et al. 2020)."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from neuron_pruning.any_network.tracing import BatchNorm
+
+
+def has_batch_norm(model: nn.Module) -> bool:
+    """Whether a network has statistics that :func:`reestimate` would measure."""
+    return any(_tracks(module) for module in model.modules())
+
+
+def _tracks(module: nn.Module) -> bool:
+    return isinstance(module, BatchNorm) and module.running_mean is not None
+
+
+@contextmanager
+def _measuring(model: nn.Module) -> Iterator[None]:
+    """Only batch normalisations are in training mode, and average over all batches equally."""
+    norms = [module for module in model.modules() if _tracks(module)]
+    before = [(norm.training, norm.momentum) for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.train()
+        norm.momentum = None
+    try:
+        yield
+    finally:
+        for norm, (training, momentum) in zip(norms, before, strict=True):
+            norm.train(training)
+            norm.momentum = momentum
+
+
+@torch.no_grad()
+def reestimate(model: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Measure the statistics of every batch normalisation on images, in place, in one pass.
+
+    ASSUME: as mean over batches of each batch's mean and variance, layers at once: a layer sees
+    what the layers before give when they normalise by the batch, as in training.
+    """
+    if has_batch_norm(model):
+        with _measuring(model):
+            for images in batches:
+                if len(images) > 1:  # one value has no variance
+                    model(images)

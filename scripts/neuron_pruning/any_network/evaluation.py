@@ -1,0 +1,128 @@
+"""How a pruned network compares with the unpruned one, and with random removal."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float64, Int64
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from neuron_pruning.any_network.tracing import first_tensor
+from neuron_pruning.core.errors import NotFinite, UserError
+from neuron_pruning.statistics.resampling import Resampling
+from neuron_pruning.statistics.significance import wilson
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A network's predictions for the evaluation images, and their labels if they have any."""
+
+    classes: Int64[NDArray, " images"]
+    labels: Int64[NDArray, " images"] | None
+
+    @property
+    def right(self) -> Bool[NDArray, " images"] | None:
+        """Which predictions are the labels."""
+        return None if self.labels is None else self.classes == self.labels
+
+
+@torch.inference_mode()
+def predict(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor | None]]) -> Predictions:
+    """Predictions of a network in evaluation mode.
+
+    Raises:
+        UserError: no images.
+        NotFinite: logits with NaN or infinite values.
+    """
+    classes, labels = [], []
+    for images, known in batches:
+        logits = first_tensor(model(images))
+        if not torch.isfinite(logits).all():
+            raise NotFinite("the network's logits are NaN or infinite")
+        classes.append(logits.argmax(dim=-1).cpu().numpy())
+        labels.append(None if known is None else known.cpu().numpy())
+    if not classes:
+        raise UserError("there are no images to evaluate on: give more, or an evaluation loader")
+    whole = None if any(part is None for part in labels) else np.concatenate(labels)
+    return Predictions(np.concatenate(classes), whole)
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share of images and its Wilson interval of 95 %."""
+
+    value: float
+    low: float
+    high: float
+    images: int
+
+    def __str__(self) -> str:
+        """In percent."""
+        return f"{100 * self.value:.1f} % [{100 * self.low:.1f}, {100 * self.high:.1f}]"
+
+
+def share_of(hits: Bool[NDArray, " images"]) -> Share:
+    """How many of some images are hits."""
+    return Share(float(hits.mean()), *wilson(int(hits.sum()), len(hits)), len(hits))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a pruned network still does, on images that nothing was fitted on.
+
+    Attributes:
+        agreement: share of images whose prediction is that of the unpruned network.
+        accuracy: share of images with the right prediction, where there are labels.
+        accuracy_before: of the unpruned network.
+        random: agreement of each network from which as many units of each layer were removed at
+            random, with the same compensation; accuracy where there are labels.
+        difference: agreement (accuracy) minus the mean over the random ones.
+        p: of no difference, by sign flips of the images' differences.
+    """
+
+    agreement: Share
+    accuracy: Share | None
+    accuracy_before: Share | None
+    random: tuple[float, ...]
+    difference: float | None
+    p: float | None
+
+    @property
+    def measure(self) -> str:
+        """What the comparison with random removal is about."""
+        return "agreement" if self.accuracy is None else "accuracy"
+
+
+def judge(
+    before: Predictions, after: Predictions, random: Sequence[Predictions]
+) -> Answer:
+    """Compare the predictions of a pruned network with those before, and with random removal."""
+
+    def hits(found: Predictions) -> NDArray[np.bool_]:
+        return found.classes == before.classes if found.right is None else found.right
+
+    difference = p = None
+    if random:
+        own, others = hits(after), np.stack([hits(draw) for draw in random])
+        difference, p = _paired(own, others)
+    return Answer(
+        share_of(after.classes == before.classes),
+        None if after.right is None else share_of(after.right),
+        None if before.right is None else share_of(before.right),
+        tuple(float(hits(draw).mean()) for draw in random),
+        difference,
+        p,
+    )
+
+
+def _paired(
+    own: Bool[NDArray, " images"], others: Bool[NDArray, "draws images"]
+) -> tuple[float, float]:
+    """Mean difference from random removal, and its p."""
+    images = Resampling({0: np.arange(len(own))})
+    by_image: Float64[NDArray, " images"] = images.by_clip(
+        {0: own[None].astype(np.float32)}, {0: others.astype(np.float32)}
+    )
+    return float(by_image.sum()), float(images.p_values(by_image[None])[0])

@@ -1,0 +1,202 @@
+"""What a gate on each unit does to the loss of any network, measured by autograd.
+
+A gate multiplies what all consumers of a layer read of a unit; its derivative at 1 is the sum of
+activation times gradient over consumers, columns and positions. ASSUME: without labels the loss is
+that against the unpruned network's own predictions, taken as labels; against its probabilities
+every derivative would be zero.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from neuron_pruning.any_network.tracing import first_tensor
+from neuron_pruning.any_network.unit_layers import FoundLayer
+from neuron_pruning.core.seeds import derive_seed
+
+LabelledBatches = Callable[[], Iterable[tuple[Tensor, Tensor | None]]]
+Loss = Callable[[Tensor, Tensor], Tensor]  # of logits and labels, one number per image
+
+
+def cross_entropy(logits: Float[Tensor, "n classes"], labels: Tensor) -> Float[Tensor, " n"]:
+    """Of each image."""
+    return functional.cross_entropy(logits, labels, reduction="none")
+
+
+def linear_error(logits: Float[Tensor, "n classes"], labels: Tensor) -> Float[Tensor, " n"]:
+    """``2 (1 - p_y)`` of each image (Mozer & Smolensky 1989)."""
+    right = logits.softmax(dim=1).gather(1, labels[:, None])[:, 0]
+    return 2.0 * (1.0 - right)
+
+
+@dataclass(frozen=True)
+class NetworkGates:
+    """Derivatives by the gates of several layers' units, each in one pass over the images."""
+
+    model: nn.Module
+    layers: tuple[FoundLayer, ...]
+    batches: LabelledBatches
+    seed: int = 0
+
+    def of(self, layer: FoundLayer) -> "LayerGates":
+        """Those of one layer."""
+        return LayerGates(self, layer)
+
+    @cached_property
+    def gradients(self) -> Mapping[str, Float64[NDArray, "images units"]]:
+        """Derivatives of the cross-entropy, by layer."""
+        return self._derivatives(cross_entropy)
+
+    @cached_property
+    def error_gradients(self) -> Mapping[str, Float64[NDArray, "images units"]]:
+        """Derivatives of the linear error, by layer."""
+        return self._derivatives(linear_error)
+
+    @cached_property
+    def scores(self) -> Mapping[str, Float64[NDArray, "images units"]]:
+        """Derivatives of the log-probability of a class drawn from the network's own, by layer.
+
+        Their squares are, in the mean over draws, the curvature by Gauss and Newton. ASSUME: one
+        draw per image.
+        """
+        generator = torch.Generator().manual_seed(derive_seed(self.seed, "classes") % 2**63)
+
+        def drawn(logits: Tensor, labels: Tensor) -> Tensor:
+            chances = logits.detach().softmax(dim=1).cpu()
+            classes = torch.multinomial(chances, 1, generator=generator)[:, 0]
+            return cross_entropy(logits, classes.to(logits.device))
+
+        return self._derivatives(drawn)
+
+    def _derivatives(self, loss: Loss) -> dict[str, Float64[NDArray, "images units"]]:
+        found: dict[str, list[NDArray[np.float64]]] = {layer.name: [] for layer in self.layers}
+        for images, labels in self.batches():
+            for name, values in self._of_batch(images, labels, loss).items():
+                found[name].append(values)
+        return {name: np.concatenate(values) for name, values in found.items()}
+
+    def _of_batch(
+        self, images: Tensor, labels: Tensor | None, loss: Loss
+    ) -> dict[str, Float64[NDArray, "images units"]]:
+        inputs: dict[str, Tensor] = {}
+
+        def gated(name: str) -> Callable[[nn.Module, tuple[Tensor]], tuple[Tensor]]:
+            def hook(module: nn.Module, args: tuple[Tensor]) -> tuple[Tensor]:
+                values = args[0]
+                if not values.requires_grad:
+                    values = values.detach().requires_grad_(True)
+                inputs[name] = values
+                return (values, *args[1:])
+
+            return hook
+
+        modules = dict(self.model.named_modules())
+        wanted = {c for layer in self.layers for c in layer.consumers}
+        handles = [modules[n].register_forward_pre_hook(gated(n)) for n in sorted(wanted)]
+        try:
+            with torch.enable_grad():
+                logits = first_tensor(self.model(images.detach().requires_grad_(True)))
+                classes = logits.argmax(dim=1) if labels is None else labels
+                names = list(inputs)
+                total = loss(logits, classes).sum()
+                gradients = torch.autograd.grad(total, [inputs[n] for n in names])
+        finally:
+            for handle in handles:
+                handle.remove()
+        products = {n: self._by_column(modules[n], inputs[n], g) for n, g in zip(names, gradients, strict=True)}
+        return {layer.name: _by_unit(layer, products) for layer in self.layers}
+
+    @staticmethod
+    def _by_column(
+        module: nn.Module, values: Tensor, gradient: Tensor
+    ) -> Float64[NDArray, "images columns"]:
+        """Activation times gradient, summed over the positions of each image."""
+        product = (values.detach() * gradient).double()
+        axis = 1 if isinstance(module, nn.Conv2d) else product.ndim - 1
+        others = [a for a in range(1, product.ndim) if a != axis]
+        return (product.sum(dim=others) if others else product).cpu().numpy()
+
+    def ablations(self, layer: FoundLayer) -> Float64[NDArray, " units"]:
+        """Mean loss without each unit minus that with all, a pass for each unit."""
+        whole = self._mean_loss({})
+        parts = {part.module: part.unit_of for part in layer.of_role("consumer")}
+        return np.array(
+            [
+                self._mean_loss({n: np.flatnonzero(of == unit) for n, of in parts.items()}) - whole
+                for unit in range(layer.units)
+            ]
+        )
+
+    @torch.no_grad()
+    def _mean_loss(self, silent: Mapping[str, NDArray[np.int64]]) -> float:
+        modules = dict(self.model.named_modules())
+
+        def hook_for(name: str) -> Callable[[nn.Module, tuple[Tensor]], tuple[Tensor]]:
+            def hook(module: nn.Module, args: tuple[Tensor]) -> tuple[Tensor]:
+                axis = 1 if isinstance(module, nn.Conv2d) else -1
+                gone = torch.from_numpy(silent[name]).to(args[0].device)
+                return (args[0].index_fill(axis, gone, 0.0), *args[1:])
+
+            return hook
+
+        total, count = 0.0, 0
+        for images, labels in self.batches():
+            classes = labels
+            if classes is None:
+                classes = first_tensor(self.model(images)).argmax(dim=1)
+            handles = [modules[n].register_forward_pre_hook(hook_for(n)) for n in silent]
+            try:
+                losses = cross_entropy(first_tensor(self.model(images)), classes)
+            finally:
+                for handle in handles:
+                    handle.remove()
+            total, count = total + float(losses.double().sum()), count + len(images)
+        return total / count
+
+
+def _by_unit(
+    layer: FoundLayer, products: Mapping[str, Float64[NDArray, "images columns"]]
+) -> Float64[NDArray, "images units"]:
+    """Sums over the columns of each unit in all consumers."""
+    total = 0.0
+    for part in layer.of_role("consumer"):
+        mapped = np.flatnonzero(part.unit_of >= 0)
+        onto = np.zeros((len(mapped), layer.units))
+        onto[np.arange(len(mapped)), part.unit_of[mapped]] = 1.0
+        total = total + products[part.module][:, mapped] @ onto
+    return np.asarray(total)
+
+
+@dataclass(frozen=True)
+class LayerGates:
+    """Gates of one layer's units; see :class:`neuron_pruning.pruning.units.Gates`."""
+
+    network: NetworkGates
+    layer: FoundLayer
+
+    @property
+    def gradient(self) -> Float64[NDArray, "images units"]:
+        """Of the cross-entropy."""
+        return self.network.gradients[self.layer.name]
+
+    @property
+    def curvature(self) -> Float64[NDArray, "images units"]:
+        """Of the cross-entropy, by Gauss and Newton, estimated by one draw per image."""
+        return self.network.scores[self.layer.name] ** 2
+
+    @property
+    def error_gradient(self) -> Float64[NDArray, "images units"]:
+        """Of the linear error."""
+        return self.network.error_gradients[self.layer.name]
+
+    @cached_property
+    def ablation(self) -> Float64[NDArray, " units"]:
+        """One unit after the other."""
+        return self.network.ablations(self.layer)

@@ -1,0 +1,242 @@
+"""What the consumers of unit layers read, as sums: constant memory, whatever the number of images.
+
+Of the rows that a consumer reads, one per image and position, are kept their number, their sum
+and their Gram matrix. :func:`representative_rows` makes from these a small matrix of the same mean
+and Gram matrix, on which every technique and compensation that needs no more than ``statistics``
+gives exactly what it gives on all rows.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64, Int64
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from neuron_pruning.core.errors import NotFinite, UserError
+from neuron_pruning.core.seeds import derive_seed
+
+SAMPLE_ROWS = 20_000  # ASSUME: rows that stand for all where a technique needs rows
+
+
+@dataclass
+class Moments:
+    """Number, sums and Gram matrix of rows of channels, and between which values they lie."""
+
+    rows: int
+    sums: Float64[NDArray, " channels"]
+    gram: Float64[NDArray, "channels channels"]
+    low: Float64[NDArray, " channels"]
+    high: Float64[NDArray, " channels"]
+
+    def of(self, channels: Int64[NDArray, " some"]) -> "Moments":
+        """Those of some channels alone."""
+        both = np.ix_(channels, channels)
+        return Moments(
+            self.rows, self.sums[channels], self.gram[both], self.low[channels], self.high[channels]
+        )
+
+
+def representative_rows(moments: Moments) -> Float64[NDArray, "rows channels"]:
+    """One row more than channels, with the same mean and the same mean of squares and products.
+
+    With ``R^T R`` the Gram matrix of ``[A, 1]``, any orthogonal Q leaves that of ``Q R`` as it is;
+    the reflection that makes the last column constant makes rows of it.
+    """
+    channels = len(moments.sums)
+    whole = np.empty((channels + 1, channels + 1))
+    whole[:-1, :-1] = moments.gram
+    whole[-1, :-1] = whole[:-1, -1] = moments.sums
+    whole[-1, -1] = moments.rows
+    # Scaled to a diagonal of ones: channels of unlike size keep their digits.
+    lengths = np.sqrt(np.diag(whole))
+    scale = np.where(lengths > 0.0, lengths, 1.0)
+    values, vectors = np.linalg.eigh(whole / np.outer(scale, scale))
+    root = (vectors * np.sqrt(np.maximum(values, 0.0))).T * scale
+    ones = root[:, -1].copy()
+    wanted = np.full(channels + 1, np.sqrt(moments.rows / (channels + 1)))
+    mirror = ones - wanted
+    length = mirror @ mirror
+    if length > 0.0:
+        root = root - np.outer(mirror, (2.0 / length) * (mirror @ root))
+    return root[:, :-1] * np.sqrt((channels + 1) / moments.rows)
+
+
+class Accumulator:
+    """Moments of a stream of batches of rows, and a sample of the rows where that is asked for."""
+
+    def __init__(self, name: str, sample: int = 0, seed: int = 0) -> None:
+        self.name, self.sample = name, sample
+        self._rows = 0
+        self._sums: Tensor | None = None
+        self._drawn = np.random.default_rng(derive_seed(seed, f"rows of {name}"))
+        self._kept, self._keys = np.empty((0, 0)), np.empty(0)
+
+    def add(self, rows: Float[Tensor, "rows channels"]) -> None:
+        """Take in more rows."""
+        values = rows.double()
+        if self._sums is None:
+            self._sums = values.new_zeros(values.shape[1])
+            self._gram = values.new_zeros(values.shape[1], values.shape[1])
+            self._low, self._high = values.amin(dim=0), values.amax(dim=0)
+        self._rows += len(values)
+        self._sums += values.sum(dim=0)
+        self._gram.addmm_(values.T, values)
+        self._low = torch.minimum(self._low, values.amin(dim=0))
+        self._high = torch.maximum(self._high, values.amax(dim=0))
+        if self.sample:
+            self._draw(values.cpu().numpy())
+
+    def _draw(self, rows: Float64[NDArray, "rows channels"]) -> None:
+        """Every row draws a number; the rows with the smallest stay, in their order."""
+        keys = self._drawn.random(len(rows))
+        if len(self._keys) >= self.sample:
+            chosen = keys < self._keys.max()
+            rows, keys = rows[chosen], keys[chosen]
+        self._kept = np.concatenate([self._kept, rows]) if len(self._keys) else rows
+        self._keys = np.concatenate([self._keys, keys])
+        if len(self._keys) > self.sample:
+            smallest = np.sort(np.argpartition(self._keys, self.sample - 1)[: self.sample])
+            self._kept, self._keys = self._kept[smallest], self._keys[smallest]
+
+    @property
+    def drawn(self) -> Float64[NDArray, "rows channels"]:
+        """The sample."""
+        return self._kept
+
+    @property
+    def moments(self) -> Moments:
+        """Moments of all rows.
+
+        Raises:
+            UserError: no rows, or values that are no numbers.
+        """
+        if self._sums is None or not self._rows:
+            raise UserError("pruning needs images to look at the activations: give one at least")
+        arrays = (t.cpu().numpy() for t in (self._sums, self._gram, self._low, self._high))
+        sums, gram, low, high = arrays
+        broken = np.flatnonzero(~np.isfinite(np.diag(gram)))
+        if broken.size:
+            raise NotFinite(
+                f"{self.name} reads NaN or infinite values (channel {broken[0]}): the network or "
+                "its images are broken, or the preprocessing is not the network's"
+            )
+        return Moments(self._rows, sums, gram, low, high)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a consumer's input becomes rows of channels.
+
+    Attributes:
+        channel_of: channel of each column (Linear) or channel of the input (convolution).
+        columns: columns by channel, channels x places: more than one place after flattening.
+    """
+
+    consumer: str
+    channel_of: Int64[NDArray, " columns"]
+    columns: Int64[NDArray, "channels places"]
+
+    @property
+    def places(self) -> int:
+        """Columns of each channel: 1 but after flattening."""
+        return self.columns.shape[1]
+
+    def rows(self, module: nn.Module, values: Tensor) -> Float[Tensor, "rows channels"]:
+        """The rows of a batch."""
+        if isinstance(module, nn.Conv2d):
+            if module.kernel_size == (1, 1):  # it passes over the other positions
+                values = values[:, :, :: module.stride[0], :: module.stride[1]]
+            return values.movedim(1, -1).flatten(0, -2)
+        flat = values.reshape(-1, values.shape[-1])
+        if self.places == 1:
+            return flat
+        order = torch.from_numpy(self.columns.T.ravel()).to(flat.device)
+        return flat[:, order].reshape(-1, len(self.columns))
+
+
+def reading(consumer: str, unit_maps: Iterable[Int64[NDArray, " columns"]]) -> Reading:
+    """How a consumer is read whose columns belong to units, by one map per unit layer.
+
+    Columns of no unit are channels of their own; after flattening there are none of these.
+
+    Raises:
+        UserError: units with unlike numbers of columns.
+    """
+    maps = list(unit_maps)
+    channel_of = np.full(len(maps[0]), -1)
+    count = 0
+    for unit_of in maps:
+        mapped = unit_of >= 0
+        channel_of[mapped] = unit_of[mapped] + count
+        count += int(unit_of.max()) + 1
+    rest = np.flatnonzero(channel_of < 0)
+    channel_of[rest] = count + np.arange(len(rest))
+    sizes = np.bincount(channel_of)
+    if len(set(sizes.tolist())) > 1:
+        raise UserError(f"{consumer} reads units with unlike numbers of columns")
+    columns = np.argsort(channel_of, kind="stable").reshape(len(sizes), -1)
+    return Reading(consumer, channel_of, columns)
+
+
+def patches(module: nn.Conv2d, values: Tensor) -> Float[Tensor, "rows columns"]:
+    """What a convolution's kernels see at each position: channels x kernel, the channel slowest."""
+    if isinstance(module.padding, str) or module.padding_mode != "zeros":
+        padding = module._reversed_padding_repeated_twice
+        mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
+        values, around = functional.pad(values, padding, mode), (0, 0)
+    else:
+        around = module.padding  # type: ignore[assignment]
+    unfolded = functional.unfold(
+        values, module.kernel_size, module.dilation, around, module.stride
+    )
+    return unfolded.movedim(1, -1).flatten(0, -2)
+
+
+Hook = Callable[[nn.Module, Tensor], None]
+
+
+@contextmanager
+def reading_inputs(model: nn.Module, hooks: Mapping[str, Hook]) -> Iterator[None]:
+    """While this is entered, what modules of a network read is given to functions."""
+    modules = dict(model.named_modules())
+    handles = [
+        modules[name].register_forward_pre_hook(lambda m, inputs, h=hook: h(m, inputs[0]))
+        for name, hook in hooks.items()
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@dataclass
+class Request:
+    """What is to be accumulated of one consumer."""
+
+    reading: Reading
+    rows: Accumulator | None = None
+    patches: Accumulator | None = None
+
+    def __call__(self, module: nn.Module, values: Tensor) -> None:
+        """Take in what the consumer reads of a batch."""
+        if self.rows is not None:
+            self.rows.add(self.reading.rows(module, values))
+        if self.patches is not None:
+            assert isinstance(module, nn.Conv2d)
+            self.patches.add(patches(module, values))
+
+
+@torch.no_grad()
+def collect(
+    model: nn.Module, batches: Iterable[Tensor], requests: Mapping[str, Request]
+) -> None:
+    """Give the consumers' requests everything that they read of the batches, in one pass."""
+    with reading_inputs(model, requests):
+        for images in batches:
+            model(images)

@@ -1,0 +1,239 @@
+"""Removal of units from the layers of one network, whatever chooses how many."""
+
+import copy
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float64
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from neuron_pruning.any_network.batch_norm import reestimate
+from neuron_pruning.any_network.batches import Batches
+from neuron_pruning.any_network.compensation import (
+    WITHOUT_STATISTICS,
+    Consumers,
+    LayerError,
+    check_compensation,
+    uses_patches,
+)
+from neuron_pruning.any_network.gates import NetworkGates
+from neuron_pruning.any_network.moments import SAMPLE_ROWS, Accumulator, Request, collect
+from neuron_pruning.any_network.surgery import cut, kept_entries
+from neuron_pruning.any_network.unit_layers import FoundLayer, FoundLayers
+from neuron_pruning.any_network.views import Measured, channels_of, readings, unit_view
+from neuron_pruning.core.errors import UserError
+from neuron_pruning.pruning.selection import Selection
+from neuron_pruning.pruning.techniques import find_technique
+from neuron_pruning.pruning.techniques.technique import Technique
+from neuron_pruning.pruning.units import NEEDS, UnitLayer
+
+Order = Literal["sequential", "parallel"]
+BatchNormRule = Literal["reestimate", "keep"]
+Amounts = Mapping[str, float]  # by layer: units that are removed, or a threshold in degrees
+
+
+@dataclass(frozen=True)
+class Method:
+    """A pruning method: how units are chosen, and what the rest gets.
+
+    Attributes:
+        technique: a name of ``techniques()``.
+        settings: of the technique.
+        compensation: ``none bias add scaled affine lstsq lstsq_patches ridge fold``.
+        batch_norm: ``reestimate`` measures the statistics again after the cut; ``keep`` does not.
+        order: ``sequential``: each layer is measured behind the cuts in front of it;
+            ``parallel``: all in the unpruned network, in one pass.
+        seed: of what is drawn.
+    """
+
+    technique: str = "l1"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    compensation: str = "lstsq"
+    batch_norm: BatchNormRule = "reestimate"
+    order: Order = "sequential"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_compensation(self.compensation)
+        self.chosen.check_settings(self.settings)
+        reason = self.chosen.refusal(self.compensation.removesuffix("_patches"))
+        if reason is not None:
+            raise UserError(reason)
+        for name, kind in (("batch_norm", BatchNormRule), ("order", Order)):
+            if getattr(self, name) not in get_args(kind):
+                options = ", ".join(get_args(kind))
+                raise UserError(f"{name} must be one of {options}; not {getattr(self, name)!r}")
+
+    @property
+    def chosen(self) -> Technique:
+        """The technique itself."""
+        return find_technique(self.technique)
+
+    def randomly(self, seed: int) -> "Method":
+        """The same compensation for units removed at random."""
+        return replace(self, technique="random", settings={}, seed=seed)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A pruned network and how it came about.
+
+    Attributes:
+        model: smaller, in evaluation mode.
+        selections: by layer, in the order in which they were cut.
+        errors: by layer, then by consumer.
+    """
+
+    model: nn.Module
+    selections: Mapping[str, Selection]
+    errors: Mapping[str, Mapping[str, LayerError]]
+
+    @property
+    def removed(self) -> dict[str, tuple[int, ...]]:
+        """Removed units by layer."""
+        return {name: chosen.removed for name, chosen in self.selections.items()}
+
+
+@dataclass(frozen=True)
+class Pruner:
+    """A network, its unit layers and the images that they are measured on."""
+
+    model: nn.Module
+    found: FoundLayers
+    batches: Batches
+
+    @cached_property
+    def readings(self) -> dict[str, Any]:
+        """How the consumers are read."""
+        return readings(self.found)
+
+    def cut(self, amounts: Amounts, method: Method) -> Cut:
+        """Remove units from some layers, input side first.
+
+        Args:
+            amounts: by layer, what the technique takes: a number of units, or degrees.
+            method: how.
+
+        Raises:
+            UserError: a layer or amount that cannot be, or a technique that needs what a layer of
+                any network does not offer.
+        """
+        names = [name for name in self.found.layers if name in amounts]
+        working = copy.deepcopy(self.model)
+        session = Session(self, working, method)
+        session.measure(names if method.order == "parallel" else names[:1])
+        selections: dict[str, Selection] = {}
+        for place, name in enumerate(names):
+            if place and method.order == "sequential":
+                session.measure([name])
+            selections[name] = session.prune(self.found[name], amounts[name])
+        cut(working, kept_entries((self.found[n], s.removed) for n, s in selections.items()))
+        if method.batch_norm == "reestimate" and any(s.removals for s in selections.values()):
+            reestimate(working, self.batches.calibration())
+        return Cut(working, selections, session.errors)
+
+    def session(self, method: Method) -> "Session":
+        """A pass through the layers of the unpruned network, which it leaves as it is."""
+        return Session(self, self.model, method)
+
+    def view(self, name: str, method: Method) -> UnitLayer:
+        """A layer of the unpruned network as the technique sees it."""
+        session = self.session(method)
+        session.measure([name])
+        return session.view(self.found[name])
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """Errors of a layer's consumers when so many of its units are removed.
+
+    Attributes:
+        removed: numbers of units, ascending from 0.
+        errors: with compensation, as a share of the variance of the consumers' outputs, summed.
+        without: the same without compensation.
+    """
+
+    removed: tuple[int, ...]
+    errors: tuple[float, ...]
+    without: tuple[float, ...]
+
+
+class Session:
+    """One pass through the layers of a network, which changes on the way."""
+
+    def __init__(self, pruner: Pruner, working: nn.Module, method: Method) -> None:
+        self.pruner, self.working, self.method = pruner, working, method
+        self.modules = dict(working.named_modules())
+        self.alive = {n: np.ones(len(r.columns), bool) for n, r in pruner.readings.items()}
+        self.measured: dict[str, Measured] = {}
+        self.consumers = Consumers(
+            self.modules, pruner.found, pruner.readings, self.measured, self.alive
+        )
+        self.errors: dict[str, Mapping[str, LayerError]] = {}
+        needs = [method.chosen.needs, *method.chosen.setting_needs.values()]
+        self._need = max(needs, key=NEEDS.index)
+
+    def measure(self, names: Sequence[str]) -> None:
+        """Measure what the consumers of some layers read now."""
+        if self._need == "weights" and self.method.compensation in WITHOUT_STATISTICS:
+            return
+        requests = {}
+        for consumer in {c: None for name in names for c in self.pruner.found[name].consumers}:
+            patched = uses_patches(self.method.compensation, self.modules[consumer])
+            sample = SAMPLE_ROWS if self._need == "activations" else 0
+            rows = Accumulator(consumer, sample, self.method.seed)
+            patches = Accumulator(consumer) if patched else None
+            requests[consumer] = Request(self.pruner.readings[consumer], rows, patches)
+        collect(self.working, self.pruner.batches.calibration(), requests)
+        for name, request in requests.items():
+            self.measured[name] = Measured(
+                request.rows.moments,
+                request.rows.drawn if request.rows.sample else None,
+                None if request.patches is None else request.patches.moments,
+            )
+
+    def view(self, layer: FoundLayer) -> UnitLayer:
+        """A layer as the technique sees it now."""
+        gates = None
+        if self._need in ("gates", "loss"):
+            network = NetworkGates(
+                self.working, (layer,), self.pruner.batches.labelled, self.method.seed
+            )
+            gates = network.of(layer)
+        return unit_view(
+            layer, self.modules, self.pruner.readings, self.measured,
+            gates=gates, seed=self.method.seed,
+        )  # fmt: skip
+
+    def sensitivity(self, name: str, counts: Sequence[int]) -> Sensitivity:
+        """Errors of a layer's consumers when it loses so many units, one number after the other."""
+        layer = self.pruner.found[name]
+        select = self.method.chosen.prepared(self.view(layer), **self.method.settings)
+        errors = []
+        for count in counts:
+            selection = select(count)
+            changes = self.consumers.changes(layer, selection, self.method.compensation)
+            found = [change.error for change in changes.values() if change.error is not None]
+            errors.append(np.sum(found, axis=0) if found else np.zeros(2))
+        # A larger cut never costs less: what says so is rounding, or a lucky choice.
+        lost, left = np.maximum.accumulate(np.array(errors), axis=0).T
+        return Sensitivity(tuple(counts), tuple(left.tolist()), tuple(lost.tolist()))
+
+    def prune(self, layer: FoundLayer, amount: float) -> Selection:
+        """Choose units of a layer, compensate for them and silence them."""
+        technique = self.method.chosen
+        select = technique.prepared(self.view(layer), **self.method.settings)
+        selection = select(amount)
+        if selection.removals:
+            self.errors[layer.name] = self.consumers.apply(
+                layer, selection, self.method.compensation
+            )
+        for consumer in layer.consumers:
+            channels = channels_of(layer, consumer, self.pruner.readings[consumer])
+            self.alive[consumer][channels[list(selection.removed)]] = False
+        return selection

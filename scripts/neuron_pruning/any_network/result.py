@@ -1,0 +1,138 @@
+"""What a pruning gave: the smaller network, its sizes, errors and answer, as text and as files."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from neuron_pruning.any_network.costs import Size
+from neuron_pruning.any_network.evaluation import Answer
+from neuron_pruning.any_network.pruner import Cut, Method
+from neuron_pruning.any_network.unit_layers import FoundLayers
+
+
+@dataclass(frozen=True)
+class PruningResult:
+    """A pruned network, and what is known of it.
+
+    Attributes:
+        model: the smaller network: the same modules with smaller tensors, in evaluation mode.
+        found: unit layers of the unpruned network.
+        method: technique, compensation and the like.
+        cut: selections by layer, and the errors of their consumers.
+        sizes: before and after.
+        latency_ms: of one image, before and after, on this machine.
+        answer: what it still does, on images that nothing was fitted on.
+        input_shape: of a batch of one image.
+        shapes_before: of the unpruned network's parameters and buffers.
+        notes: what could not be done as asked.
+    """
+
+    model: nn.Module
+    found: FoundLayers
+    method: Method
+    cut: Cut
+    sizes: tuple[Size, Size]
+    latency_ms: tuple[float, float]
+    answer: Answer
+    input_shape: tuple[int, ...]
+    shapes_before: Mapping[str, list[int]]
+    notes: tuple[str, ...] = ()
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row per pruned layer: units, removed units, and what its consumers lose."""
+        rows = []
+        for name, selection in self.cut.selections.items():
+            layer, errors = self.found.layers[name], self.cut.errors.get(name, {})
+            rows.append(
+                {
+                    "layer": name,
+                    "units": layer.units,
+                    "removed": len(selection.removals),
+                    "error without compensation": _sum(e.without_compensation for e in errors.values()),
+                    "error": _sum(e.with_compensation for e in errors.values()),
+                }
+            )
+        return rows
+
+    def __str__(self) -> str:
+        """Sizes, answer and layers, as a person reads them."""
+        before, after = self.sizes
+        lines = [
+            _line("parameters", f"{before.parameters:,}", f"{after.parameters:,}", after.parameters / max(1, before.parameters)),
+            _line("multiply-adds", f"{before.multiply_adds:,}", f"{after.multiply_adds:,}", after.multiply_adds / max(1, before.multiply_adds)),
+            _line("milliseconds", *(f"{ms:.2f}" for ms in self.latency_ms), self.latency_ms[1] / self.latency_ms[0]),
+            "",
+            *answer_lines(self.answer, self.method),
+            *(f"note: {note}" for note in self.notes),
+            "",
+            *text_table(self.rows()),
+        ]
+        return "\n".join(lines)
+
+    def save(self, folder: Path | str, *, onnx: bool = False, exported: bool = False) -> None:
+        """Write ``plan.json`` and ``model.safetensors`` to a folder; see :func:`load_pruned`.
+
+        Args:
+            folder: is made.
+            onnx: ``model.onnx`` too, checked with onnxruntime.
+            exported: ``model.pt2`` of torch.export too, checked.
+
+        Raises:
+            UserError: the network cannot be exported, or computes something else then.
+        """
+        from neuron_pruning.any_network.saving import save_pruned
+
+        save_pruned(self, Path(folder), onnx=onnx, exported=exported)
+
+
+def _sum(values: Iterable[float]) -> float | None:
+    found = list(values)
+    return float(sum(found)) if found else None
+
+
+def _line(name: str, before: str, after: str, ratio: float) -> str:
+    return f"{name:14} {before:>16} -> {after:>16}   x {ratio:.3f}"
+
+
+def answer_lines(answer: Answer, method: Method) -> list[str]:
+    """The answer as sentences."""
+    images = answer.agreement.images
+    lines = [f"agreement with the unpruned network {answer.agreement} on {images} held-out images"]
+    if answer.accuracy is not None:
+        lines.append(f"accuracy {answer.accuracy}; before {answer.accuracy_before}")
+    if answer.difference is not None:
+        draws = ", ".join(f"{100 * value:.1f}" for value in answer.random)
+        better = "better" if answer.difference > 0 else "worse"
+        telling = "" if answer.p is not None and answer.p < 0.05 else ", which may be chance"
+        lines.append(
+            f"random removal, same counts, same compensation: {answer.measure} {draws} %; "
+            f"{method.technique} is {abs(100 * answer.difference):.1f} points {better} "
+            f"(p = {answer.p:.2g}{telling})"
+        )
+    return lines
+
+
+def text_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Rows as aligned columns under their names."""
+    if not rows:
+        return []
+    names = list(rows[0])
+    cells = [names, *([_cell(row[name]) for name in names] for row in rows)]
+    widths = [max(len(row[place]) for row in cells) for place in range(len(names))]
+    right = [not isinstance(rows[0][name], str) for name in names]
+    return [
+        "  ".join(
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(row, widths, right, strict=True)
+        ).rstrip()
+        for row in cells
+    ]
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,214 @@
+"""Pruned networks in files: a plan, weights, and checked exports; no pickle."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+import neuron_pruning
+from neuron_pruning.any_network.surgery import resize, set_tensor
+from neuron_pruning.any_network.tracing import first_tensor
+from neuron_pruning.core.errors import NotFinite, UserError, refuse_unreadable
+from neuron_pruning.core.files import atomic_path, read_json, write_json
+
+if TYPE_CHECKING:
+    from neuron_pruning.any_network.result import PruningResult
+
+PLAN, WEIGHTS, ONNX, EXPORTED = "plan.json", "model.safetensors", "model.onnx", "model.pt2"
+FORMAT = 1
+TOLERANCE = 1e-3  # relative, of an exported network's logits
+
+
+def save_pruned(result: "PruningResult", folder: Path, *, onnx: bool, exported: bool) -> None:
+    """See :meth:`PruningResult.save`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {n: t.detach().cpu().contiguous().clone() for n, t in result.model.state_dict().items()}
+    with atomic_path(folder / WEIGHTS) as temporary:
+        save_file(tensors, temporary)
+    if exported:
+        _save_exported(result, folder / EXPORTED)
+    if onnx:
+        _save_onnx(result, folder / ONNX)
+    write_json(folder / PLAN, plan_of(result))  # last: a folder with a plan is whole
+
+
+def plan_of(result: "PruningResult") -> dict[str, Any]:
+    """What was removed from which network, how, and what came of it."""
+    answer = result.answer
+    return {
+        "format": FORMAT,
+        "package": f"neuron-pruning {neuron_pruning.__version__}",
+        "input_shape": list(result.input_shape),
+        "unpruned": result.shapes_before,
+        "layers": [
+            {
+                "name": name,
+                "units": selection.units,
+                "kept": list(selection.kept),
+                "producers": list(result.found.layers[name].producers),
+                "consumers": list(result.found.layers[name].consumers),
+            }
+            for name, selection in result.cut.selections.items()
+        ],
+        "method": {
+            "technique": result.method.technique,
+            "settings": dict(result.method.settings),
+            "compensation": result.method.compensation,
+            "batch_norm": result.method.batch_norm,
+            "order": result.method.order,
+            "seed": result.method.seed,
+        },
+        "parameters": [size.parameters for size in result.sizes],
+        "multiply_adds": [size.multiply_adds for size in result.sizes],
+        "agreement": [answer.agreement.value, answer.agreement.low, answer.agreement.high],
+        "accuracy": None if answer.accuracy is None else answer.accuracy.value,
+        "accuracy_before": None if answer.accuracy_before is None else answer.accuracy_before.value,
+        "images": answer.agreement.images,
+        "random": list(answer.random),
+        "difference": answer.difference,
+        "p": answer.p,
+    }
+
+
+def shapes_of(model: nn.Module) -> dict[str, list[int]]:
+    """Shapes of a network's parameters and buffers by name."""
+    return {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
+
+
+def load_pruned(folder: Path | str, factory: Callable[[], nn.Module]) -> nn.Module:
+    """A pruned network from its folder and the definition of the unpruned one.
+
+    Args:
+        folder: written by :meth:`PruningResult.save`.
+        factory: builds the unpruned network; its weights do not matter.
+
+    Returns:
+        The network in evaluation mode, on the CPU, with the very weights that were saved.
+
+    Raises:
+        UserError: a folder without a plan, a factory of another network (named is the first layer
+            that differs), or weights that are not the plan's.
+    """
+    folder = Path(folder)
+    plan = read_plan(folder)
+    model = build(factory).cpu().eval()
+    _check_definition(folder, plan["unpruned"], shapes_of(model))
+    tensors = read_tensors(folder / WEIGHTS)
+    modules, known = dict(model.named_modules()), model.state_dict()
+    if tensors.keys() != known.keys():
+        odd = sorted(tensors.keys() ^ known.keys())
+        raise UserError(f"{folder / WEIGHTS} has not the tensors of its plan: {', '.join(odd[:3])}")
+    for name, values in tensors.items():
+        owner, _, own = name.rpartition(".")
+        set_tensor(modules[owner], own, values)
+    for module in modules.values():
+        resize(module)
+    return model
+
+
+def build(factory: Callable[[], nn.Module]) -> nn.Module:
+    """What a user's factory makes.
+
+    Raises:
+        UserError: it raises something, or makes no network.
+    """
+    try:
+        model = factory()
+    except Exception as error:
+        raise UserError(f"the factory of the network fails: {type(error).__name__}: {error}") from error
+    if not isinstance(model, nn.Module):
+        raise UserError(f"the factory makes a {type(model).__name__}, not a torch.nn.Module")
+    return model
+
+
+def read_plan(folder: Path) -> dict[str, Any]:
+    """The plan in a folder of a pruned network.
+
+    Raises:
+        UserError: there is none, or it is no plan of this version.
+    """
+    path = folder / PLAN
+    if not path.is_file():
+        raise UserError(f"{folder} holds no {PLAN}: give the folder of a pruned network")
+    plan = read_json(path)
+    if not isinstance(plan, dict) or plan.get("format") != FORMAT or "unpruned" not in plan:
+        raise UserError(f"{path} is no plan of this version of neuron-pruning; prune again")
+    return plan
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Tensors of a file of weights.
+
+    Raises:
+        UserError: no such file, or no safetensors.
+        NotFinite: NaN or infinite values in it.
+    """
+    with refuse_unreadable(f"{path} holds no weights", "prune again"):
+        tensors = load_file(path)
+    for name, values in tensors.items():
+        if values.is_floating_point() and not torch.isfinite(values).all():
+            raise NotFinite(f"{path}: {name} has NaN or infinite values; prune again")
+    return tensors
+
+
+def _check_definition(
+    folder: Path, wanted: Mapping[str, list[int]], found: Mapping[str, list[int]]
+) -> None:
+    for name in [*wanted, *found]:
+        if wanted.get(name) != found.get(name):
+            raise UserError(
+                f"{folder / PLAN} is the plan of another network: {name} is {found.get(name)} in "
+                f"this one and {wanted.get(name)} in the plan's; give the factory of the network "
+                "that was pruned"
+            )
+
+
+def _save_exported(result: "PruningResult", path: Path) -> None:
+    """Write torch.export's form of a network, and check that it computes the same."""
+    model, images = _for_export(result)
+    try:
+        program = torch.export.export(model, (images,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
+        with atomic_path(path) as temporary:
+            torch.export.save(program, temporary)
+        found = torch.export.load(path).module()(images)
+    except Exception as error:
+        raise UserError(f"this network cannot be exported to {path}: {error}") from error
+    _check_same(path, model, images, first_tensor(found))
+
+
+def _save_onnx(result: "PruningResult", path: Path) -> None:
+    """Write a network for other runtimes, and check with onnxruntime that it computes the same."""
+    model, images = _for_export(result)
+    try:
+        import onnxruntime
+
+        with atomic_path(path) as temporary:
+            torch.onnx.export(
+                model, (images,), temporary, dynamo=True, external_data=False, verbose=False,
+                input_names=["images"], output_names=["logits"],
+                dynamic_shapes=({0: torch.export.Dim.DYNAMIC},),
+            )  # fmt: skip
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        (found,) = session.run(["logits"], {"images": images.numpy()})
+    except ImportError as error:
+        raise UserError(f"ONNX needs the extra: pip install 'neuron-pruning[workflow]' ({error})") from error
+    except Exception as error:
+        raise UserError(f"this network cannot be exported to {path}: {error}") from error
+    _check_same(path, model, images, torch.from_numpy(found))
+
+
+def _for_export(result: "PruningResult") -> tuple[nn.Module, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn((2, *result.input_shape[1:]), generator=generator)
+    return result.model.cpu().float().eval(), images
+
+
+def _check_same(path: Path, model: nn.Module, images: Tensor, found: Tensor) -> None:
+    with torch.inference_mode():
+        expected = first_tensor(model(images))
+    apart = float((found - expected).abs().max() / expected.abs().max().clamp_min(1e-12))
+    if not apart <= TOLERANCE:
+        raise UserError(f"{path} computes something else than the network: {apart:.2g} apart")

@@ -1,0 +1,148 @@
+"""Removal of units from a network of any kind: smaller tensors, the same modules."""
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int64
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from neuron_pruning.any_network.tracing import BatchNorm, first_tensor, is_depthwise
+
+if TYPE_CHECKING:
+    from neuron_pruning.any_network.unit_layers import FoundLayer
+
+Role = Literal["producer", "channelwise", "consumer"]
+TOLERANCE = 1e-9  # relative, in float64: a removed unit and a silenced one
+
+
+@dataclass(frozen=True)
+class Part:
+    """A module that goes with the units of a layer.
+
+    Attributes:
+        module: its name in the network.
+        role: whether it writes the units, works on each alone, or reads them.
+        unit_of: unit of each entry along its axis of channels; -1: none of this layer's.
+    """
+
+    module: str
+    role: Role
+    unit_of: Int64[NDArray, " entries"]
+
+    def size(self, module: nn.Module) -> int:
+        """Number of the module's parameters that go with the units."""
+        entries = int((self.unit_of >= 0).sum())
+        return sum(
+            tensor.numel() // len(self.unit_of) * entries
+            for name, tensor in module.named_parameters(recurse=False)
+            if _axis(self.role, module, name, tensor) is not None
+        )
+
+
+def _axis(role: Role, module: nn.Module, name: str, tensor: Tensor) -> int | None:
+    """Axis along which a tensor of a module follows the units; None: it does not."""
+    if role == "consumer":
+        return 1 if name == "weight" else None
+    return 0 if tensor.ndim else None  # a batch normalisation counts its batches
+
+
+Kept = Mapping[tuple[str, Role], Bool[NDArray, " entries"]]
+
+
+def kept_entries(removed: Iterable[tuple["FoundLayer", Sequence[int]]]) -> Kept:
+    """What stays of each module's axis when these units go; removals of several layers add up."""
+    kept: dict[tuple[str, Role], NDArray[np.bool_]] = {}
+    for layer, units in removed:
+        for part in layer.parts:
+            stays = ~np.isin(part.unit_of, np.asarray(units, dtype=np.int64))
+            key = (part.module, part.role)
+            kept[key] = kept[key] & stays if key in kept else stays
+    return kept
+
+
+@torch.no_grad()
+def cut(model: nn.Module, kept: Kept) -> None:
+    """Remove entries from the modules of a network, in place."""
+    modules = dict(model.named_modules())
+    for (name, role), stays in kept.items():
+        if not stays.all():
+            _cut_module(modules[name], role, torch.from_numpy(np.flatnonzero(stays)))
+
+
+def _cut_module(module: nn.Module, role: Role, stays: Tensor) -> None:
+    for name, tensor in [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]:
+        axis = _axis(role, module, name, tensor)
+        if axis is not None and not (isinstance(module, nn.PReLU) and tensor.numel() == 1):
+            set_tensor(module, name, tensor.index_select(axis, stays.to(tensor.device)))
+    resize(module)
+
+
+def set_tensor(module: nn.Module, name: str, values: Tensor) -> None:
+    """Give a parameter or buffer other values, of any shape."""
+    old = getattr(module, name)
+    if isinstance(old, nn.Parameter):
+        setattr(module, name, nn.Parameter(values.detach().clone(), old.requires_grad))
+    else:
+        setattr(module, name, values.detach().clone())
+
+
+def resize(module: nn.Module) -> None:
+    """Make the numbers that a module states of its size those of its tensors."""
+    if isinstance(module, nn.Linear):
+        module.out_features, module.in_features = module.weight.shape
+    elif isinstance(module, nn.Conv2d):
+        depthwise = is_depthwise(module)
+        module.out_channels = len(module.weight)
+        if depthwise:
+            module.groups = module.out_channels
+        module.in_channels = module.weight.shape[1] * module.groups
+    elif isinstance(module, BatchNorm):
+        tensor = module.weight if module.weight is not None else module.running_mean
+        if tensor is not None:
+            module.num_features = len(tensor)
+    elif isinstance(module, nn.PReLU):
+        module.num_parameters = len(module.weight)
+
+
+@torch.no_grad()
+def mask(model: nn.Module, kept: Kept) -> None:
+    """Silence units, in place: what reads them has no weights for them."""
+    modules = dict(model.named_modules())
+    for (name, role), stays in kept.items():
+        if role == "consumer":
+            gone = torch.from_numpy(np.flatnonzero(~stays))
+            modules[name].weight.index_fill_(1, gone.to(modules[name].weight.device), 0.0)
+
+
+def removed_as_masked(
+    model: nn.Module, example: Tensor, layers: Sequence["FoundLayer"]
+) -> str | None:
+    """Why a network without half of these layers' units is not the network with them silenced.
+
+    None: it is, in float64 on random images of the example's shape.
+    """
+    kept = kept_entries((layer, range(1, layer.units, 2)) for layer in layers)
+    whole = copy.deepcopy(model).cpu().double().eval()
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn((2, *example.shape[1:]), generator=generator, dtype=torch.float64)
+    mask(whole, kept)
+    with torch.inference_mode():
+        expected = first_tensor(whole(images))
+        cut(whole, kept)
+        try:
+            outputs = first_tensor(whole(images))
+        except Exception as error:  # noqa: BLE001 - whatever the network's own code raises
+            return f"the network does not run without some of its units ({error})"
+    scale = float(expected.abs().max()) or 1.0
+    if outputs.shape != expected.shape:
+        return "without some of its units the network returns something else in shape"
+    apart = float((outputs - expected).abs().max()) / scale
+    if not apart <= TOLERANCE:
+        return f"without some of its units the network computes something else ({apart:.1g} apart)"
+    return None
+

@@ -1,0 +1,395 @@
+"""Which channels of a network's layers reach which inputs of its other layers.
+
+Every Linear and every convolution of a copy gets outputs of its own, random and cut off from what
+the layer reads. So the graph falls into pieces that begin at the outputs of layers, the *writers*,
+and end at what other layers read, the *readers*. Two derivatives of a reader's input then tell
+which of its columns a channel reaches: one of its sum under random weights, one of the same sum
+with each column times a random *code*. Where a channel reaches one column at a position, the
+ratio of the two is that column's code, to rounding; any other ratio means that columns are mixed.
+
+Nothing is assumed of the operations in between: normalisation, pooling, flattening, concatenation,
+gating, attention and functional calls are seen by what they do.
+"""
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float64, Int64
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from neuron_pruning.core.errors import UserError
+
+OUTPUT = "output"  # the reader that stands for what the network returns
+SEED = 20_260_101  # of the random outputs, weights and codes; nothing depends on which it is
+MAX_POSITIONS = 1024  # of a writer at which its channels are followed; a 7 x 7 map has 49
+TOLERANCE = 1e-9  # of a ratio of derivatives in float64
+# The layers that have an input and an output axis of units.
+Weighted = (nn.Linear, nn.Conv2d)
+# Modules that treat each channel on its own and have one value of each parameter for each.
+BatchNorm = nn.modules.batchnorm._BatchNorm
+Channelwise = (BatchNorm, nn.PReLU)
+# Modules that compute each output from many channels: no unit passes them.
+Mixing = (nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Where the channels of one writer arrive at one reader.
+
+    Attributes:
+        channels: of the writer, one per pair of channel and column.
+        columns: of the reader's input, likewise.
+        mixed: channels of the writer that arrive mixed with others.
+    """
+
+    channels: Int64[NDArray, " pairs"]
+    columns: Int64[NDArray, " pairs"]
+    mixed: Int64[NDArray, " channels"]
+
+
+@dataclass
+class Call:
+    """What one module read and wrote in the traced pass."""
+
+    module: nn.Module
+    inputs: Tensor
+    outputs: Tensor | None = None  # of a writer: random, a leaf of the graph
+    times: int = 1
+
+    @property
+    def positions(self) -> int:
+        """Places per image at which the module's weights are applied."""
+        assert self.outputs is not None
+        return self.outputs[0].numel() // self.outputs.shape[channel_axis(self.module)]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A network's writers and readers, and what reaches what.
+
+    Attributes:
+        writers: Linears and convolutions by name, in the order of their calls.
+        readers: those, and channel-by-channel modules, by name, in the same order.
+        reaches: by reader, then by writer; what is absent does not arrive.
+        mixers: by writer, a module that mixes its channels.
+        parameters: by reader, names of parameters of other modules that work on what it reads.
+        activations: by reader, the nonlinear functions in front of it.
+        unused: Linears and convolutions whose module is never called.
+    """
+
+    writers: dict[str, Call]
+    readers: dict[str, Call]
+    reaches: dict[str, dict[str, Reach]]
+    mixers: dict[str, str]
+    parameters: dict[str, tuple[str, ...]]
+    activations: dict[str, tuple[str, ...]]
+    unused: tuple[str, ...]
+
+
+def channel_axis(module: nn.Module) -> int:
+    """Axis of the channels in what a module reads and writes."""
+    return 1 if isinstance(module, (nn.Conv2d, *Channelwise)) else -1
+
+
+def is_depthwise(module: nn.Module) -> bool:
+    """Whether a convolution treats each channel on its own."""
+    return isinstance(module, nn.Conv2d) and (
+        module.groups == module.in_channels == module.out_channels > 1
+    )
+
+
+def trace(model: nn.Module, example_inputs: Tensor) -> Trace:
+    """Trace a network; it is left as it is.
+
+    Args:
+        model: any network that maps a batch of images to a tensor, or to a structure with one.
+        example_inputs: one image at least, N x channels x height x width.
+
+    Raises:
+        UserError: the network does not run on the example.
+    """
+    twin = _twin(model)
+    recorder = _Recorder(twin)
+    first = example_inputs[:1].detach().cpu()
+    images = torch.cat([first, first]).double()
+    with torch.enable_grad(), recorder.recording():
+        outputs = first_tensor(_run(twin, images))
+    readers = dict(recorder.readers)
+    readers[OUTPUT] = Call(nn.Identity(), outputs)
+    parameters = {n: p for n, p in twin.named_parameters() if id(p) in recorder.other_parameters}
+    reaches, touched, activations = {}, {}, {}
+    for name, call in readers.items():
+        reaches[name], touched[name] = _reaches(call, recorder.writers, parameters)
+        activations[name] = _activations(call.inputs)
+    mixers: dict[str, str] = {}
+    for name, values in recorder.mixed.items():
+        for writer in _sources(values, recorder.writers):
+            mixers.setdefault(writer, f"{type(twin.get_submodule(name)).__name__} {name}")
+    weighted = [n for n, m in twin.named_modules() if isinstance(m, Weighted)]
+    unused = tuple(n for n in weighted if n not in readers)
+    return Trace(recorder.writers, readers, reaches, mixers, touched, activations, unused)
+
+
+def _run(model: nn.Module, images: Tensor) -> Any:
+    try:
+        return model(images)
+    except Exception as error:  # noqa: BLE001 - whatever the user's own code raises
+        where = _innermost_module(model, error)
+        raise UserError(
+            f"the network does not run on an example of shape {tuple(images.shape)}: "
+            f"{type(error).__name__} in {where}: {error}; give example_inputs of the right size"
+        ) from error
+
+
+def _innermost_module(model: nn.Module, error: BaseException) -> str:
+    """Name of the module whose call failed."""
+    names = {id(module): name for name, module in model.named_modules()}
+    found, frame = "the network", error.__traceback__
+    while frame is not None:
+        owner = frame.tb_frame.f_locals.get("self")
+        if names.get(id(owner)):
+            found = f"{names[id(owner)]!r}"
+        frame = frame.tb_next
+    return found
+
+
+def _twin(model: nn.Module) -> nn.Module:
+    """A copy in float64 and evaluation mode whose parameters hide no channel.
+
+    Weights of Linears and convolutions are one number each, expanded: they take no memory. Zeros
+    elsewhere, as in a normalisation that begins at zero, would hide what a channel reaches.
+    """
+    memo: dict[int, Any] = {}
+    for module in model.modules():
+        if isinstance(module, Weighted):
+            for parameter in module.parameters(recurse=False):
+                value = torch.tensor(0.1, dtype=torch.float64)
+                memo[id(parameter)] = nn.Parameter(value.expand(parameter.shape))
+    twin = copy.deepcopy(model, memo).cpu().double().eval().requires_grad_(True)
+    generator = torch.Generator().manual_seed(SEED)
+    with torch.no_grad():
+        for module in twin.modules():
+            if isinstance(module, BatchNorm):
+                module.reset_running_stats()
+            if not isinstance(module, Weighted):
+                for parameter in module.parameters(recurse=False):
+                    parameter.copy_(0.5 + _random(parameter.shape, generator))
+    return twin
+
+
+def _random(shape: torch.Size, generator: torch.Generator) -> Tensor:
+    """Between 0.5 and 1.5."""
+    return 0.5 + torch.rand(shape, generator=generator, dtype=torch.float64)
+
+
+def first_tensor(value: Any) -> Tensor:
+    """The first tensor of what a network returns: its logits."""
+    if isinstance(value, Tensor):
+        return value
+    values = value.values() if isinstance(value, Mapping) else value
+    for item in values if isinstance(value, Mapping | tuple | list) else ():
+        if isinstance(item, Tensor | Mapping | tuple | list):
+            return first_tensor(item)
+    raise UserError(f"the network returns {type(value).__name__}, and no tensor of logits in it")
+
+
+@dataclass
+class _Recorder:
+    """Stands in for the forward functions of a network's weighted and channelwise modules."""
+
+    model: nn.Module
+    writers: dict[str, Call] = field(default_factory=dict)
+    readers: dict[str, Call] = field(default_factory=dict)
+    mixed: dict[str, Tensor] = field(default_factory=dict)  # what mixing modules read
+
+    def __post_init__(self) -> None:
+        self._generator = torch.Generator().manual_seed(SEED)
+        known = [m for m in self.model.modules() if isinstance(m, (*Weighted, *Channelwise, *Mixing))]
+        own = {id(p) for module in known for p in module.parameters(recurse=False)}
+        self.other_parameters = {id(p) for p in self.model.parameters()} - own
+
+    def recording(self) -> "_Patched":
+        """While this is entered, calls are recorded."""
+        calls: dict[nn.Module, Callable[..., Tensor]] = {}
+        for name, module in self.model.named_modules():
+            if isinstance(module, Channelwise) or is_depthwise(module):
+                calls[module] = self._observe(name, module)
+            elif isinstance(module, Weighted):
+                calls[module] = self._write(name, module)
+            elif isinstance(module, Mixing):
+                calls[module] = self._mix(name)
+        return _Patched(calls)
+
+    def _observe(self, name: str, module: nn.Module) -> Callable[..., Tensor]:
+        forward = module.forward
+
+        def observed(values: Tensor) -> Tensor:
+            if self._read(name, module, values):
+                outputs: Tensor = forward(values)
+                self.readers[name].outputs = outputs.detach()
+            return forward(values)
+
+        return observed
+
+    def _write(self, name: str, module: nn.Module) -> Callable[..., Tensor]:
+        def written(values: Tensor) -> Tensor:
+            if self._read(name, module, values):
+                # One image of positive values, one of negative: a ReLU lets one of the two pass.
+                leaf = _random(_output_shape(module, values), self._generator)
+                leaf[len(leaf) // 2 :] *= -1.0
+                call = self.readers[name]
+                call.outputs = leaf.requires_grad_(True)
+                self.writers[name] = call
+            outputs = self.writers[name].outputs
+            assert outputs is not None
+            return outputs.clone()  # an operation in place may follow
+
+        return written
+
+    def _mix(self, name: str) -> Callable[..., Tensor]:
+        def mixed(values: Tensor) -> Tensor:
+            self.mixed[name] = values
+            return _random(values.shape, self._generator)
+
+        return mixed
+
+    def _read(self, name: str, module: nn.Module, values: Tensor) -> bool:
+        """Whether this is the module's first call."""
+        if name in self.readers:
+            self.readers[name].times += 1
+            return False
+        self.readers[name] = Call(module, values)
+        return True
+
+
+@dataclass
+class _Patched:
+    """Modules whose ``forward`` is another function while this is entered."""
+
+    calls: Mapping[nn.Module, Callable[..., Tensor]]
+
+    def __enter__(self) -> None:
+        for module, call in self.calls.items():
+            module.forward = call
+
+    def __exit__(self, *error: object) -> None:
+        for module in self.calls:
+            del module.forward
+
+
+def _output_shape(module: nn.Module, values: Tensor) -> torch.Size:
+    """Shape of what a module returns, computed without numbers."""
+    with torch.no_grad():
+        empty = copy.deepcopy(module)
+        empty.__dict__.pop("forward", None)
+        shape: torch.Size = empty.to("meta")(values.detach().to("meta")).shape
+    return shape
+
+
+def _sources(values: Tensor, writers: Mapping[str, Call]) -> list[str]:
+    """Writers that a tensor was computed from."""
+    if not values.requires_grad:
+        return []
+    leaves = [call.outputs for call in writers.values()]
+    gradients = torch.autograd.grad(values.sum(), leaves, retain_graph=True, allow_unused=True)
+    return [name for name, found in zip(writers, gradients, strict=True) if found is not None]
+
+
+def _reaches(
+    call: Call, writers: Mapping[str, Call], parameters: Mapping[str, Tensor]
+) -> tuple[dict[str, Reach], tuple[str, ...]]:
+    """What arrives at a reader, by writer, and which parameters it meets on the way."""
+    values = call.inputs
+    if not values.requires_grad:  # it reads the images
+        return {}, ()
+    axis = channel_axis(call.module) % values.ndim
+    columns = values.shape[axis]
+    generator = torch.Generator().manual_seed(SEED + 1)
+    weights = _random(values.shape, generator)
+    codes = torch.sort(_random(torch.Size([columns]), generator)).values
+    leaves = {name: writer.outputs for name, writer in writers.items() if writer is not call}
+    sources = [*leaves.values(), *parameters.values()]
+
+    def derivatives(of_columns: Tensor) -> list[Tensor | None]:
+        shape = [-1 if axis == a else 1 for a in range(values.ndim)]
+        total = (values * weights * of_columns.view(shape)).sum()
+        return list(torch.autograd.grad(total, sources, retain_graph=True, allow_unused=True))
+
+    plain, coded = derivatives(torch.ones_like(codes)), derivatives(codes)
+    found: dict[str, Reach] = {}
+    for (name, leaf), one, other in zip(leaves.items(), plain, coded, strict=False):
+        if one is None or other is None or not one.any():
+            continue
+        reach = _decode(writers[name].module, one, other, codes.numpy())
+        channels = writers[name].outputs.shape[channel_axis(writers[name].module)]
+        if len(reach.mixed) and columns > channels and columns % channels == 0:
+            # Pooling with overlaps before flattening: a channel reaches a block of columns.
+            size = columns // channels
+            blocks = derivatives(codes[:channels].repeat_interleave(size))[list(leaves).index(name)]
+            reach = _whole_blocks(_decode(writers[name].module, one, blocks, codes[:channels].numpy()), size)
+        found[name] = reach
+    touched = [n for n, g in zip(parameters, plain[len(leaves) :], strict=True) if g is not None]
+    return found, tuple(touched)
+
+
+def _decode(
+    module: nn.Module, plain: Tensor, coded: Tensor, codes: Float64[NDArray, " columns"]
+) -> Reach:
+    """Columns from the derivatives of the two sums by a writer's outputs."""
+    axis = channel_axis(module)
+    below, above = (gradient.movedim(axis, 0).flatten(1).numpy() for gradient in (plain, coded))
+    if below.shape[1] > MAX_POSITIONS:  # a large image: many positions say the same
+        chosen = np.linspace(0, below.shape[1] - 1, MAX_POSITIONS).astype(np.int64)
+        below, above = below[:, chosen], above[:, chosen]
+    reached = (below != 0.0) | (above != 0.0)
+    ratios = np.divide(above, below, out=np.full_like(below, np.inf), where=below != 0.0)
+    places = np.clip(np.searchsorted(codes, ratios), 1, len(codes) - 1) if len(codes) > 1 else 0
+    if len(codes) > 1:
+        places = places - (ratios - codes[places - 1] < codes[places] - ratios)
+    else:
+        places = np.zeros(ratios.shape, dtype=np.int64)
+    clear = np.abs(ratios - codes[places]) <= TOLERANCE
+    mixed = np.flatnonzero((reached & ~clear).any(axis=1))
+    channels, positions = np.nonzero(reached & clear)
+    arrives = np.zeros((len(below), len(codes)), dtype=bool)
+    arrives[channels, places[channels, positions]] = True
+    return Reach(*np.nonzero(arrives), mixed)
+
+
+def _whole_blocks(reach: Reach, size: int) -> Reach:
+    """A reach whose columns are blocks of so many, as one of columns."""
+    columns = (reach.columns[:, None] * size + np.arange(size)).ravel()
+    return Reach(np.repeat(reach.channels, size), columns, reach.mixed)
+
+
+def _activations(values: Tensor) -> tuple[str, ...]:
+    """Names of the nonlinear functions of the piece that ends here, the nearest first."""
+    seen, names, stack = set[Any](), list[str](), [values.grad_fn]
+    while stack:
+        function = stack.pop(0)
+        if function is None or function in seen:
+            continue
+        seen.add(function)
+        name = type(function).__name__.split("Backward")[0].lower()
+        if name in NONLINEAR and name not in names:
+            names.append(name)
+        stack += [parent for parent, _ in function.next_functions]
+    return tuple(names)
+
+
+NONLINEAR = frozenset(
+    "relu gelu silu sigmoid tanh hardswish hardsigmoid hardtanh elu leakyrelu prelu softplus celu "
+    "mish logsigmoid".split()
+)
+
+
+def walk(trace: Trace, writer: str) -> Iterator[tuple[str, Reach]]:
+    """Readers at which a writer's channels arrive, and where."""
+    for reader, by_writer in trace.reaches.items():
+        if writer in by_writer:
+            yield reader, by_writer[writer]

@@ -1,0 +1,139 @@
+"""Unit layers of any network as techniques and compensations see them: matrices in float64."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float64, Int64
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from neuron_pruning.any_network.moments import Moments, Reading, reading, representative_rows
+from neuron_pruning.any_network.unit_layers import FoundLayer, FoundLayers
+from neuron_pruning.models.dense import Dense
+from neuron_pruning.pruning.selection import Selection
+from neuron_pruning.pruning.units import Gates, UnitActivations, UnitLayer
+
+
+def readings(found: FoundLayers) -> dict[str, Reading]:
+    """How each consumer of a network's unit layers is read."""
+    maps: dict[str, list[NDArray[np.int64]]] = {}
+    for layer in found.layers.values():
+        for part in layer.of_role("consumer"):
+            maps.setdefault(part.module, []).append(part.unit_of)
+    return {name: reading(name, of) for name, of in maps.items()}
+
+
+def channels_of(layer: FoundLayer, consumer: str, how: Reading) -> Int64[NDArray, " units"]:
+    """Channel of a consumer's reading that each unit of a layer is."""
+    part = next(p for p in layer.of_role("consumer") if p.module == consumer)
+    found = np.full(layer.units, -1)
+    mapped = part.unit_of >= 0
+    found[part.unit_of[mapped]] = how.channel_of[mapped]
+    return found
+
+
+def outgoing_rows(module: nn.Module, how: Reading) -> Float64[NDArray, "rows channels"]:
+    """A consumer's weights, one column per channel: a row is an output at a place of the kernel."""
+    weight = as_array(module.weight)
+    if isinstance(module, nn.Conv2d):
+        ordered = np.moveaxis(weight[:, how.columns[:, 0]], 1, -1)
+    else:
+        ordered = np.moveaxis(weight[:, how.columns], 1, -1)
+    return ordered.reshape(-1, len(how.columns))
+
+
+def from_rows(
+    rows: Float64[NDArray, "rows channels"], module: nn.Module, how: Reading
+) -> Float64[NDArray, "*shape"]:
+    """The weights of a consumer again, from :func:`outgoing_rows`."""
+    weight = np.empty(tuple(module.weight.shape))
+    if isinstance(module, nn.Conv2d):
+        outputs, _, *kernel = weight.shape
+        weight[:, how.columns[:, 0]] = np.moveaxis(rows.reshape(outputs, *kernel, -1), -1, 1)
+    else:
+        outputs = len(weight)
+        weight[:, how.columns] = np.moveaxis(rows.reshape(outputs, how.places, -1), -1, 1)
+    return weight
+
+
+def as_array(values: Tensor) -> Float64[NDArray, "*shape"]:
+    """A tensor as an array in float64."""
+    return values.detach().cpu().double().numpy()
+
+
+def incoming_rows(layer: FoundLayer, modules: Mapping[str, nn.Module]) -> Dense:
+    """The producers' weights, units x inputs, side by side where there are several."""
+    weights, biases = [], []
+    for part in layer.of_role("producer"):
+        module = modules[part.module]
+        order = np.argsort(part.unit_of)
+        weights.append(as_array(module.weight).reshape(len(order), -1)[order])
+        biases.append(as_array(module.bias)[order] if module.bias is not None else 0.0)
+    return Dense(np.concatenate(weights, axis=1), np.zeros(layer.units) + sum(biases))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured of a consumer's input."""
+
+    moments: Moments
+    rows: Float64[NDArray, "rows channels"] | None = None
+    patches: Moments | None = None
+
+
+def unit_view(
+    layer: FoundLayer,
+    modules: Mapping[str, nn.Module],
+    how: Mapping[str, Reading],
+    measured: Mapping[str, Measured],
+    *,
+    scores: Mapping[str, Float64[NDArray, " units"]] | None = None,
+    gates: Gates | None = None,
+    seed: int = 0,
+) -> UnitLayer:
+    """A unit layer for techniques.
+
+    Its activations are what its first consumer reads: rows where they were sampled, else rows of
+    the same moments.
+    """
+    rows = []
+    for consumer in layer.consumers:
+        channels = channels_of(layer, consumer, how[consumer])
+        weights = outgoing_rows(modules[consumer], how[consumer])
+        rows.append(np.where(channels >= 0, weights[:, channels], 0.0))
+    outgoing = np.concatenate(rows)
+    recorded = None
+    first = layer.consumers[0]
+    if first in measured:
+        own = measured[first].moments.of(channels_of(layer, first, how[first]))
+        if measured[first].rows is not None:
+            drawn = measured[first].rows[:, channels_of(layer, first, how[first])]
+            recorded = UnitActivations(drawn)
+        else:
+            within = (float(own.low.min()), float(own.high.max()))
+            recorded = UnitActivations(representative_rows(own), value_range=within)
+    return UnitLayer(
+        layer.name, incoming_rows(layer, modules), Dense(outgoing, np.zeros(len(outgoing))),
+        recorded, scores or {}, seed, measured_gates=gates,
+    )  # fmt: skip
+
+
+def renumbered(
+    selection: Selection, numbers: Int64[NDArray, " units"], total: int
+) -> Selection:
+    """A selection among other numbers: those of a consumer's channels for those of the units."""
+
+    def number(unit: int | None) -> int | None:
+        return None if unit is None else int(numbers[unit])
+
+    removals = tuple(
+        replace(
+            removal,
+            unit=int(numbers[removal.unit]),
+            partner=number(removal.partner),
+            members=tuple(int(numbers[member]) for member in removal.members),
+        )
+        for removal in selection.removals
+    )
+    return Selection(total, removals)
