@@ -8,12 +8,12 @@ from PIL import Image, ImageOps
 
 from neuron_pruning import UserError
 from neuron_pruning.core.array_store import write_rows_of
+from neuron_pruning.data.decoding import read_upright
 from neuron_pruning.data.image_folder import list_ignored, list_images
 from neuron_pruning.data.index import (
     audit_images,
     group_names,
     index_images,
-    read_upright,
     resize_image,
     upright_rgb,
 )

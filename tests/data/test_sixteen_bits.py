@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from neuron_pruning.data.index import audit_images, index_images, plain_images, read_upright
+from neuron_pruning.data.decoding import read_upright
+from neuron_pruning.data.index import audit_images, index_images, plain_images
 from neuron_pruning.data.sixteen_bits import PNG, used_bits
 
 COLOURS = {1: 0, 2: 4, 3: 2, 4: 6}  # PNG's colour type by the number of channels

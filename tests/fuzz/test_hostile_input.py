@@ -19,8 +19,9 @@ from index_images import index_dataset
 from neuron_pruning import UserError
 from neuron_pruning.baselines.feature_table import read_workbook
 from neuron_pruning.core.files import LARGEST_FILE
+from neuron_pruning.data.decoding import LARGEST_IMAGE
 from neuron_pruning.data.image_lists import read_image_list
-from neuron_pruning.data.index import LARGEST_IMAGE, index_images
+from neuron_pruning.data.index import index_images
 from prepare_frames import prepare_frames
 from tests.fuzz.targets import SHEET, SHEET_START, TARGETS, with_sheet, workbook
 

@@ -20,8 +20,9 @@ import neuron_pruning
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "scripts" / "neuron_pruning"
-BASE = ("core", "models", "pruning", "training", "evaluation")
-OPTIONAL = {  # modules of these folders that belong to the extra "workflow"
+BASE = ("core", "models", "pruning", "training", "evaluation", "any_network")
+OPTIONAL = {  # modules of these folders that belong to the extras "workflow" or "networks"
+    "neuron_pruning.any_network.images",  # Pillow
     "neuron_pruning.models.backbones",  # torchvision
     "neuron_pruning.models.pretrained",  # torchvision
     "neuron_pruning.models.onnx_export",  # ONNX

@@ -18,7 +18,7 @@ RUNNING = [*PROJECT["dependencies"], *EXTRAS["workflow"]]
 LOCKS = {
     "requirements.lock": RUNNING,
     "requirements-cluster.lock": EXTRAS["cluster"],
-    "requirements-dev.lock": EXTRAS["dev"],
+    "requirements-dev.lock": EXTRAS["dev"] + EXTRAS["networks"],
 }
 
 
@@ -41,7 +41,7 @@ def test_a_lock_has_hashes_without_addresses(lock):
 
 
 def test_the_locks_satisfy_the_ranges():
-    assert set(EXTRAS) == {"workflow", "cluster", "dev"}
+    assert set(EXTRAS) == {"workflow", "networks", "cluster", "dev"}
     for lock, requirements in LOCKS.items():
         for wanted in map(Requirement, requirements):
             assert wanted.specifier.contains(locked()[wanted.name.lower()]), wanted

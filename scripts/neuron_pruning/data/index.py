@@ -1,7 +1,6 @@
 """A folder of class folders as an index and an audit."""
 
 import hashlib
-import io
 import json
 import re
 from collections import Counter, defaultdict
@@ -12,30 +11,20 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal, NamedTuple, get_args
 
 import pyarrow as pa
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image, ImageOps
 
 from neuron_pruning.core.errors import UserError, reason_of, refuse_unreadable
 from neuron_pruning.core.files import read_file
 from neuron_pruning.core.parquet import column, schema
 from neuron_pruning.core.row_cache import rows_by_key
+from neuron_pruning.data.decoding import read_upright
 from neuron_pruning.data.image_folder import Unused, check_classes, list_images, shortened
 from neuron_pruning.data.near_duplicates import perceptual_hash
-from neuron_pruning.data.sixteen_bits import eight_bits, has_sixteen_bits
 
 OnBadImage = Literal["fail", "skip"]
 Resize = Literal["fit", "stretch"]
 Row = dict[str, Any]
 
-LARGEST_IMAGE = 70_000_000  # pixels: 210 MB decoded; more is taken for a decompression bomb
-TURNS = {  # by EXIF orientation
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 PADDING = (128, 128, 128)  # mid-grey: 0 after normalisation
 # Three names of SFEW have a hyphen or a second underscore.
 NAME = re.compile(r"(?P<movie>.+)[_-](?P<timestamp>\d+)_+\d+$")
@@ -70,40 +59,6 @@ class BadImage(NamedTuple):
 
     image: str
     reason: str
-
-
-def read_upright(data: bytes) -> tuple[Image.Image, str]:
-    """Upright RGB image of the bytes of a file, and its colour mode as stored.
-
-    EXIF orientation is honoured; grey, palette and RGBA become RGB. Only PNG and JPEG are decoded,
-    whatever the name says, and no more than ``LARGEST_IMAGE`` pixels.
-
-    Raises:
-        Exception: the file is truncated, damaged, too large or no image; Pillow raises a dozen
-            types, such as SyntaxError for a damaged PNG chunk.
-    """
-    with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as stored:
-        mode = stored.mode
-        if stored.width * stored.height > LARGEST_IMAGE:
-            raise ValueError(
-                f"{stored.width} x {stored.height} pixels; {LARGEST_IMAGE:,} at most are decoded"
-            )
-        stored.load()
-        image = eight_bits(stored, data) if has_sixteen_bits(data) else stored
-        rgb = image.convert("RGB")  # ASSUME: transparency is dropped, not blended
-        turn = _turn_of(stored)
-        return rgb if turn is None else rgb.transpose(turn), mode
-
-
-def _turn_of(stored: Image.Image) -> Image.Transpose | None:
-    """What makes an image upright.
-
-    Not ``ImageOps.exif_transpose``, which writes the EXIF block again and fails over other fields.
-    """
-    try:
-        return TURNS.get(stored.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # noqa: BLE001 - a block that cannot be read says nothing; viewers do so too
-        return None
 
 
 def upright_rgb(path: Path, sha256: str | None = None) -> Image.Image:

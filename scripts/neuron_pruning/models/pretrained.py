@@ -1,20 +1,18 @@
 """Pretrained weights of torchvision's networks: downloaded by torchvision, or from a file."""
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 import torchvision
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from neuron_pruning.core.errors import UserError, refuse_unreadable
-from neuron_pruning.core.files import check_unpacked_size
 from neuron_pruning.models.backbones import AUXILIARY, HEADS, Backbone
 from neuron_pruning.models.checkpoints import WHOLE_NUMBERS, check_values
 from neuron_pruning.models.networks import Network
+from neuron_pruning.models.weight_files import read_tensors
 
 CONFIG_KEY = "initialisation.weights"
 FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)  # others are refused
@@ -66,23 +64,11 @@ def load_weights(network: Network, weights: str) -> None:
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
-    """Tensors of a file by name; a UserError if it is missing, damaged, or holds anything else."""
-    if not path.is_file():
-        raise UserError(f"{CONFIG_KEY}: {path} does not exist; correct the path")
-    remedy = "write it with torch.save(model.state_dict(), path)"
-    with refuse_unreadable(f"{CONFIG_KEY}: {path} cannot be read as weights", remedy):
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        if zipfile.is_zipfile(path):  # torch.save compresses nothing
-            with path.open("rb") as file:
-                check_unpacked_size(file, path.stat().st_size)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    content = content.get("model", content) if isinstance(content, dict) else content
-    if not isinstance(content, dict) or not all(
-        isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items()
-    ):
-        raise UserError(f"{CONFIG_KEY}: {path} holds no tensors by name; save model.state_dict()")
-    return content
+    """Tensors of a file by name; a UserError that names the key if there are none."""
+    try:
+        return read_tensors(path)
+    except UserError as error:
+        raise UserError(f"{CONFIG_KEY}: {error}") from error
 
 
 def _from_torchvision(name: str, entry: str) -> tuple[Any, ...]:
