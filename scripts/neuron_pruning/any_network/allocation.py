@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-from jaxtyping import Float64
-from numpy.typing import NDArray
 
 from neuron_pruning.any_network.costs import CostModel, Size
 from neuron_pruning.any_network.pruner import Method, Pruner, Sensitivity
@@ -25,7 +23,9 @@ STEPS = 16  # of a layer's curve of errors
 LARGEST_SHARE = 15 / 16  # ASSUME: of a layer that a budget may take
 
 
-def whole_counts(found_units: Mapping[str, int], amounts: Mapping[str, float], round_to: int) -> dict[str, int]:
+def whole_counts(
+    found_units: Mapping[str, int], amounts: Mapping[str, float], round_to: int
+) -> dict[str, int]:
     """Removed units from numbers or shares (below 1) of each layer.
 
     Args:
@@ -54,7 +54,9 @@ def rounded(units: int, removed: int, round_to: int) -> int:
     return max(0, units - kept)
 
 
-def global_counts(pruner: Pruner, names: Sequence[str], share: float, method: Method, round_to: int) -> dict[str, int]:
+def global_counts(
+    pruner: Pruner, names: Sequence[str], share: float, method: Method, round_to: int
+) -> dict[str, int]:
     """Removed units where the units of all layers are ranked together.
 
     ASSUME: scores of a layer are comparable with another's once divided by their mean, as
@@ -92,7 +94,10 @@ def sensitivities(
     """
     session = pruner.session(method)
     session.measure(names)
-    return {name: session.sensitivity(name, _steps(pruner.found[name].units, round_to)) for name in names}
+    return {
+        name: session.sensitivity(name, _steps(pruner.found[name].units, round_to))
+        for name in names
+    }
 
 
 def _steps(units: int, round_to: int) -> list[int]:
@@ -186,9 +191,11 @@ def check_budget(budget: Mapping[str, float]) -> tuple[Cost, float]:
     """
     if len(budget) != 1:
         raise UserError(f"a budget names one of {', '.join(get_args(Cost))}; not {dict(budget)}")
-    (name, limit), = budget.items()
+    ((name, limit),) = budget.items()
     if name not in get_args(Cost):
         raise UserError(f"budget {name!r} is unknown; known: {', '.join(get_args(Cost))}")
-    if not 0.0 < limit or (name != "latency_ms" and limit > 1.0):
-        raise UserError(f"budget {name}={limit:g}: give a share above 0, at most 1, or milliseconds")
+    if not limit > 0.0 or (name != "latency_ms" and limit > 1.0):
+        raise UserError(
+            f"budget {name}={limit:g}: give a share above 0, at most 1, or milliseconds"
+        )
     return name, float(limit)  # type: ignore[return-value]

@@ -66,7 +66,7 @@ class Batches:
         return {mark for images, _ in unpacked(self.loader) for mark in contents(images)}
 
 
-def contents(images: Float[Tensor, "images *shape"]) -> list[int]:
+def contents(images: Tensor) -> list[int]:
     """A number of 64 bits for the content of each image."""
     arrays = images.detach().cpu().contiguous().numpy()
     return [xxhash.xxh3_64_intdigest(array.tobytes()) for array in arrays]

@@ -99,9 +99,7 @@ class Consumers:
         """What each consumer of a layer gets for a selection of its units."""
         return {c: self._change(c, layer, selection, name) for c in layer.consumers}
 
-    def _change(
-        self, consumer: str, layer: FoundLayer, selection: Selection, name: str
-    ) -> Change:
+    def _change(self, consumer: str, layer: FoundLayer, selection: Selection, name: str) -> Change:
         module, how = self.modules[consumer], self.readings[consumer]
         channels = channels_of(layer, consumer, how)
         if (channels < 0).any():
@@ -119,9 +117,7 @@ class Consumers:
         return self.modules[consumer].bias is not None or consumer in self.found.constants
 
     @torch.no_grad()
-    def apply(
-        self, layer: FoundLayer, selection: Selection, name: str
-    ) -> dict[str, LayerError]:
+    def apply(self, layer: FoundLayer, selection: Selection, name: str) -> dict[str, LayerError]:
         """Change the network for a selection of a layer's units, which stay in it, unheard.
 
         Returns:
@@ -182,7 +178,7 @@ def _by_patches(
 ) -> Change:
     """The same by least squares on the patches that the kernels see, border included."""
     weight = as_array(module.weight)
-    outputs, inputs, *kernel = weight.shape
+    outputs, _, *kernel = weight.shape
     size = int(np.prod(kernel))
     channel_of = np.repeat(how.channel_of, size)
     there = np.flatnonzero(alive[channel_of])
@@ -224,9 +220,7 @@ def _view(
     )  # fmt: skip
 
 
-def _average(
-    modules: Mapping[str, nn.Module], layer: FoundLayer, selection: Selection
-) -> None:
+def _average(modules: Mapping[str, nn.Module], layer: FoundLayer, selection: Selection) -> None:
     """Give a merge target the mean of all that its cluster's units have (Wang et al. 2025)."""
     clusters: dict[int, list[int]] = {unit: [unit] for unit in range(layer.units)}
     for removal in selection.removals:

@@ -95,9 +95,7 @@ class Answer:
         return "agreement" if self.accuracy is None else "accuracy"
 
 
-def judge(
-    before: Predictions, after: Predictions, random: Sequence[Predictions]
-) -> Answer:
+def judge(before: Predictions, after: Predictions, random: Sequence[Predictions]) -> Answer:
     """Compare the predictions of a pruned network with those before, and with random removal."""
 
     def hits(found: Predictions) -> NDArray[np.bool_]:

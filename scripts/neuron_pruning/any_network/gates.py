@@ -110,7 +110,10 @@ class NetworkGates:
         finally:
             for handle in handles:
                 handle.remove()
-        products = {n: self._by_column(modules[n], inputs[n], g) for n, g in zip(names, gradients, strict=True)}
+        products = {
+            n: self._by_column(modules[n], inputs[n], g)
+            for n, g in zip(names, gradients, strict=True)
+        }
         return {layer.name: _by_unit(layer, products) for layer in self.layers}
 
     @staticmethod

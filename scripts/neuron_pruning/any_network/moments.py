@@ -7,8 +7,8 @@ gives exactly what it gives on all rows.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -191,9 +191,7 @@ def patches(module: nn.Conv2d, values: Tensor) -> Float[Tensor, "rows columns"]:
         values, around = functional.pad(values, padding, mode), (0, 0)
     else:
         around = module.padding  # type: ignore[assignment]
-    unfolded = functional.unfold(
-        values, module.kernel_size, module.dilation, around, module.stride
-    )
+    unfolded = functional.unfold(values, module.kernel_size, module.dilation, around, module.stride)
     return unfolded.movedim(1, -1).flatten(0, -2)
 
 
@@ -232,11 +230,29 @@ class Request:
             self.patches.add(patches(module, values))
 
 
+class _Enough(Exception):
+    """Everything that was asked for has been read."""
+
+
 @torch.no_grad()
-def collect(
-    model: nn.Module, batches: Iterable[Tensor], requests: Mapping[str, Request]
-) -> None:
-    """Give the consumers' requests everything that they read of the batches, in one pass."""
-    with reading_inputs(model, requests):
+def collect(model: nn.Module, batches: Iterable[Tensor], requests: Mapping[str, Request]) -> None:
+    """Give the consumers' requests everything that they read of the batches, in one pass.
+
+    The network is left at the last consumer that was asked for.
+    """
+    waiting: set[str] = set()
+
+    def hook(name: str) -> Hook:
+        def take(module: nn.Module, values: Tensor) -> None:
+            requests[name](module, values)
+            waiting.discard(name)
+            if not waiting:
+                raise _Enough
+
+        return take
+
+    with reading_inputs(model, {name: hook(name) for name in requests}):
         for images in batches:
-            model(images)
+            waiting.update(requests)
+            with suppress(_Enough):
+                model(images)

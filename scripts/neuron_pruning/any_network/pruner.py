@@ -1,16 +1,13 @@
 """Removal of units from the layers of one network, whatever chooses how many."""
 
 import copy
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, get_args
 
 import numpy as np
-import torch
-from jaxtyping import Bool, Float64
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from neuron_pruning.any_network.batch_norm import reestimate
 from neuron_pruning.any_network.batches import Batches
@@ -55,7 +52,7 @@ class Method:
     settings: Mapping[str, Any] = field(default_factory=dict)
     compensation: str = "lstsq"
     batch_norm: BatchNormRule = "reestimate"
-    order: Order = "sequential"
+    order: Order = "parallel"
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -20,10 +20,10 @@ from neuron_pruning.any_network.allocation import (
 from neuron_pruning.any_network.batches import Batches, check_apart, device_of, unpacked
 from neuron_pruning.any_network.costs import CostModel, latency
 from neuron_pruning.any_network.evaluation import Predictions, judge, predict
-from neuron_pruning.any_network.pruner import BatchNormRule, Cut, Method, Order, Pruner
+from neuron_pruning.any_network.pruner import BatchNormRule, Method, Order, Pruner
 from neuron_pruning.any_network.result import PruningResult
 from neuron_pruning.any_network.saving import shapes_of
-from neuron_pruning.any_network.unit_layers import FoundLayers, find_unit_layers
+from neuron_pruning.any_network.unit_layers import find_unit_layers
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.seeds import derive_seed
 
@@ -84,7 +84,7 @@ def prune(
     settings: Mapping[str, Any] | None = None,
     compensation: str = "lstsq",
     batch_norm: BatchNormRule = "reestimate",
-    order: Order = "sequential",
+    order: Order = "parallel",
     across: Literal["layers", "network"] = "layers",
     coupled: bool = False,
     round_to: int = 1,
@@ -195,7 +195,11 @@ class Work:
         cut = self.pruner.cut(amounts, self.method)
         after = predict(cut.model, self.prepared.judging())
         counts = {name: len(chosen.removals) for name, chosen in cut.selections.items()}
-        random = [self._random(counts, draw) for draw in range(random_draws)] if any(counts.values()) else []
+        random = (
+            [self._random(counts, draw) for draw in range(random_draws)]
+            if any(counts.values())
+            else []
+        )
         models = (self.pruner.model, cut.model)
         return PruningResult(
             cut.model, self.found, self.method, cut,
@@ -223,7 +227,9 @@ class Work:
             return dict(self._within())
         if goal.across == "network":
             assert goal.amount is not None
-            return dict(global_counts(self.pruner, self.names, goal.amount, self.method, goal.round_to))
+            return dict(
+                global_counts(self.pruner, self.names, goal.amount, self.method, goal.round_to)
+            )
         wanted = goal.layers if goal.layers is not None else dict.fromkeys(self.names, goal.amount)
         for name in wanted:
             self.found[name]  # refuses a layer that is none
@@ -245,7 +251,9 @@ class Work:
         if self.goal.max_loss is not None:
             found = furthest(last + 1, lambda step: self._loses_little(steps.counts[step]))
             if found < last and self.goal.budget:
-                self.notes.append("the budget is not met: the network would lose more than max_loss")
+                self.notes.append(
+                    "the budget is not met: the network would lose more than max_loss"
+                )
             last = found
         return steps.counts[last]
 

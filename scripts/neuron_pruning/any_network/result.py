@@ -51,7 +51,9 @@ class PruningResult:
                     "layer": name,
                     "units": layer.units,
                     "removed": len(selection.removals),
-                    "error without compensation": _sum(e.without_compensation for e in errors.values()),
+                    "error without compensation": _sum(
+                        e.without_compensation for e in errors.values()
+                    ),
                     "error": _sum(e.with_compensation for e in errors.values()),
                 }
             )
@@ -61,9 +63,23 @@ class PruningResult:
         """Sizes, answer and layers, as a person reads them."""
         before, after = self.sizes
         lines = [
-            _line("parameters", f"{before.parameters:,}", f"{after.parameters:,}", after.parameters / max(1, before.parameters)),
-            _line("multiply-adds", f"{before.multiply_adds:,}", f"{after.multiply_adds:,}", after.multiply_adds / max(1, before.multiply_adds)),
-            _line("milliseconds", *(f"{ms:.2f}" for ms in self.latency_ms), self.latency_ms[1] / self.latency_ms[0]),
+            _line(
+                "parameters",
+                f"{before.parameters:,}",
+                f"{after.parameters:,}",
+                after.parameters / max(1, before.parameters),
+            ),
+            _line(
+                "multiply-adds",
+                f"{before.multiply_adds:,}",
+                f"{after.multiply_adds:,}",
+                after.multiply_adds / max(1, before.multiply_adds),
+            ),
+            _line(
+                "milliseconds",
+                *(f"{ms:.2f}" for ms in self.latency_ms),
+                self.latency_ms[1] / self.latency_ms[0],
+            ),
             "",
             *answer_lines(self.answer, self.method),
             *(f"note: {note}" for note in self.notes),

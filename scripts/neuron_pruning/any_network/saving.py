@@ -25,7 +25,9 @@ TOLERANCE = 1e-3  # relative, of an exported network's logits
 def save_pruned(result: "PruningResult", folder: Path, *, onnx: bool, exported: bool) -> None:
     """See :meth:`PruningResult.save`."""
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {n: t.detach().cpu().contiguous().clone() for n, t in result.model.state_dict().items()}
+    tensors = {
+        n: t.detach().cpu().contiguous().clone() for n, t in result.model.state_dict().items()
+    }
     with atomic_path(folder / WEIGHTS) as temporary:
         save_file(tensors, temporary)
     if exported:
@@ -118,7 +120,9 @@ def build(factory: Callable[[], nn.Module]) -> nn.Module:
     try:
         model = factory()
     except Exception as error:
-        raise UserError(f"the factory of the network fails: {type(error).__name__}: {error}") from error
+        raise UserError(
+            f"the factory of the network fails: {type(error).__name__}: {error}"
+        ) from error
     if not isinstance(model, nn.Module):
         raise UserError(f"the factory makes a {type(model).__name__}, not a torch.nn.Module")
     return model
@@ -170,7 +174,9 @@ def _save_exported(result: "PruningResult", path: Path) -> None:
     """Write torch.export's form of a network, and check that it computes the same."""
     model, images = _for_export(result)
     try:
-        program = torch.export.export(model, (images,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
+        program = torch.export.export(
+            model, (images,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},)
+        )
         with atomic_path(path) as temporary:
             torch.export.save(program, temporary)
         found = torch.export.load(path).module()(images)
@@ -194,7 +200,9 @@ def _save_onnx(result: "PruningResult", path: Path) -> None:
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
         (found,) = session.run(["logits"], {"images": images.numpy()})
     except ImportError as error:
-        raise UserError(f"ONNX needs the extra: pip install 'neuron-pruning[workflow]' ({error})") from error
+        raise UserError(
+            f"ONNX needs the extra: pip install 'neuron-pruning[workflow]' ({error})"
+        ) from error
     except Exception as error:
         raise UserError(f"this network cannot be exported to {path}: {error}") from error
     _check_same(path, model, images, torch.from_numpy(found))

@@ -75,7 +75,10 @@ def cut(model: nn.Module, kept: Kept) -> None:
 
 
 def _cut_module(module: nn.Module, role: Role, stays: Tensor) -> None:
-    for name, tensor in [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]:
+    for name, tensor in [
+        *module.named_parameters(recurse=False),
+        *module.named_buffers(recurse=False),
+    ]:
         axis = _axis(role, module, name, tensor)
         if axis is not None and not (isinstance(module, nn.PReLU) and tensor.numel() == 1):
             set_tensor(module, name, tensor.index_select(axis, stays.to(tensor.device)))
@@ -145,4 +148,3 @@ def removed_as_masked(
     if not apart <= TOLERANCE:
         return f"without some of its units the network computes something else ({apart:.1g} apart)"
     return None
-

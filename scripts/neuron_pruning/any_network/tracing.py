@@ -138,7 +138,7 @@ def trace(model: nn.Module, example_inputs: Tensor) -> Trace:
 def _run(model: nn.Module, images: Tensor) -> Any:
     try:
         return model(images)
-    except Exception as error:  # noqa: BLE001 - whatever the user's own code raises
+    except Exception as error:
         where = _innermost_module(model, error)
         raise UserError(
             f"the network does not run on an example of shape {tuple(images.shape)}: "
@@ -209,7 +209,9 @@ class _Recorder:
 
     def __post_init__(self) -> None:
         self._generator = torch.Generator().manual_seed(SEED)
-        known = [m for m in self.model.modules() if isinstance(m, (*Weighted, *Channelwise, *Mixing))]
+        known = [
+            m for m in self.model.modules() if isinstance(m, (*Weighted, *Channelwise, *Mixing))
+        ]
         own = {id(p) for module in known for p in module.parameters(recurse=False)}
         self.other_parameters = {id(p) for p in self.model.parameters()} - own
 
@@ -331,7 +333,9 @@ def _reaches(
             # Pooling with overlaps before flattening: a channel reaches a block of columns.
             size = columns // channels
             blocks = derivatives(codes[:channels].repeat_interleave(size))[list(leaves).index(name)]
-            reach = _whole_blocks(_decode(writers[name].module, one, blocks, codes[:channels].numpy()), size)
+            reach = _whole_blocks(
+                _decode(writers[name].module, one, blocks, codes[:channels].numpy()), size
+            )
         found[name] = reach
     touched = [n for n, g in zip(parameters, plain[len(leaves) :], strict=True) if g is not None]
     return found, tuple(touched)
@@ -383,8 +387,23 @@ def _activations(values: Tensor) -> tuple[str, ...]:
 
 
 NONLINEAR = frozenset(
-    "relu gelu silu sigmoid tanh hardswish hardsigmoid hardtanh elu leakyrelu prelu softplus celu "
-    "mish logsigmoid".split()
+    [
+        "relu",
+        "gelu",
+        "silu",
+        "sigmoid",
+        "tanh",
+        "hardswish",
+        "hardsigmoid",
+        "hardtanh",
+        "elu",
+        "leakyrelu",
+        "prelu",
+        "softplus",
+        "celu",
+        "mish",
+        "logsigmoid",
+    ]
 )
 
 

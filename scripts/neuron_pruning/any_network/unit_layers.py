@@ -6,7 +6,7 @@ producers write the same units where their outputs are added, as along a residua
 multiplied, as by squeeze-and-excitation.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -170,10 +170,12 @@ def _found(model: nn.Module, traced: Trace) -> FoundLayers:
                 parameters=layer.parameters / parameters,
                 multiply_adds=_share(layer, costs) / max(1, sum(costs.values())),
             )
-    refused = {name: NoLayer(name, _kind(m), reasons[name]) for name, m in _weighted(model) if name in reasons}
-    return FoundLayers(
-        layers, refused, parameters, sum(costs.values()), costs, _constants(traced)
-    )
+    refused = {
+        name: NoLayer(name, _kind(m), reasons[name])
+        for name, m in _weighted(model)
+        if name in reasons
+    }
+    return FoundLayers(layers, refused, parameters, sum(costs.values()), costs, _constants(traced))
 
 
 def _weighted(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
@@ -220,8 +222,14 @@ def _reason(name: str, call: Call, traced: Trace) -> str | None:
         if traced.parameters[reader]:
             return f"the parameter {traced.parameters[reader][0]} works on its outputs"
         target = traced.readers[reader]
-        if isinstance(target.module, nn.Conv2d) and not is_depthwise(target.module) and target.module.groups > 1:
-            return f"{reader} reads its outputs, a grouped convolution ({target.module.groups} groups)"
+        if (
+            isinstance(target.module, nn.Conv2d)
+            and not is_depthwise(target.module)
+            and target.module.groups > 1
+        ):
+            return (
+                f"{reader} reads its outputs, a grouped convolution ({target.module.groups} groups)"
+            )
         if target.times > 1:
             return f"{reader} reads its outputs, and is called {target.times} times"
     return None
@@ -247,9 +255,7 @@ def _coupled_writers(traced: Trace, reasons: Mapping[str, str]) -> list[list[str
     return list(groups.values())
 
 
-def _parts(
-    writers: list[str], traced: Trace, reasons: Mapping[str, str]
-) -> tuple[Part, ...] | str:
+def _parts(writers: list[str], traced: Trace, reasons: Mapping[str, str]) -> tuple[Part, ...] | str:
     """Parts of the layer that these writers make, or why they make none."""
     for name in writers:
         if name in reasons:
@@ -334,7 +340,9 @@ def _described(parts: tuple[Part, ...], traced: Trace) -> FoundLayer:
 def _share(layer: FoundLayer, costs: Mapping[str, int]) -> float:
     """Multiply-adds that go with all units of a layer."""
     return sum(
-        costs[part.module] * (part.unit_of >= 0).mean() for part in layer.parts if part.module in costs
+        costs[part.module] * (part.unit_of >= 0).mean()
+        for part in layer.parts
+        if part.module in costs
     )
 
 
@@ -347,7 +355,11 @@ def _constants(traced: Trace) -> dict[str, str]:
         for reader, _ in walk(traced, name):
             target = traced.readers[reader]
             alike = target.inputs.shape == call.outputs.shape
-            if isinstance(target.module, BatchNorm) and alike and torch.equal(target.inputs, call.outputs):
+            if (
+                isinstance(target.module, BatchNorm)
+                and alike
+                and torch.equal(target.inputs, call.outputs)
+            ):
                 found[name] = reader
     return found
 

@@ -119,9 +119,7 @@ def unit_view(
     )  # fmt: skip
 
 
-def renumbered(
-    selection: Selection, numbers: Int64[NDArray, " units"], total: int
-) -> Selection:
+def renumbered(selection: Selection, numbers: Int64[NDArray, " units"], total: int) -> Selection:
     """A selection among other numbers: those of a consumer's channels for those of the units."""
 
     def number(unit: int | None) -> int | None:

@@ -20,7 +20,9 @@ def sietsma_dow(layer: UnitLayer) -> list[Removal]:
     higher index is removed.
     """
     activations, patterns = layer.activations, len(layer.activations)
-    check_sigmoid(layer.value_range, "the reverse of a unit is 1 minus it, for sigmoids; take noiseout")
+    check_sigmoid(
+        layer.value_range, "the reverse of a unit is 1 minus it, for sigmoids; take noiseout"
+    )
     squares = (activations**2).sum(axis=0)
     totals, products = activations.sum(axis=0), layer.gram
     same = squares[:, None] + squares[None] - 2.0 * products
