@@ -21,7 +21,7 @@ def _tracks(module: nn.Module) -> bool:
 @contextmanager
 def _measuring(model: nn.Module) -> Iterator[None]:
     """Only batch normalisations are in training mode, and average over all batches equally."""
-    norms = [module for module in model.modules() if _tracks(module)]
+    norms = [m for m in model.modules() if isinstance(m, BatchNorm) and _tracks(m)]
     before = [(norm.training, norm.momentum) for norm in norms]
     for norm in norms:
         norm.reset_running_stats()

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 import xxhash
-from jaxtyping import Float, Int64
+from jaxtyping import Int64
 from torch import Tensor, nn
 
 from neuron_pruning.core.errors import NotFinite, UserError

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from neuron_pruning.any_network.moments import Moments, Reading, representative_rows
+from neuron_pruning.any_network.tracing import BatchNorm, WeightedModule
 from neuron_pruning.any_network.unit_layers import FoundLayer, FoundLayers
 from neuron_pruning.any_network.views import (
     Measured,
@@ -23,6 +24,7 @@ from neuron_pruning.any_network.views import (
     from_rows,
     outgoing_rows,
     renumbered,
+    weighted,
 )
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.models.dense import Dense
@@ -100,7 +102,7 @@ class Consumers:
         return {c: self._change(c, layer, selection, name) for c in layer.consumers}
 
     def _change(self, consumer: str, layer: FoundLayer, selection: Selection, name: str) -> Change:
-        module, how = self.modules[consumer], self.readings[consumer]
+        module, how = weighted(self.modules, consumer), self.readings[consumer]
         channels = channels_of(layer, consumer, how)
         if (channels < 0).any():
             raise UserError(f"{consumer} reads only some of the units of {layer.name}")
@@ -114,7 +116,7 @@ class Consumers:
         return _by_channels(module, how, moments, channels, selection, alive, name, constant)
 
     def _holds_constant(self, consumer: str) -> bool:
-        return self.modules[consumer].bias is not None or consumer in self.found.constants
+        return weighted(self.modules, consumer).bias is not None or consumer in self.found.constants
 
     @torch.no_grad()
     def apply(self, layer: FoundLayer, selection: Selection, name: str) -> dict[str, LayerError]:
@@ -127,7 +129,7 @@ class Consumers:
             _average(self.modules, layer, selection)
         changes = self.changes(layer, selection, name)
         for consumer, change in changes.items():
-            weight = self.modules[consumer].weight
+            weight = weighted(self.modules, consumer).weight
             weight.copy_(torch.from_numpy(change.weight))
             if self._holds_constant(consumer):
                 self._add(consumer, torch.from_numpy(change.constants))
@@ -135,16 +137,18 @@ class Consumers:
 
     def _add(self, consumer: str, constants: Tensor) -> None:
         """Add constants to a layer's outputs: to its bias, or to the mean that normalises them."""
-        bias = self.modules[consumer].bias
+        bias = weighted(self.modules, consumer).bias
         if bias is not None:
             bias.add_(constants.to(bias))
         else:
-            mean = self.modules[self.found.constants[consumer]].running_mean
+            norm = self.modules[self.found.constants[consumer]]
+            assert isinstance(norm, BatchNorm) and norm.running_mean is not None
+            mean = norm.running_mean
             mean.sub_(constants.to(mean))
 
 
 def _by_channels(
-    module: nn.Module,
+    module: WeightedModule,
     how: Reading,
     moments: Moments | None,
     channels: Int64[NDArray, " units"],
@@ -168,7 +172,7 @@ def _by_channels(
 
 
 def _by_patches(
-    module: nn.Module,
+    module: WeightedModule,
     how: Reading,
     moments: Moments,
     channels: Int64[NDArray, " units"],

@@ -36,17 +36,18 @@ def predict(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor | None]]) -
         UserError: no images.
         NotFinite: logits with NaN or infinite values.
     """
-    classes, labels = [], []
+    classes, labels = [], list[NDArray[np.int64]]()
     for images, known in batches:
         logits = first_tensor(model(images))
         if not torch.isfinite(logits).all():
             raise NotFinite("the network's logits are NaN or infinite")
         classes.append(logits.argmax(dim=-1).cpu().numpy())
-        labels.append(None if known is None else known.cpu().numpy())
+        if known is not None:
+            labels.append(known.cpu().numpy())
     if not classes:
         raise UserError("there are no images to evaluate on: give more, or an evaluation loader")
-    whole = None if any(part is None for part in labels) else np.concatenate(labels)
-    return Predictions(np.concatenate(classes), whole)
+    whole = len(labels) == len(classes)
+    return Predictions(np.concatenate(classes), np.concatenate(labels) if whole else None)
 
 
 @dataclass(frozen=True)

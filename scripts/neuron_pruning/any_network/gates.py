@@ -168,13 +168,14 @@ def _by_unit(
     layer: FoundLayer, products: Mapping[str, Float64[NDArray, "images columns"]]
 ) -> Float64[NDArray, "images units"]:
     """Sums over the columns of each unit in all consumers."""
-    total = 0.0
+    images = len(products[layer.consumers[0]])
+    total = np.zeros((images, layer.units))
     for part in layer.of_role("consumer"):
         mapped = np.flatnonzero(part.unit_of >= 0)
         onto = np.zeros((len(mapped), layer.units))
         onto[np.arange(len(mapped)), part.unit_of[mapped]] = 1.0
-        total = total + products[part.module][:, mapped] @ onto
-    return np.asarray(total)
+        total += products[part.module][:, mapped] @ onto
+    return total
 
 
 @dataclass(frozen=True)

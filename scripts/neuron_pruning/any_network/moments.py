@@ -218,13 +218,12 @@ class Request:
     """What is to be accumulated of one consumer."""
 
     reading: Reading
-    rows: Accumulator | None = None
+    rows: Accumulator
     patches: Accumulator | None = None
 
     def __call__(self, module: nn.Module, values: Tensor) -> None:
         """Take in what the consumer reads of a batch."""
-        if self.rows is not None:
-            self.rows.add(self.reading.rows(module, values))
+        self.rows.add(self.reading.rows(module, values))
         if self.patches is not None:
             assert isinstance(module, nn.Conv2d)
             self.patches.add(patches(module, values))

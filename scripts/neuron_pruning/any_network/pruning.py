@@ -41,8 +41,8 @@ class Goal:
         layers: the same by layer.
         budget: one of ``macs`` and ``parameters``, as a share of the whole network's, or
             ``latency_ms`` of the given batch.
-        max_loss: points of accuracy (agreement, without labels) that the network may lose, with 95 %
-            confidence. With a budget: the cut ends earlier where it would lose more.
+        max_loss: points of accuracy (agreement, without labels) that the network may lose, with
+            95 % confidence. With a budget: the cut ends earlier where it would lose more.
         across: ``layers``: the amount holds for each; ``network``: units of all layers are ranked
             together.
         coupled: whether units that several layers write are removed too, as along residual streams.
@@ -239,7 +239,7 @@ class Work:
     def _within(self) -> dict[str, int]:
         """Counts within the budget and the loss that is allowed."""
         budget, limit = check_budget(self.goal.budget) if self.goal.budget else ("macs", None)
-        cost = "macs" if budget == "latency_ms" else budget
+        cost: Literal["macs", "parameters"] = "parameters" if budget == "parameters" else "macs"
         self.tell("measuring how sensitive the layers are")
         curves = sensitivities(self.pruner, self.names, self.method, self.goal.round_to)
         steps = path(self.costs, curves, cost)

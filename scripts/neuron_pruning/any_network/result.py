@@ -61,25 +61,11 @@ class PruningResult:
 
     def __str__(self) -> str:
         """Sizes, answer and layers, as a person reads them."""
-        before, after = self.sizes
+        (before, after), (slow, fast) = self.sizes, self.latency_ms
         lines = [
-            _line(
-                "parameters",
-                f"{before.parameters:,}",
-                f"{after.parameters:,}",
-                after.parameters / max(1, before.parameters),
-            ),
-            _line(
-                "multiply-adds",
-                f"{before.multiply_adds:,}",
-                f"{after.multiply_adds:,}",
-                after.multiply_adds / max(1, before.multiply_adds),
-            ),
-            _line(
-                "milliseconds",
-                *(f"{ms:.2f}" for ms in self.latency_ms),
-                self.latency_ms[1] / self.latency_ms[0],
-            ),
+            _line("parameters", before.parameters, after.parameters, ",d"),
+            _line("multiply-adds", before.multiply_adds, after.multiply_adds, ",d"),
+            _line("milliseconds", slow, fast, ".2f"),
             "",
             *answer_lines(self.answer, self.method),
             *(f"note: {note}" for note in self.notes),
@@ -109,8 +95,9 @@ def _sum(values: Iterable[float]) -> float | None:
     return float(sum(found)) if found else None
 
 
-def _line(name: str, before: str, after: str, ratio: float) -> str:
-    return f"{name:14} {before:>16} -> {after:>16}   x {ratio:.3f}"
+def _line(name: str, before: float, after: float, how: str) -> str:
+    ratio = after / before if before else 1.0
+    return f"{name:14} {before:>16{how}} -> {after:>16{how}}   x {ratio:.3f}"
 
 
 def answer_lines(answer: Answer, method: Method) -> list[str]:

@@ -30,6 +30,7 @@ MAX_POSITIONS = 1024  # of a writer at which its channels are followed; a 7 x 7 
 TOLERANCE = 1e-9  # of a ratio of derivatives in float64
 # The layers that have an input and an output axis of units.
 Weighted = (nn.Linear, nn.Conv2d)
+WeightedModule = nn.Linear | nn.Conv2d
 # Modules that treat each channel on its own and have one value of each parameter for each.
 BatchNorm = nn.modules.batchnorm._BatchNorm
 Channelwise = (BatchNorm, nn.PReLU)
@@ -62,10 +63,20 @@ class Call:
     times: int = 1
 
     @property
+    def written(self) -> Tensor:
+        """What it wrote."""
+        assert self.outputs is not None
+        return self.outputs
+
+    @property
+    def channels(self) -> int:
+        """How many it wrote."""
+        return self.written.shape[channel_axis(self.module)]
+
+    @property
     def positions(self) -> int:
         """Places per image at which the module's weights are applied."""
-        assert self.outputs is not None
-        return self.outputs[0].numel() // self.outputs.shape[channel_axis(self.module)]
+        return self.written[0].numel() // self.channels
 
 
 @dataclass(frozen=True)
@@ -247,9 +258,7 @@ class _Recorder:
                 call = self.readers[name]
                 call.outputs = leaf.requires_grad_(True)
                 self.writers[name] = call
-            outputs = self.writers[name].outputs
-            assert outputs is not None
-            return outputs.clone()  # an operation in place may follow
+            return self.writers[name].written.clone()  # an operation in place may follow
 
         return written
 
@@ -297,7 +306,7 @@ def _sources(values: Tensor, writers: Mapping[str, Call]) -> list[str]:
     """Writers that a tensor was computed from."""
     if not values.requires_grad:
         return []
-    leaves = [call.outputs for call in writers.values()]
+    leaves = [call.written for call in writers.values()]
     gradients = torch.autograd.grad(values.sum(), leaves, retain_graph=True, allow_unused=True)
     return [name for name, found in zip(writers, gradients, strict=True) if found is not None]
 
@@ -314,7 +323,7 @@ def _reaches(
     generator = torch.Generator().manual_seed(SEED + 1)
     weights = _random(values.shape, generator)
     codes = torch.sort(_random(torch.Size([columns]), generator)).values
-    leaves = {name: writer.outputs for name, writer in writers.items() if writer is not call}
+    leaves = {name: writer.written for name, writer in writers.items() if writer is not call}
     sources = [*leaves.values(), *parameters.values()]
 
     def derivatives(of_columns: Tensor) -> list[Tensor | None]:
@@ -324,18 +333,18 @@ def _reaches(
 
     plain, coded = derivatives(torch.ones_like(codes)), derivatives(codes)
     found: dict[str, Reach] = {}
-    for (name, leaf), one, other in zip(leaves.items(), plain, coded, strict=False):
+    for name, one, other in zip(leaves, plain, coded, strict=False):
         if one is None or other is None or not one.any():
             continue
-        reach = _decode(writers[name].module, one, other, codes.numpy())
-        channels = writers[name].outputs.shape[channel_axis(writers[name].module)]
+        module, channels = writers[name].module, writers[name].channels
+        reach = _decode(module, one, other, codes.numpy())
         if len(reach.mixed) and columns > channels and columns % channels == 0:
             # Pooling with overlaps before flattening: a channel reaches a block of columns.
             size = columns // channels
-            blocks = derivatives(codes[:channels].repeat_interleave(size))[list(leaves).index(name)]
-            reach = _whole_blocks(
-                _decode(writers[name].module, one, blocks, codes[:channels].numpy()), size
-            )
+            own = codes[:channels]
+            by_block = derivatives(own.repeat_interleave(size))[list(leaves).index(name)]
+            assert by_block is not None
+            reach = _whole_blocks(_decode(module, one, by_block, own.numpy()), size)
         found[name] = reach
     touched = [n for n, g in zip(parameters, plain[len(leaves) :], strict=True) if g is not None]
     return found, tuple(touched)
@@ -362,7 +371,8 @@ def _decode(
     channels, positions = np.nonzero(reached & clear)
     arrives = np.zeros((len(below), len(codes)), dtype=bool)
     arrives[channels, places[channels, positions]] = True
-    return Reach(*np.nonzero(arrives), mixed)
+    found = np.nonzero(arrives)
+    return Reach(found[0], found[1], mixed)
 
 
 def _whole_blocks(reach: Reach, size: int) -> Reach:
@@ -386,24 +396,10 @@ def _activations(values: Tensor) -> tuple[str, ...]:
     return tuple(names)
 
 
+# As autograd names them.
 NONLINEAR = frozenset(
-    [
-        "relu",
-        "gelu",
-        "silu",
-        "sigmoid",
-        "tanh",
-        "hardswish",
-        "hardsigmoid",
-        "hardtanh",
-        "elu",
-        "leakyrelu",
-        "prelu",
-        "softplus",
-        "celu",
-        "mish",
-        "logsigmoid",
-    ]
+    {"relu", "gelu", "silu", "sigmoid", "tanh", "hardswish", "hardsigmoid", "hardtanh", "elu"}
+    | {"leakyrelu", "prelu", "softplus", "celu", "mish", "logsigmoid"}
 )
 
 

@@ -294,8 +294,7 @@ def _units(writers: list[str], traced: Trace) -> tuple[dict[str, Int64[NDArray, 
     for name in writers:
         starts[name] = total
         call = traced.writers[name]
-        assert call.outputs is not None
-        total += call.outputs.shape[channel_axis(call.module)]
+        total += call.channels
     channels = total
     edges = []
     for by_writer in traced.reaches.values():
@@ -348,17 +347,17 @@ def _share(layer: FoundLayer, costs: Mapping[str, int]) -> float:
 
 def _constants(traced: Trace) -> dict[str, str]:
     """Batch normalisations that read the outputs of a layer without a bias, and nothing else."""
-    found = {}
+    found: dict[str, str] = {}
     for name, call in traced.writers.items():
         if call.module.bias is not None:
             continue
         for reader, _ in walk(traced, name):
             target = traced.readers[reader]
-            alike = target.inputs.shape == call.outputs.shape
+            alike = target.inputs.shape == call.written.shape
             if (
                 isinstance(target.module, BatchNorm)
                 and alike
-                and torch.equal(target.inputs, call.outputs)
+                and torch.equal(target.inputs, call.written)
             ):
                 found[name] = reader
     return found

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from neuron_pruning.any_network.moments import Moments, Reading, reading, representative_rows
+from neuron_pruning.any_network.tracing import Weighted, WeightedModule
 from neuron_pruning.any_network.unit_layers import FoundLayer, FoundLayers
 from neuron_pruning.models.dense import Dense
 from neuron_pruning.pruning.selection import Selection
@@ -33,7 +34,7 @@ def channels_of(layer: FoundLayer, consumer: str, how: Reading) -> Int64[NDArray
     return found
 
 
-def outgoing_rows(module: nn.Module, how: Reading) -> Float64[NDArray, "rows channels"]:
+def outgoing_rows(module: WeightedModule, how: Reading) -> Float64[NDArray, "rows channels"]:
     """A consumer's weights, one column per channel: a row is an output at a place of the kernel."""
     weight = as_array(module.weight)
     if isinstance(module, nn.Conv2d):
@@ -44,7 +45,7 @@ def outgoing_rows(module: nn.Module, how: Reading) -> Float64[NDArray, "rows cha
 
 
 def from_rows(
-    rows: Float64[NDArray, "rows channels"], module: nn.Module, how: Reading
+    rows: Float64[NDArray, "rows channels"], module: WeightedModule, how: Reading
 ) -> Float64[NDArray, "*shape"]:
     """The weights of a consumer again, from :func:`outgoing_rows`."""
     weight = np.empty(tuple(module.weight.shape))
@@ -57,6 +58,13 @@ def from_rows(
     return weight
 
 
+def weighted(modules: Mapping[str, nn.Module], name: str) -> WeightedModule:
+    """The Linear or convolution of that name."""
+    module = modules[name]
+    assert isinstance(module, Weighted)
+    return module
+
+
 def as_array(values: Tensor) -> Float64[NDArray, "*shape"]:
     """A tensor as an array in float64."""
     return values.detach().cpu().double().numpy()
@@ -66,7 +74,7 @@ def incoming_rows(layer: FoundLayer, modules: Mapping[str, nn.Module]) -> Dense:
     """The producers' weights, units x inputs, side by side where there are several."""
     weights, biases = [], []
     for part in layer.of_role("producer"):
-        module = modules[part.module]
+        module = weighted(modules, part.module)
         order = np.argsort(part.unit_of)
         weights.append(as_array(module.weight).reshape(len(order), -1)[order])
         biases.append(as_array(module.bias)[order] if module.bias is not None else 0.0)
@@ -100,16 +108,16 @@ def unit_view(
     rows = []
     for consumer in layer.consumers:
         channels = channels_of(layer, consumer, how[consumer])
-        weights = outgoing_rows(modules[consumer], how[consumer])
+        weights = outgoing_rows(weighted(modules, consumer), how[consumer])
         rows.append(np.where(channels >= 0, weights[:, channels], 0.0))
     outgoing = np.concatenate(rows)
     recorded = None
     first = layer.consumers[0]
     if first in measured:
-        own = measured[first].moments.of(channels_of(layer, first, how[first]))
-        if measured[first].rows is not None:
-            drawn = measured[first].rows[:, channels_of(layer, first, how[first])]
-            recorded = UnitActivations(drawn)
+        channels, rows_of = channels_of(layer, first, how[first]), measured[first].rows
+        own = measured[first].moments.of(channels)
+        if rows_of is not None:
+            recorded = UnitActivations(rows_of[:, channels])
         else:
             within = (float(own.low.min()), float(own.high.max()))
             recorded = UnitActivations(representative_rows(own), value_range=within)
