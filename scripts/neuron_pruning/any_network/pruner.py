@@ -27,7 +27,7 @@ from neuron_pruning.core.errors import UserError
 from neuron_pruning.pruning.selection import Selection
 from neuron_pruning.pruning.techniques import find_technique
 from neuron_pruning.pruning.techniques.technique import Technique
-from neuron_pruning.pruning.units import NEEDS, UnitLayer
+from neuron_pruning.pruning.units import UnitLayer
 
 Order = Literal["sequential", "parallel"]
 BatchNormRule = Literal["reestimate", "keep"]
@@ -172,8 +172,7 @@ class Session:
             self.modules, pruner.found, pruner.readings, self.measured, self.alive
         )
         self.errors: dict[str, Mapping[str, LayerError]] = {}
-        needs = [method.chosen.needs, *method.chosen.setting_needs.values()]
-        self._need = max(needs, key=NEEDS.index)
+        self._need = method.chosen.needed(method.settings)
 
     def measure(self, names: Sequence[str]) -> None:
         """Measure what the consumers of some layers read now."""

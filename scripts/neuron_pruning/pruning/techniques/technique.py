@@ -121,9 +121,13 @@ class Technique:
         self, layer: str, offered: Need, settings: Mapping[str, Any]
     ) -> str | None:
         """Why the technique cannot select units of the layer of that name; None where it can."""
+        return unmet_need(self.name, self.needed(settings), offered, layer)
+
+    def needed(self, settings: Mapping[str, Any]) -> Need:
+        """The most that the technique needs of a layer with these settings."""
         changed = {name for name, value in settings.items() if value != self.settings[name]}
         more = [need for name, need in self.setting_needs.items() if name in changed]
-        return unmet_need(self.name, max([self.needs, *more], key=NEEDS.index), offered, layer)
+        return max([self.needs, *more], key=NEEDS.index)
 
     def check_settings(self, settings: Mapping[str, Any]) -> None:
         """Refuse settings that the technique does not have, and values of another kind."""
