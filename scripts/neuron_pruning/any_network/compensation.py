@@ -14,11 +14,10 @@ from jaxtyping import Bool, Float64, Int64
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from neuron_pruning.any_network.moments import Moments, Reading, representative_rows
+from neuron_pruning.any_network.moments import Measured, Moments, Reading, representative_rows
 from neuron_pruning.any_network.tracing import BatchNorm, WeightedModule
 from neuron_pruning.any_network.unit_layers import FoundLayer, FoundLayers
 from neuron_pruning.any_network.views import (
-    Measured,
     as_array,
     channels_of,
     from_rows,

@@ -56,7 +56,9 @@ def representative_rows(moments: Moments) -> Float64[NDArray, "rows channels"]:
     lengths = np.sqrt(np.diag(whole))
     scale = np.where(lengths > 0.0, lengths, 1.0)
     values, vectors = np.linalg.eigh(whole / np.outer(scale, scale))
-    root = (vectors * np.sqrt(np.maximum(values, 0.0))).T * scale
+    # What rounding leaves of a zero would have a root of eight digits.
+    rounding = len(values) * np.finfo(np.float64).eps * values[-1]
+    root = (vectors * np.sqrt(np.where(values > rounding, values, 0.0))).T * scale
     ones = root[:, -1].copy()
     wanted = np.full(channels + 1, np.sqrt(moments.rows / (channels + 1)))
     mirror = ones - wanted
@@ -213,6 +215,15 @@ def reading_inputs(model: nn.Module, hooks: Mapping[str, Hook]) -> Iterator[None
             handle.remove()
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What was measured of a consumer's input."""
+
+    moments: Moments
+    rows: Float64[NDArray, "rows channels"] | None = None
+    patches: Moments | None = None
+
+
 @dataclass
 class Request:
     """What is to be accumulated of one consumer."""
@@ -220,6 +231,15 @@ class Request:
     reading: Reading
     rows: Accumulator
     patches: Accumulator | None = None
+
+    @property
+    def measured(self) -> Measured:
+        """What was accumulated."""
+        return Measured(
+            self.rows.moments,
+            self.rows.drawn if self.rows.sample else None,
+            None if self.patches is None else self.patches.moments,
+        )
 
     def __call__(self, module: nn.Module, values: Tensor) -> None:
         """Take in what the consumer reads of a batch."""

@@ -4,7 +4,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from torch import nn
@@ -19,10 +19,16 @@ from neuron_pruning.any_network.compensation import (
     uses_patches,
 )
 from neuron_pruning.any_network.gates import NetworkGates
-from neuron_pruning.any_network.moments import SAMPLE_ROWS, Accumulator, Request, collect
+from neuron_pruning.any_network.moments import (
+    SAMPLE_ROWS,
+    Accumulator,
+    Measured,
+    Request,
+    collect,
+)
 from neuron_pruning.any_network.surgery import cut, kept_entries
 from neuron_pruning.any_network.unit_layers import FoundLayer, FoundLayers
-from neuron_pruning.any_network.views import Measured, channels_of, readings, unit_view
+from neuron_pruning.any_network.views import channels_of, readings, unit_view
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.pruning.selection import Selection
 from neuron_pruning.pruning.techniques import find_technique
@@ -96,13 +102,26 @@ class Cut:
         return {name: chosen.removed for name, chosen in self.selections.items()}
 
 
+class Wanted(NamedTuple):
+    """What is measured of a consumer: patches, and how many rows drawn with which seed."""
+
+    patches: bool
+    rows: int
+    seed: int
+
+
 @dataclass(frozen=True)
 class Pruner:
-    """A network, its unit layers and the images that they are measured on."""
+    """A network, its unit layers and the images that they are measured on.
+
+    ``measured`` keeps what was measured of the unpruned network: other methods, and random removal,
+    need no pass of their own.
+    """
 
     model: nn.Module
     found: FoundLayers
     batches: Batches
+    measured: dict[tuple[str, Wanted], Measured] = field(default_factory=dict, repr=False)
 
     @cached_property
     def readings(self) -> dict[str, Any]:
@@ -178,20 +197,34 @@ class Session:
         """Measure what the consumers of some layers read now."""
         if self._need == "weights" and self.method.compensation in WITHOUT_STATISTICS:
             return
-        requests = {}
-        for consumer in {c: None for name in names for c in self.pruner.found[name].consumers}:
-            patched = uses_patches(self.method.compensation, self.modules[consumer])
-            sample = SAMPLE_ROWS if self._need == "activations" else 0
-            rows = Accumulator(consumer, sample, self.method.seed)
-            patches = Accumulator(consumer) if patched else None
-            requests[consumer] = Request(self.pruner.readings[consumer], rows, patches)
-        collect(self.working, self.pruner.batches.calibration(), requests)
-        for name, request in requests.items():
-            self.measured[name] = Measured(
-                request.rows.moments,
-                request.rows.drawn if request.rows.sample else None,
-                None if request.patches is None else request.patches.moments,
-            )
+        wanted = {c: self._wanted(c) for name in names for c in self.pruner.found[name].consumers}
+        known = {} if self.cut_anything else self.pruner.measured
+        missing = {c: what for c, what in wanted.items() if (c, what) not in known}
+        requests = {c: self._request(c, what) for c, what in missing.items()}
+        if requests:
+            collect(self.working, self.pruner.batches.calibration(), requests)
+        fresh = {(c, missing[c]): request.measured for c, request in requests.items()}
+        if not self.cut_anything:
+            self.pruner.measured.update(fresh)
+        self.measured.update({c: {**known, **fresh}[c, what] for c, what in wanted.items()})
+
+    @property
+    def cut_anything(self) -> bool:
+        """Whether the network is not the unpruned one any more."""
+        return bool(self.errors)
+
+    def _wanted(self, consumer: str) -> Wanted:
+        patched = uses_patches(self.method.compensation, self.modules[consumer])
+        if self._need != "activations":
+            return Wanted(patched, 0, 0)
+        return Wanted(patched, SAMPLE_ROWS, self.method.seed)
+
+    def _request(self, consumer: str, wanted: Wanted) -> Request:
+        return Request(
+            self.pruner.readings[consumer],
+            Accumulator(consumer, wanted.rows, wanted.seed),
+            Accumulator(consumer) if wanted.patches else None,
+        )
 
     def view(self, layer: FoundLayer) -> UnitLayer:
         """A layer as the technique sees it now."""

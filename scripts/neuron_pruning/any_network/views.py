@@ -1,14 +1,19 @@
 """Unit layers of any network as techniques and compensations see them: matrices in float64."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float64, Int64
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from neuron_pruning.any_network.moments import Moments, Reading, reading, representative_rows
+from neuron_pruning.any_network.moments import (
+    Measured,
+    Reading,
+    reading,
+    representative_rows,
+)
 from neuron_pruning.any_network.tracing import Weighted, WeightedModule
 from neuron_pruning.any_network.unit_layers import FoundLayer, FoundLayers
 from neuron_pruning.models.dense import Dense
@@ -79,15 +84,6 @@ def incoming_rows(layer: FoundLayer, modules: Mapping[str, nn.Module]) -> Dense:
         weights.append(as_array(module.weight).reshape(len(order), -1)[order])
         biases.append(as_array(module.bias)[order] if module.bias is not None else 0.0)
     return Dense(np.concatenate(weights, axis=1), np.zeros(layer.units) + sum(biases))
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What was measured of a consumer's input."""
-
-    moments: Moments
-    rows: Float64[NDArray, "rows channels"] | None = None
-    patches: Moments | None = None
 
 
 def unit_view(
