@@ -185,7 +185,7 @@ def test_a_sample_of_rows_is_seeded_and_independent_of_batches(small_vgg):
     assert {tuple(row) for row in np.round(sample, 5)} <= {tuple(row) for row in keys}
 
 
-LOSS = {name for name in techniques() if find_technique(name).needs == "loss"}
+LOSS = {name for name in techniques() if find_technique(name).needs in ("gates", "loss")}
 IMPORTANCES = {name for name in techniques() if name.startswith("torch_pruning_")}
 
 
@@ -208,8 +208,9 @@ def test_the_reverse_of_a_channel_is_refused(view):
 
 @pytest.mark.parametrize("name", sorted(LOSS))
 def test_techniques_that_need_the_loss_are_refused(view, name):
+    needed = find_technique(name).needs
     with pytest.raises(
-        ValueError, match=f"{name} needs the loss, which conv5 does not offer here; take"
+        ValueError, match=f"{name} needs the {needed}, which conv5 does not offer here; take"
     ):
         find_technique(name).select(view, 2)
 

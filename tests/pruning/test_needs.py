@@ -74,7 +74,7 @@ def test_what_needs_weights_works_without_activations(layer, name):
     assert chosen(technique, without_loss(layer)) == chosen(technique, layer)
 
 
-@of("statistics", "activations", "loss")
+@of("statistics", "activations", "gates", "loss")
 def test_what_needs_more_is_refused_without_activations(layer, name):
     needs = REGISTRY[name].needs
     message = f"{name} needs the {needs}, which fc1 does not offer here; give its activations"
@@ -96,6 +96,16 @@ def test_what_needs_the_loss_uses_it_and_is_refused_without(layer, name):
     with pytest.raises(AttributeError, match="'UnitLayer' object has no attribute"):
         technique.prepare(units)
     assert chosen(technique, layer)[1]
+
+
+@of("gates")
+def test_what_needs_gates_reads_nothing_else_of_the_loss(layer, name):
+    technique, units = REGISTRY[name], without_loss(layer, layer.activations)
+    with pytest.raises(UserError, match=f"{name} needs the gates, which fc1 does not offer here"):
+        technique.prepared(units)
+    gated = replace(units, measured_gates=layer.gates)
+    assert gated.offers == "gates"
+    assert chosen(technique, gated) == chosen(technique, layer)
 
 
 @of("statistics")

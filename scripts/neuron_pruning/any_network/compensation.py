@@ -35,6 +35,7 @@ NetworkCompensation = Literal[
     "none", "bias", "add", "scaled", "affine", "lstsq", "lstsq_patches", "ridge", "fold"
 ]
 WITHOUT_STATISTICS = ("none", "add", "fold")
+LEAST_SQUARES = ("lstsq", "lstsq_patches")
 
 
 class LayerError(NamedTuple):
@@ -84,6 +85,7 @@ class Consumers:
 
     Attributes:
         modules: of the network, by name.
+        unpruned: of the unpruned network.
         found: its unit layers.
         readings: how the consumers are read.
         measured: what they read.
@@ -91,6 +93,7 @@ class Consumers:
     """
 
     modules: Mapping[str, nn.Module]
+    unpruned: Mapping[str, nn.Module]
     found: FoundLayers
     readings: Mapping[str, Reading]
     measured: Mapping[str, Measured]
@@ -106,13 +109,41 @@ class Consumers:
         if (channels < 0).any():
             raise UserError(f"{consumer} reads only some of the units of {layer.name}")
         alive, measured = self.alive[consumer], self.measured.get(consumer)
-        if uses_patches(name, module):
-            assert measured is not None and measured.patches is not None
-            held = self._holds_constant(consumer)
-            return _by_patches(module, how, measured.patches, channels, selection, alive, held)
+        if name in LEAST_SQUARES:
+            assert measured is not None
+            gone = np.isin(np.arange(len(alive)), channels[list(selection.removed)])
+            return self._fitted(consumer, name, measured, alive, gone)
         constant = self._holds_constant(consumer) and not pads_with_zeros(module)
         moments = None if measured is None else measured.moments
         return _by_channels(module, how, moments, channels, selection, alive, name, constant)
+
+    def _fitted(
+        self,
+        consumer: str,
+        name: str,
+        measured: Measured,
+        alive: Bool[NDArray, " channels"],
+        gone: Bool[NDArray, " channels"],
+    ) -> Change:
+        """What a consumer gets by least squares, on its channels or on its kernels' patches."""
+        module, how = weighted(self.modules, consumer), self.readings[consumer]
+        unpruned = weighted(self.unpruned, consumer)
+        constant = self._holds_constant(consumer)
+        if uses_patches(name, module):
+            assert measured.patches is not None
+            weight, target = (
+                as_array(m.weight).reshape(len(m.weight), -1) for m in (module, unpruned)
+            )
+            of = np.repeat(how.channel_of, weight.shape[1] // len(how.channel_of))
+            fitted, added, error = _by_least_squares(
+                weight, target, measured, measured.patches, alive[of], gone[of], constant
+            )
+            return Change(fitted.reshape(tuple(module.weight.shape)), added, error)
+        fitted, added, error = _by_least_squares(
+            outgoing_rows(module, how), outgoing_rows(unpruned, how), measured, measured.joint,
+            alive, gone, constant and not pads_with_zeros(module),
+        )  # fmt: skip
+        return Change(from_rows(fitted, module, how), _by_output(added, module), error)
 
     def _holds_constant(self, consumer: str) -> bool:
         return weighted(self.modules, consumer).bias is not None or consumer in self.found.constants
@@ -131,19 +162,25 @@ class Consumers:
             weight = weighted(self.modules, consumer).weight
             weight.copy_(torch.from_numpy(change.weight))
             if self._holds_constant(consumer):
-                self._add(consumer, torch.from_numpy(change.constants))
+                if name in LEAST_SQUARES and self.measured[consumer].beside_unpruned:
+                    self._add(consumer, torch.from_numpy(change.constants), self.unpruned)
+                else:
+                    self._add(consumer, torch.from_numpy(change.constants), self.modules)
         return {c: change.error for c, change in changes.items() if change.error is not None}
 
-    def _add(self, consumer: str, constants: Tensor) -> None:
-        """Add constants to a layer's outputs: to its bias, or to the mean that normalises them."""
-        bias = weighted(self.modules, consumer).bias
-        if bias is not None:
-            bias.add_(constants.to(bias))
-        else:
-            norm = self.modules[self.found.constants[consumer]]
-            assert isinstance(norm, BatchNorm) and norm.running_mean is not None
-            mean = norm.running_mean
-            mean.sub_(constants.to(mean))
+    def _add(self, consumer: str, constants: Tensor, to: Mapping[str, nn.Module]) -> None:
+        """Add constants to a layer's outputs: to its bias, or to the mean that normalises them.
+
+        They are added to what is there, or to what was there in the unpruned network.
+        """
+        bias, before = weighted(self.modules, consumer).bias, weighted(to, consumer).bias
+        if bias is not None and before is not None:
+            bias.copy_(before + constants.to(before))
+            return
+        norm, old = (m[self.found.constants[consumer]] for m in (self.modules, to))
+        assert isinstance(norm, BatchNorm) and isinstance(old, BatchNorm)
+        assert norm.running_mean is not None and old.running_mean is not None
+        norm.running_mean.copy_(old.running_mean - constants.to(old.running_mean))
 
 
 def _by_channels(
@@ -156,56 +193,74 @@ def _by_channels(
     name: str,
     constant: bool,
 ) -> Change:
-    """What a consumer gets, channel by channel."""
+    """What a consumer gets, channel by channel, by a compensation of one hidden layer."""
     rows = outgoing_rows(module, how)
     there = np.flatnonzero(alive)
     view = _view(rows[:, there], None if moments is None else moments.of(there), constant)
     chosen = renumbered(selection, np.searchsorted(there, channels), len(there))
-    weights = compensate(view, chosen, {"lstsq_patches": "lstsq", "fold": "add"}.get(name, name))
-    rows = np.zeros_like(rows)
-    kept = list(chosen.kept)
+    weights = compensate(view, chosen, "add" if name == "fold" else name)
+    rows, kept = np.zeros_like(rows), list(chosen.kept)
     rows[:, there[kept]] = weights.outgoing.weight[:, kept]
-    added = weights.outgoing.bias.reshape(len(module.weight), -1).sum(axis=1)
-    error = None if moments is None else _error(view, chosen, weights.outgoing)
-    return Change(from_rows(rows, module, how), added, error)
+    error = None
+    if moments is not None:
+        outputs = view.activations @ view.outgoing.weight.T
+        silenced = view.activations[:, kept] @ view.outgoing.weight[:, kept].T
+        given = view.activations[:, kept] @ weights.outgoing.weight[:, kept].T
+        error = _error(outputs, silenced, given + weights.outgoing.bias)
+    return Change(from_rows(rows, module, how), _by_output(weights.outgoing.bias, module), error)
 
 
-def _by_patches(
-    module: WeightedModule,
-    how: Reading,
+def _by_output(
+    biases: Float64[NDArray, " rows"], module: WeightedModule
+) -> Float64[NDArray, " outputs"]:
+    """Constants of a consumer's outputs from those at the places of its kernel."""
+    return biases.reshape(len(module.weight), -1).sum(axis=1)
+
+
+def _by_least_squares(
+    rows: Float64[NDArray, "rows columns"],
+    target: Float64[NDArray, "rows columns"],
+    measured: Measured,
     moments: Moments,
-    channels: Int64[NDArray, " units"],
-    selection: Selection,
-    alive: Bool[NDArray, " channels"],
+    alive: Bool[NDArray, " columns"],
+    gone: Bool[NDArray, " columns"],
     constant: bool,
-) -> Change:
-    """The same by least squares on the patches that the kernels see, border included."""
-    weight = as_array(module.weight)
-    outputs, _, *kernel = weight.shape
-    size = int(np.prod(kernel))
-    channel_of = np.repeat(how.channel_of, size)
-    there = np.flatnonzero(alive[channel_of])
-    gone = np.isin(channel_of[there], channels[list(selection.removed)])
-    removals = tuple(Removal(int(column), "ranked") for column in np.flatnonzero(gone))
-    flat = weight.reshape(outputs, -1)
-    view = _view(flat[:, there], moments.of(there), constant)
-    chosen = Selection(len(there), removals)
-    weights = compensate(view, chosen, "lstsq")
-    flat = np.zeros_like(flat)
-    flat[:, there[~gone]] = weights.outgoing.weight[:, ~gone]
-    error = _error(view, chosen, weights.outgoing)
-    return Change(flat.reshape(weight.shape), weights.outgoing.bias, error)
+) -> tuple[Float64[NDArray, "rows columns"], Float64[NDArray, " rows"], LayerError]:
+    """Weights and constants by least squares on the columns that stay.
+
+    Where the unpruned network was measured beside the pruned one, its outputs are what is fitted,
+    by what the consumer reads now: errors of the cuts in front are made up for as well. Columns of
+    the unpruned network stand behind those of the pruned one, and all of them are removed.
+    """
+    there, columns = np.flatnonzero(alive), len(alive)
+    if measured.beside_unpruned:
+        chosen = np.concatenate([there, columns + np.arange(columns)])
+        outgoing = np.hstack([np.zeros((len(rows), len(there))), target])
+        leaves = np.concatenate([gone[there], np.ones(columns, dtype=bool)])
+    else:
+        chosen, outgoing, leaves = there, rows[:, there], gone[there]
+    view = _view(outgoing, moments.of(chosen), constant)
+    removals = tuple(Removal(int(column), "ranked") for column in np.flatnonzero(leaves))
+    weights = compensate(view, Selection(len(chosen), removals), "lstsq").outgoing
+    kept = np.flatnonzero(~leaves)  # of those that are there, in both cases
+    fitted = np.zeros_like(rows)
+    fitted[:, there[kept]] = weights.weight[:, kept]
+    outputs = view.activations @ outgoing.T
+    silenced = view.activations[:, kept] @ rows[:, there[kept]].T
+    given = view.activations[:, kept] @ weights.weight[:, kept].T + weights.bias
+    return fitted, weights.bias, _error(outputs, silenced, given)
 
 
-def _error(view: UnitLayer, selection: Selection, compensated: Dense) -> LayerError:
+def _error(
+    outputs: Float64[NDArray, "patterns rows"],
+    silenced: Float64[NDArray, "patterns rows"],
+    given: Float64[NDArray, "patterns rows"],
+) -> LayerError:
     """What a removal does to a consumer's outputs, from the moments of what it reads."""
-    outputs = view.activations @ view.outgoing.weight.T
     spread = float(((outputs - outputs.mean(axis=0)) ** 2).sum())
-    removed, kept = list(selection.removed), list(selection.kept)
-    lost = view.activations[:, removed] @ view.outgoing.weight[:, removed].T
-    left = outputs - view.activations[:, kept] @ compensated.weight[:, kept].T - compensated.bias
     scale = spread if spread > 0.0 else 1.0
-    return LayerError(float((lost**2).sum()) / scale, float((left**2).sum()) / scale)
+    lost, left = (float(((outputs - other) ** 2).sum()) / scale for other in (silenced, given))
+    return LayerError(lost, left)
 
 
 def _view(

@@ -217,11 +217,30 @@ def reading_inputs(model: nn.Module, hooks: Mapping[str, Hook]) -> Iterator[None
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured of a consumer's input."""
+    """What was measured of a consumer's input.
 
-    moments: Moments
+    Attributes:
+        joint: moments of its channels and, behind them if the unpruned network ran beside this
+            one, of the same channels there.
+        channels: how many it reads.
+        rows: a sample of them, where one was asked for.
+        patches: likewise of what the kernels see, where that was asked for.
+    """
+
+    joint: Moments
+    channels: int
     rows: Float64[NDArray, "rows channels"] | None = None
     patches: Moments | None = None
+
+    @property
+    def beside_unpruned(self) -> bool:
+        """Whether the unpruned network ran beside this one."""
+        return len(self.joint.sums) > self.channels
+
+    @property
+    def moments(self) -> Moments:
+        """Of the channels in this network."""
+        return self.joint.of(np.arange(self.channels)) if self.beside_unpruned else self.joint
 
 
 @dataclass
@@ -235,18 +254,20 @@ class Request:
     @property
     def measured(self) -> Measured:
         """What was accumulated."""
+        channels = len(self.reading.columns)
         return Measured(
             self.rows.moments,
-            self.rows.drawn if self.rows.sample else None,
+            channels,
+            self.rows.drawn[:, :channels] if self.rows.sample else None,
             None if self.patches is None else self.patches.moments,
         )
 
-    def __call__(self, module: nn.Module, values: Tensor) -> None:
-        """Take in what the consumer reads of a batch."""
-        self.rows.add(self.reading.rows(module, values))
+    def take(self, module: nn.Module, *values: Tensor) -> None:
+        """Take in what the consumer reads of a batch, here and in the unpruned network."""
+        self.rows.add(torch.cat([self.reading.rows(module, v) for v in values], dim=1))
         if self.patches is not None:
             assert isinstance(module, nn.Conv2d)
-            self.patches.add(patches(module, values))
+            self.patches.add(torch.cat([patches(module, v) for v in values], dim=1))
 
 
 class _Enough(Exception):
@@ -254,24 +275,52 @@ class _Enough(Exception):
 
 
 @torch.no_grad()
-def collect(model: nn.Module, batches: Iterable[Tensor], requests: Mapping[str, Request]) -> None:
+def collect(
+    model: nn.Module,
+    batches: Iterable[Tensor],
+    requests: Mapping[str, Request],
+    unpruned: nn.Module | None = None,
+) -> None:
     """Give the consumers' requests everything that they read of the batches, in one pass.
 
-    The network is left at the last consumer that was asked for.
+    Args:
+        model: the network.
+        batches: of images.
+        requests: by consumer.
+        unpruned: a network that runs beside it, whose consumers' inputs are taken in too.
     """
-    waiting: set[str] = set()
+    before: dict[str, Tensor] = {}
+
+    def keep(name: str, module: nn.Module, values: Tensor) -> None:
+        before[name] = values.clone()  # an operation in place may follow
+
+    def take(name: str, module: nn.Module, values: Tensor) -> None:
+        beside = (before[name],) if name in before else ()
+        requests[name].take(module, values, *beside)
+
+    for images in batches:
+        if unpruned is not None:
+            _visit(unpruned, images, requests, keep)
+        _visit(model, images, requests, take)
+
+
+def _visit(
+    model: nn.Module,
+    images: Tensor,
+    names: Iterable[str],
+    visitor: Callable[[str, nn.Module, Tensor], None],
+) -> None:
+    """Show a visitor what some modules of a network read of images; it is left at the last."""
+    waiting = set(names)
 
     def hook(name: str) -> Hook:
-        def take(module: nn.Module, values: Tensor) -> None:
-            requests[name](module, values)
+        def visited(module: nn.Module, values: Tensor) -> None:
+            visitor(name, module, values)
             waiting.discard(name)
             if not waiting:
                 raise _Enough
 
-        return take
+        return visited
 
-    with reading_inputs(model, {name: hook(name) for name in requests}):
-        for images in batches:
-            waiting.update(requests)
-            with suppress(_Enough):
-                model(images)
+    with reading_inputs(model, {name: hook(name) for name in waiting}), suppress(_Enough):
+        model(images)

@@ -12,6 +12,7 @@ from torch import nn
 from neuron_pruning.any_network.batch_norm import reestimate
 from neuron_pruning.any_network.batches import Batches
 from neuron_pruning.any_network.compensation import (
+    LEAST_SQUARES,
     WITHOUT_STATISTICS,
     Consumers,
     LayerError,
@@ -188,8 +189,9 @@ class Session:
         self.alive = {n: np.ones(len(r.columns), bool) for n, r in pruner.readings.items()}
         self.measured: dict[str, Measured] = {}
         self.consumers = Consumers(
-            self.modules, pruner.found, pruner.readings, self.measured, self.alive
-        )
+            self.modules, dict(pruner.model.named_modules()), pruner.found, pruner.readings,
+            self.measured, self.alive,
+        )  # fmt: skip
         self.errors: dict[str, Mapping[str, LayerError]] = {}
         self._need = method.chosen.needed(method.settings)
 
@@ -202,7 +204,9 @@ class Session:
         missing = {c: what for c, what in wanted.items() if (c, what) not in known}
         requests = {c: self._request(c, what) for c, what in missing.items()}
         if requests:
-            collect(self.working, self.pruner.batches.calibration(), requests)
+            beside = self.cut_anything and self.method.compensation in LEAST_SQUARES
+            unpruned = self.pruner.model if beside else None
+            collect(self.working, self.pruner.batches.calibration(), requests, unpruned)
         fresh = {(c, missing[c]): request.measured for c, request in requests.items()}
         if not self.cut_anything:
             self.pruner.measured.update(fresh)
