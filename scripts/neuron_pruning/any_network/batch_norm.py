@@ -8,10 +8,7 @@ from torch import Tensor, nn
 
 from neuron_pruning.any_network.tracing import BatchNorm
 
-
-def has_batch_norm(model: nn.Module) -> bool:
-    """Whether a network has statistics that :func:`reestimate` would measure."""
-    return any(_tracks(module) for module in model.modules())
+EPSILON = 1e-12  # of a variance: a channel that never varied has none
 
 
 def _tracks(module: nn.Module) -> bool:
@@ -36,14 +33,31 @@ def _measuring(model: nn.Module) -> Iterator[None]:
 
 
 @torch.no_grad()
-def reestimate(model: nn.Module, batches: Iterable[Tensor]) -> None:
+def reestimate(model: nn.Module, batches: Iterable[Tensor]) -> dict[str, float]:
     """Measure the statistics of every batch normalisation on images, in place, in one pass.
 
     ASSUME: as mean over batches of each batch's mean and variance, layers at once: a layer sees
     what the layers before give when they normalise by the batch, as in training.
+
+    Returns:
+        By how many of the former standard deviations the means moved, the mean over channels, by
+        name.
     """
-    if has_batch_norm(model):
+    norms = {n: m for n, m in model.named_modules() if isinstance(m, BatchNorm) and _tracks(m)}
+    before = {name: _statistics(norm) for name, norm in norms.items()}
+    if norms:
         with _measuring(model):
             for images in batches:
                 if len(images) > 1:  # one value has no variance
                     model(images)
+    shifts = {}
+    for name, (mean, variance) in before.items():
+        moved = (_statistics(norms[name])[0] - mean).abs()
+        shifts[name] = float((moved / (variance + EPSILON).sqrt()).mean())
+    return shifts
+
+
+def _statistics(norm: BatchNorm) -> tuple[Tensor, Tensor]:
+    """Copies of the running mean and variance."""
+    assert norm.running_mean is not None and norm.running_var is not None
+    return norm.running_mean.clone(), norm.running_var.clone()

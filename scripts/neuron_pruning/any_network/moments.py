@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from neuron_pruning.core.errors import NotFinite, UserError
 from neuron_pruning.core.seeds import derive_seed
+from neuron_pruning.pruning.angles import ROUNDING
 
 SAMPLE_ROWS = 20_000  # ASSUME: rows that stand for all where a technique needs rows
 
@@ -39,6 +40,12 @@ class Moments:
         return Moments(
             self.rows, self.sums[channels], self.gram[both], self.low[channels], self.high[channels]
         )
+
+    @property
+    def constant(self) -> int:
+        """Channels that never vary, but for rounding of float32."""
+        largest = np.maximum(np.abs(self.low), np.abs(self.high))
+        return int((self.high - self.low <= ROUNDING * largest).sum())
 
 
 def representative_rows(moments: Moments) -> Float64[NDArray, "rows channels"]:

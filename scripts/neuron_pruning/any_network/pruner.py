@@ -20,6 +20,7 @@ from neuron_pruning.any_network.compensation import (
     uses_patches,
 )
 from neuron_pruning.any_network.gates import NetworkGates
+from neuron_pruning.any_network.library_scores import library_scores
 from neuron_pruning.any_network.moments import (
     SAMPLE_ROWS,
     Accumulator,
@@ -91,11 +92,17 @@ class Cut:
         model: smaller, in evaluation mode.
         selections: by layer, in the order in which they were cut.
         errors: by layer, then by consumer.
+        constant: units that never varied over the images, by layer, where they were measured: dead
+            or saturated ones.
+        shifts: by batch normalisation, how far its means moved when they were measured again, in
+            standard deviations.
     """
 
     model: nn.Module
     selections: Mapping[str, Selection]
     errors: Mapping[str, Mapping[str, LayerError]]
+    constant: Mapping[str, int]
+    shifts: Mapping[str, float]
 
     @property
     def removed(self) -> dict[str, tuple[int, ...]]:
@@ -150,9 +157,10 @@ class Pruner:
                 session.measure([name])
             selections[name] = session.prune(self.found[name], amounts[name])
         cut(working, kept_entries((self.found[n], s.removed) for n, s in selections.items()))
+        shifts = {}
         if method.batch_norm == "reestimate" and any(s.removals for s in selections.values()):
-            reestimate(working, self.batches.calibration())
-        return Cut(working, selections, session.errors)
+            shifts = reestimate(working, self.batches.calibration())
+        return Cut(working, selections, session.errors, session.constant, shifts)
 
     def session(self, method: Method) -> "Session":
         """A pass through the layers of the unpruned network, which it leaves as it is."""
@@ -193,6 +201,7 @@ class Session:
             self.measured, self.alive,
         )  # fmt: skip
         self.errors: dict[str, Mapping[str, LayerError]] = {}
+        self.constant: dict[str, int] = {}
         self._need = method.chosen.needed(method.settings)
 
     def measure(self, names: Sequence[str]) -> None:
@@ -232,15 +241,14 @@ class Session:
 
     def view(self, layer: FoundLayer) -> UnitLayer:
         """A layer as the technique sees it now."""
-        gates = None
+        gates, scores, labelled = None, None, self.pruner.batches.labelled
         if self._need in ("gates", "loss"):
-            network = NetworkGates(
-                self.working, (layer,), self.pruner.batches.labelled, self.method.seed
-            )
-            gates = network.of(layer)
+            gates = NetworkGates(self.working, (layer,), labelled, self.method.seed).of(layer)
+        if self.method.technique.startswith("torch_pruning_"):
+            scores = library_scores(self.working, layer, self.method.technique, labelled())
         return unit_view(
             layer, self.modules, self.pruner.readings, self.measured,
-            gates=gates, seed=self.method.seed,
+            scores=scores, gates=gates, seed=self.method.seed,
         )  # fmt: skip
 
     def sensitivity(self, name: str, counts: Sequence[int]) -> Sensitivity:
@@ -262,6 +270,12 @@ class Session:
         technique = self.method.chosen
         select = technique.prepared(self.view(layer), **self.method.settings)
         selection = select(amount)
+        first = self.measured.get(layer.consumers[0])
+        if first is not None:
+            channels = channels_of(
+                layer, layer.consumers[0], self.pruner.readings[layer.consumers[0]]
+            )
+            self.constant[layer.name] = first.moments.of(channels).constant
         if selection.removals:
             self.errors[layer.name] = self.consumers.apply(
                 layer, selection, self.method.compensation

@@ -42,7 +42,7 @@ class PruningResult:
     notes: tuple[str, ...] = ()
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row per pruned layer: units, removed units, and what its consumers lose."""
+        """One row per pruned layer: units, removed ones, constant ones, what its consumers lose."""
         rows = []
         for name, selection in self.cut.selections.items():
             layer, errors = self.found.layers[name], self.cut.errors.get(name, {})
@@ -51,6 +51,7 @@ class PruningResult:
                     "layer": name,
                     "units": layer.units,
                     "removed": len(selection.removals),
+                    "constant": self.cut.constant.get(name),
                     "error without compensation": _sum(
                         e.without_compensation for e in errors.values()
                     ),
@@ -68,6 +69,7 @@ class PruningResult:
             _line("milliseconds", slow, fast, ".2f"),
             "",
             *answer_lines(self.answer, self.method),
+            *shift_lines(self.cut),
             *(f"note: {note}" for note in self.notes),
             "",
             *text_table(self.rows()),
@@ -116,6 +118,15 @@ def answer_lines(answer: Answer, method: Method) -> list[str]:
             f"(p = {answer.p:.2g}{telling})"
         )
     return lines
+
+
+def shift_lines(cut: Cut) -> list[str]:
+    """Which batch normalisation moved most when it was measured again."""
+    if not cut.shifts:
+        return []
+    name = max(cut.shifts, key=lambda norm: cut.shifts[norm])
+    moved = f"{name} moved most, by {cut.shifts[name]:.2g} standard deviations"
+    return [f"batch normalisation measured again: {moved}"]
 
 
 def text_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -12,10 +12,9 @@ from itertools import islice
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Float64, Int
+from jaxtyping import Float, Float32, Float64
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.numerics import autocast, precision_context
@@ -28,7 +27,12 @@ from neuron_pruning.models.sequential import differentiable, evaluating, plain_m
 from neuron_pruning.pruning.angles import check_activations
 from neuron_pruning.pruning.compensations import find_compensation, refusal_of_channels
 from neuron_pruning.pruning.selection import Selection
-from neuron_pruning.pruning.torch_pruning_scores import ScoresByTechnique, coupled, importances
+from neuron_pruning.pruning.torch_pruning_scores import (
+    ScoresByTechnique,
+    coupled,
+    image_gradients,
+    importances,
+)
 from neuron_pruning.pruning.units import UnitActivations, UnitLayer
 
 # ASSUME: rows (pattern, position) that stand for all where there are more; the first convolution
@@ -223,22 +227,5 @@ def channel_importances(
         classes = torch.from_numpy(np.array([] if labels is None else labels, dtype=np.int64))
         if classes.shape != images.shape[:1] or not len(images):
             raise UserError("importances from gradients need images and a class for each of them")
-        gradients = _gradients(module, images.cpu(), classes)
+        gradients = image_gradients(module, images.cpu(), classes)
     return importances(module, _convolutions(whole)[place], _blank(whole), gradients)
-
-
-def _gradients(
-    module: nn.Module,
-    images: Float[Tensor, "patterns 3 height width"],
-    classes: Int[Tensor, " patterns"],
-) -> tuple[list[Tensor], list[Tensor]]:
-    """Mean and root mean square over images of the gradients of their losses, by parameter."""
-    parameters = list(module.parameters())
-    sums, squares = ([torch.zeros_like(p) for p in parameters] for _ in range(2))
-    for image, label in zip(images.split(1), classes.split(1), strict=True):
-        loss = functional.cross_entropy(module(image), label)
-        for number, gradient in enumerate(torch.autograd.grad(loss, parameters)):
-            sums[number] += gradient
-            squares[number].addcmul_(gradient, gradient)
-    means = [total.div_(len(images)) for total in sums]
-    return means, [total.div_(len(images)).sqrt_() for total in squares]

@@ -118,6 +118,23 @@ def _gradients(
     return means, roots
 
 
+def image_gradients(
+    module: nn.Module,
+    images: Float[Tensor, "patterns channels height width"],
+    classes: Int[Tensor, " patterns"],
+) -> tuple[Gradients, Gradients]:
+    """Mean and root mean square over images of the gradients of their losses, by parameter."""
+    parameters = list(module.parameters())
+    sums, squares = ([torch.zeros_like(p) for p in parameters] for _ in range(2))
+    for image, label in zip(images.split(1), classes.split(1), strict=True):
+        loss = functional.cross_entropy(module(image), label)
+        for number, gradient in enumerate(torch.autograd.grad(loss, parameters)):
+            sums[number] += gradient
+            squares[number].addcmul_(gradient, gradient)
+    means = [total.div_(len(images)) for total in sums]
+    return means, [total.div_(len(images)).sqrt_() for total in squares]
+
+
 def importances(
     module: nn.Module,
     layer: nn.Linear | nn.Conv2d,
