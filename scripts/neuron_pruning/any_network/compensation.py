@@ -77,6 +77,8 @@ class Change(NamedTuple):
     weight: Float64[NDArray, "*shape"]
     constants: Float64[NDArray, " outputs"]
     error: LayerError | None  # where its input was measured
+    # Variance of each output after the change over that before it, where the rows are the outputs.
+    variance_ratio: Float64[NDArray, " outputs"] | None = None
 
 
 @dataclass(frozen=True)
@@ -135,21 +137,27 @@ class Consumers:
                 as_array(m.weight).reshape(len(m.weight), -1) for m in (module, unpruned)
             )
             of = np.repeat(how.channel_of, weight.shape[1] // len(how.channel_of))
-            fitted, added, error = _by_least_squares(
+            fitted, added, error, ratio = _by_least_squares(
                 weight, target, measured, measured.patches, alive[of], gone[of], constant
             )
-            return Change(fitted.reshape(tuple(module.weight.shape)), added, error)
-        fitted, added, error = _by_least_squares(
+            return Change(fitted.reshape(tuple(module.weight.shape)), added, error, ratio)
+        fitted, added, error, ratio = _by_least_squares(
             outgoing_rows(module, how), outgoing_rows(unpruned, how), measured, measured.joint,
             alive, gone, constant and not pads_with_zeros(module),
         )  # fmt: skip
-        return Change(from_rows(fitted, module, how), _by_output(added, module), error)
+        single = len(fitted) == len(module.weight)
+        return Change(
+            from_rows(fitted, module, how), _by_output(added, module), error,
+            ratio if single else None,
+        )  # fmt: skip
 
     def _holds_constant(self, consumer: str) -> bool:
         return weighted(self.modules, consumer).bias is not None or consumer in self.found.constants
 
     @torch.no_grad()
-    def apply(self, layer: FoundLayer, selection: Selection, name: str) -> dict[str, LayerError]:
+    def apply(
+        self, layer: FoundLayer, selection: Selection, name: str, rescale: bool
+    ) -> dict[str, LayerError]:
         """Change the network for a selection of a layer's units, which stay in it, unheard.
 
         Returns:
@@ -166,6 +174,10 @@ class Consumers:
                     self._add(consumer, torch.from_numpy(change.constants), self.unpruned)
                 else:
                     self._add(consumer, torch.from_numpy(change.constants), self.modules)
+            norm = self.modules.get(self.found.constants.get(consumer, ""))
+            if rescale and change.variance_ratio is not None and isinstance(norm, BatchNorm):
+                assert norm.running_var is not None
+                norm.running_var.mul_(torch.from_numpy(change.variance_ratio).to(norm.running_var))
         return {c: change.error for c, change in changes.items() if change.error is not None}
 
     def _add(self, consumer: str, constants: Tensor, to: Mapping[str, nn.Module]) -> None:
@@ -225,7 +237,12 @@ def _by_least_squares(
     alive: Bool[NDArray, " columns"],
     gone: Bool[NDArray, " columns"],
     constant: bool,
-) -> tuple[Float64[NDArray, "rows columns"], Float64[NDArray, " rows"], LayerError]:
+) -> tuple[
+    Float64[NDArray, "rows columns"],
+    Float64[NDArray, " rows"],
+    LayerError,
+    Float64[NDArray, " rows"],
+]:
     """Weights and constants by least squares on the columns that stay.
 
     Where the unpruned network was measured beside the pruned one, its outputs are what is fitted,
@@ -248,7 +265,9 @@ def _by_least_squares(
     outputs = view.activations @ outgoing.T
     silenced = view.activations[:, kept] @ rows[:, there[kept]].T
     given = view.activations[:, kept] @ weights.weight[:, kept].T + weights.bias
-    return fitted, weights.bias, _error(outputs, silenced, given)
+    before = outputs.var(axis=0)
+    ratio = np.divide(given.var(axis=0), before, out=np.ones_like(before), where=before > 0.0)
+    return fitted, weights.bias, _error(outputs, silenced, given), ratio
 
 
 def _error(

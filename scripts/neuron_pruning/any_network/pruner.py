@@ -38,7 +38,7 @@ from neuron_pruning.pruning.techniques.technique import Technique
 from neuron_pruning.pruning.units import UnitLayer
 
 Order = Literal["sequential", "parallel"]
-BatchNormRule = Literal["reestimate", "keep"]
+BatchNormRule = Literal["reestimate", "rescale", "keep"]
 Amounts = Mapping[str, float]  # by layer: units that are removed, or a threshold in degrees
 
 
@@ -50,7 +50,9 @@ class Method:
         technique: a name of ``techniques()``.
         settings: of the technique.
         compensation: ``none bias add scaled affine lstsq lstsq_patches ridge fold``.
-        batch_norm: ``reestimate`` measures the statistics again after the cut; ``keep`` does not.
+        batch_norm: ``reestimate`` measures the statistics again after the cut; ``rescale`` gives
+            the normalisation behind a consumer the variance that least squares leave of its
+            outputs (of Linears, 1x1 convolutions and ``lstsq_patches``); ``keep`` leaves them.
         order: ``sequential``: each layer is measured behind the cuts in front of it;
             ``parallel``: all in the unpruned network, in one pass.
         seed: of what is drawn.
@@ -278,7 +280,7 @@ class Session:
             self.constant[layer.name] = first.moments.of(channels).constant
         if selection.removals:
             self.errors[layer.name] = self.consumers.apply(
-                layer, selection, self.method.compensation
+                layer, selection, self.method.compensation, self.method.batch_norm == "rescale"
             )
         for consumer in layer.consumers:
             channels = channels_of(layer, consumer, self.pruner.readings[consumer])

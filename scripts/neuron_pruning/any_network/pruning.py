@@ -109,7 +109,7 @@ def prune(
         settings: of the technique.
         compensation: what the others get: ``none bias add scaled affine lstsq lstsq_patches ridge
             fold``.
-        batch_norm: ``reestimate`` or ``keep`` the statistics.
+        batch_norm: ``reestimate``, ``rescale`` or ``keep`` the statistics; see :class:`Method`.
         order: ``sequential``, each layer measured behind the cuts in front of it, or ``parallel``.
         across: whether ``amount`` holds for each layer or for all together.
         coupled: whether units of residual streams go too.

@@ -349,8 +349,6 @@ def _constants(traced: Trace) -> dict[str, str]:
     """Batch normalisations that read the outputs of a layer without a bias, and nothing else."""
     found: dict[str, str] = {}
     for name, call in traced.writers.items():
-        if call.module.bias is not None:
-            continue
         for reader, _ in walk(traced, name):
             target = traced.readers[reader]
             alike = target.inputs.shape == call.written.shape
