@@ -2,15 +2,18 @@
 import atexit
 
 from planning.after_selection import announce, announce_dry_run
-from runtime.provenance import mixed_threads, settle
+from runtime.bucket_records import BucketRecords
+from runtime.provenance import mixed_arithmetic, settle
 from runtime.run_lock import RunLock
 from runtime.tracking_uploader import TrackingUploader, check_records_wait, finish_tracking
 
 IMPORTED = not workflow.modifier.is_main_snakefile()  # then Snakemake calls no onstart of ours
 lock = RunLock(Path(paths.root))
 uploader = TrackingUploader(Path(paths.tracking), settings.tracking())
+bucket_records = BucketRecords(workflow, paths.root, [paths.faces])
 
 if workflow.is_main_process:
+    bucket_records.take_over()
     for line in settle(Path(paths.root)):
         print(line, file=sys.stderr)
 
@@ -25,7 +28,7 @@ onstart:
         raise WorkflowError(str(error)) from None
     planned = set(workflow.dag.needrun_jobs())
     kept = (job for job in workflow.dag.jobs if job not in planned)
-    for line in mixed_threads(Path(paths.root), kept, planned):
+    for line in mixed_arithmetic(Path(paths.root), kept, planned):
         print(line, file=sys.stderr)
     announce(workflow, targets)
     if not only_sends:  # that job has an uploader of its own
@@ -33,7 +36,8 @@ onstart:
 
 
 atexit.register(announce_dry_run, workflow, targets)
-# Not a handler: an idle, stopped or failing run calls none.
+# No handlers: an idle, stopped or failing run calls none.
+atexit.register(bucket_records.leave)
 atexit.register(finish_tracking, uploader, lock, workflow, IMPORTED)
 
 

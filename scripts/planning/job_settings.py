@@ -13,6 +13,7 @@ from neuron_pruning.configuration.derived import (
     pruned_layers,
     technique_choices,
 )
+from neuron_pruning.configuration.models_training import BFLOAT16_RECIPES, RECIPES
 from neuron_pruning.pruning.techniques import find_technique
 from planning.code_digest import code_digest
 from planning.folder_fingerprint import folder_fingerprint
@@ -99,13 +100,26 @@ class JobSettings:
         untrained = {**dict(wildcards.items()), "state": "untrained"}
         return {**self.network(untrained), "training": self.training(wildcards)}
 
-    def training(self, wildcards: Wildcards) -> Settings:
-        """How a run is trained: the experiment's settings and its recipe's."""
+    def training(self, wildcards: Wildcards, of_images: bool = True) -> Settings:
+        """How a run is trained: the experiment's settings and its recipe's.
+
+        The precision ``auto`` stays where the processor of the job is to decide. ``of_images``:
+        not of recorded activations, which is in float32 always.
+        """
         recipe = self.recipe(wildcards)
         own = {key: recipe[key] for key in ("optimiser", "augmentation", "label_smoothing")}
         if recipe["epochs"] is not None:
             own["epochs"] = recipe["epochs"]
-        return {**self.config["training"], **own}
+        training = {**self.config["training"], **own}
+        if training["precision"] == "auto" and not (of_images and self._may_round(wildcards)):
+            training["precision"] = "float32"
+        return training
+
+    def _may_round(self, wildcards: Wildcards) -> bool:
+        """Whether a recipe is one that bfloat16 leaves as good as it is, initialised as there."""
+        name = wildcards["recipe"]
+        scheme = self.recipe(wildcards)["initialisation"]["scheme"]
+        return name in BFLOAT16_RECIPES and scheme == RECIPES[name].initialisation.scheme
 
     def evaluate(self, wildcards: Wildcards) -> Settings:
         """Settings of one evaluation."""
@@ -163,7 +177,7 @@ class JobSettings:
                 **self.config["evaluation"],
                 **self.layers(wildcards),
             },
-            "training": self.training(wildcards),
+            "training": self.training(wildcards, of_images=section["trainable"] == "all"),
         }
 
     def torch_pruning_scores(self, wildcards: Wildcards) -> Settings:
@@ -198,7 +212,7 @@ class JobSettings:
                 "epochs": sorted({0, pruning["fine_tuning"]["compared_epochs"]}),
                 "draws": pruning["sweep"]["draws"],
             },
-            "training": self.training(wildcards),
+            "training": self.training(wildcards, of_images=False),
         }
 
     def cut(self, wildcards: Wildcards) -> Settings:

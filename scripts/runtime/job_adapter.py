@@ -21,7 +21,7 @@ from neuron_pruning.core.resume import Resume, StateKeeper
 from neuron_pruning.tracking.outbox import JobRecord, Status, milliseconds, queue_record
 from planning.code_digest import files_read
 from runtime.parent_watchdog import end_with_run
-from runtime.provenance import Origin, no_input_from_the_future
+from runtime.provenance import Origin, no_input_from_the_future, settings_of
 
 DECODERS = ("pillow", "numpy", "imagehash", "opencv-python-headless")  # what pixels depend on
 Config = dict[str, Any]  # a section of the config, or the keys of a run
@@ -100,7 +100,7 @@ def _arguments(snakemake: Any, function: Callable[..., Any], origin: Origin) -> 
     if "output" in takes:
         arguments = {"input": Files(**given), "output": Files(**made)}
     arguments.update(files_read(snakemake.params.get("code", "")))
-    arguments.update(snakemake.params.get("settings", {}))
+    arguments.update(settings_of(snakemake))
     if "folder" in takes and "folder" not in arguments:
         # Where the images lie, unless the workflow draws them. It is no parameter of the rules:
         # what is made of the same images in another place is the same.
@@ -132,7 +132,7 @@ def _resume(snakemake: Any, origin: Origin) -> Resume | None:
         return None
     place = _paths(snakemake.output)[0].with_name(".state.safetensors")
     decides = {
-        "settings": snakemake.params["settings"],
+        "settings": settings_of(snakemake),
         "code": origin.code,
         "inputs": origin.inputs,
     }
@@ -180,7 +180,7 @@ def _mirror(snakemake: Any, mirrored: TrackedResult, started: int, status: Statu
         record = JobRecord(
             name=_job_name(snakemake),
             tags=dict(_tags(snakemake)),
-            parameters=_flatten(snakemake.params.get("settings", {})),
+            parameters=_flatten(settings_of(snakemake)),
             metrics=dict(mirrored.metrics),
             series=dict(mirrored.series),
             artifacts=[*map(str, snakemake.output), str(snakemake.log[0])],

@@ -6,12 +6,10 @@ the files and tells Snakemake in its own terms: by times, its records, and its m
 must be made again.
 """
 
-import json
 import os
 import sys
 import time
-from base64 import urlsafe_b64encode
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,13 +26,17 @@ from neuron_pruning.core.checksums import (
     read_note,
     read_notes,
 )
+from neuron_pruning.core.numerics import Precision, automatic_precision
 from planning.code_digest import changed_since, digest_now
 from runtime.parent_watchdog import run_above
+from runtime.snakemake_records import FORMAT, mark_incomplete, read_record, write_record
 
-RECORDS, INCOMPLETE = Path(".snakemake/metadata"), Path(".snakemake/incomplete")
-FORMAT = 6  # of Snakemake's records
 CHANGED = "changed while the job ran"
 LEEWAY = 2.0  # seconds by which a process may seem to have started late
+SAME_AS_BEFORE = {  # how results of two arithmetics differ, and what avoids it
+    "threads": "in their last digits. Type the same --cores as before",
+    "precision": "as they do between seeds. Name one of the two in training.precision",
+}
 
 
 class Origin:
@@ -61,6 +63,7 @@ class Origin:
             "input": sorted(map(str, self._job.input)),
             "params": sorted(map(repr, params)),
             "threads": self._job.threads if "torch" in sys.modules else 0,
+            "precision": chosen_precision(self._job),
         }
         note_checksums(self._outputs, self._root, dict(self._inputs_now()), about)
 
@@ -76,6 +79,20 @@ class Origin:
         run, planned = run_above(), str(self._job.params.get("code", ""))
         planned_at = self._began if run is None else run.create_time() - LEEWAY
         return digest_now(planned) if changed_since(planned_at) else planned
+
+
+def chosen_precision(job: Any) -> Precision | None:
+    """The precision that ``auto`` is for a job on this machine; None: it does not ask."""
+    training = job.params.get("settings", {}).get("training", {})
+    return automatic_precision() if training.get("precision") == "auto" else None
+
+
+def settings_of(job: Any) -> dict[str, Any]:
+    """Settings of a job, with the precision that ``auto`` is."""
+    settings, precision = dict(job.params.get("settings", {})), chosen_precision(job)
+    if precision is not None:
+        settings["training"] = {**settings["training"], "precision": precision}
+    return settings
 
 
 def no_input_from_the_future(inputs: Iterable[str]) -> None:
@@ -128,10 +145,10 @@ class _Settling:
         if note is None:
             return modified.st_mtime_ns
         newest = max(map(self.time_of, note.inputs), default=0)
-        record = _read_record(path)
+        record = read_record(path)
         touched = record.get("endtime") != modified.st_mtime
         if self._is_outdated(note) or (touched and self._is_damaged(path, note)):
-            _write(INCOMPLETE, path, {"external_jobid": None})
+            mark_incomplete(path)
             return modified.st_mtime_ns
         right = min(max(modified.st_mtime_ns, newest), time.time_ns())
         if right != modified.st_mtime_ns:
@@ -141,7 +158,7 @@ class _Settling:
         if any(record.get(name) != value for name, value in known.items()):
             self.moved = True
             new = {"record_format_version": FORMAT, "incomplete": False, "input_checksums": {}}
-            _write(RECORDS, path, {**new, "starttime": known["endtime"], **record, **known})
+            write_record(path, {**new, "starttime": known["endtime"], **record, **known})
         return right
 
     def _is_outdated(self, note: Note) -> bool:
@@ -166,28 +183,34 @@ class _Settling:
         return True
 
 
-def mixed_threads(root: Path, kept: Iterable[Any], planned: Iterable[Any]) -> list[str]:
-    """One line for each rule whose results would come from different numbers of threads.
+def mixed_arithmetic(root: Path, kept: Iterable[Any], planned: Iterable[Any]) -> list[str]:
+    """One line for each rule whose results would come from different threads or precisions.
 
     Args:
         root: folder of the experiment.
         kept: Snakemake's jobs whose results stay.
-        planned: jobs that will run.
+        planned: jobs that will run; on this machine, as far as precisions go.
     """
-    now = {(job.rule.name, job.threads) for job in planned}
-    used: dict[str, set[int]] = {rule: set() for rule, _ in now}
+    now = {
+        (job.rule.name, what, value)
+        for job in planned
+        for what, value in (("threads", job.threads), ("precision", chosen_precision(job)))
+        if value
+    }
+    rules = {rule for rule, _, _ in now}
+    used: dict[tuple[str, str], set[Any]] = {}
     for job in kept:
-        if job.rule.name in used:
-            notes = (read_note(Path(path), root) for path in job.output)
-            used[job.rule.name].update(note.about.get("threads", 0) for note in notes if note)
+        if job.rule.name in rules:
+            for note in filter(None, (read_note(Path(path), root) for path in job.output)):
+                for what in SAME_AS_BEFORE:
+                    used.setdefault((job.rule.name, what), set()).add(note.about.get(what))
     lines = []
-    for rule, threads in sorted(now):
-        others = ", ".join(map(str, sorted(used[rule] - {0, threads})))
+    for rule, what, value in sorted(now, key=str):
+        others = ", ".join(map(str, sorted(used.get((rule, what), set()) - {0, None, value})))
         if others:
             lines.append(
-                f"warning: threads of {rule}: {threads} now, {others} in results that stay; "
-                "figures of one table may differ in their last digits. Type the same --cores as "
-                f"before, or add --forcerun {rule}"
+                f"warning: {what} of {rule}: {value} now, {others} in results that stay; figures "
+                f"of one table may differ {SAME_AS_BEFORE[what]}, or add --forcerun {rule}"
             )
     return lines
 
@@ -195,25 +218,3 @@ def mixed_threads(root: Path, kept: Iterable[Any], planned: Iterable[Any]) -> li
 def _time_carrier(path: Path) -> Path:
     """What carries the time of an output for Snakemake: of a folder a file in it."""
     return path / ".snakemake_timestamp" if path.is_dir() else path
-
-
-def _read_record(path: Path) -> dict[str, Any]:
-    """Snakemake's record of an output; empty: there is none."""
-    try:
-        return dict(json.loads(_place(RECORDS, path).read_bytes()))
-    except (OSError, ValueError):
-        return {}
-
-
-def _write(folder: Path, path: Path, content: Mapping[str, Any]) -> None:
-    INCOMPLETE.mkdir(parents=True, exist_ok=True)  # without it Snakemake reads all records first
-    place = _place(folder, path)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_text(json.dumps(content), encoding="utf-8")
-
-
-def _place(folder: Path, path: Path) -> Path:
-    """Where Snakemake keeps what it knows of a file (snakemake/persistence/file.py)."""
-    name = urlsafe_b64encode(str(path).encode()).decode()
-    *folders, last = (name[start : start + 254] for start in range(0, len(name), 254))
-    return folder.joinpath(*(f"@{part}" for part in folders), last)

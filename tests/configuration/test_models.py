@@ -9,7 +9,7 @@ from neuron_pruning.baselines.descriptors import DescriptorSettings
 from neuron_pruning.baselines.svm import ClassifierSettings
 from neuron_pruning.configuration import models, models_training
 from neuron_pruning.configuration.models_pruning import TECHNIQUES
-from neuron_pruning.core.numerics import Precision
+from neuron_pruning.core.numerics import PrecisionSetting
 from neuron_pruning.data.drawn_faces import EXPRESSIONS
 from neuron_pruning.data.drawn_faces.planning import FacesSettings
 from neuron_pruning.data.index import OnBadImage, Resize
@@ -71,7 +71,7 @@ def test_other_values_that_stand_in_the_package_too():
         (models.Resize, Resize),
         (models.OnBadImage, OnBadImage),
         (models.Protocol, Protocol),
-        (models_training.Precision, Precision),
+        (models_training.PrecisionSetting, PrecisionSetting),
         (models_training.Scheme, Scheme),
         (models_training.OptimiserName, OptimiserName),
         (models_training.Schedule, Schedule),

@@ -279,7 +279,10 @@ def make_results(folder, config, classes, learned=False):
                        "train_accuracy": 0.5, "test_accuracy": 0.25}
                       for epoch in (1, 2)]  # fmt: skip
             histories.append(write(folder / f"{model}{seed}.parquet", epochs))
-            fast = [{**cell, "seed": seed, "seconds": 90.0, "device": "cpu"} for _ in (1, 2)]
+            fast = [
+                {**cell, "seed": seed, "seconds": 90.0, "device": "cpu", "precision": "float32"}
+                for _ in (1, 2)
+            ]
             speeds.append(write(folder / f"{model}{seed}-speed.parquet", fast))
             for state in states:
                 keys = {**cell, "seed": seed, "state": state}

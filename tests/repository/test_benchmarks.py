@@ -11,7 +11,12 @@ from hypothesis import strategies as st
 from torch.autograd import DeviceType
 
 from benchmarks import common, floor, growth, profile, training
-from neuron_pruning.models.architectures import count_multiply_adds, describe, memory_mb
+from neuron_pruning.models.architectures import (
+    activation_bytes,
+    count_multiply_adds,
+    describe,
+    memory_mb,
+)
 
 
 @given(exponent=st.floats(0.5, 2.5), constant=st.floats(0.1, 10), factor=st.floats(1e-3, 1e-1))
@@ -57,6 +62,17 @@ def test_memory_of_a_job_grows_with_what_it_holds():
     assert memory_mb(describe("vgg", normalisation="batch"), 32, copies=1) > least
     assert memory_mb(describe("vgg", (288, 360), [5120, 1000, 100, 7]), 32, copies=1) < least
     assert memory_mb(vgg, 32, copies=4) < 8000 < memory_mb(vgg, 128, copies=4)
+
+
+@pytest.mark.parametrize(
+    ("model", "size", "kept"), [("vgg8", (48, 48), True), ("vgg", None, False)]
+)
+def test_batch_normalisation_keeps_what_small_convolutions_give_alone(model, size, kept):
+    plain, normalised = (
+        activation_bytes(describe(model, size or (576, 720), normalisation=normalisation), 64)
+        for normalisation in ("none", "batch")
+    )
+    assert plain < normalised and (normalised > 2 * plain) == kept
 
 
 def test_a_failed_job_costs_its_own_row_alone(monkeypatch):

@@ -10,6 +10,7 @@ import pytest
 
 import runtime.job_adapter as adapter
 from neuron_pruning import UserError
+from runtime import provenance
 
 
 class Named(dict):
@@ -230,6 +231,27 @@ def test_a_state_belongs_to_settings_inputs_and_threads(results):
     results.config["resume"]["minutes"] = None
     adapter.run_job(results, work)
     assert seen[-1] is None
+
+
+def test_the_arithmetic_that_auto_is_belongs_to_job_state_and_record(results, monkeypatch):
+    found, states = [], []
+    results.params["settings"] = {"training": {"precision": "auto", "epochs": 2}}
+    results.config["tracking"]["uri"] = "http://127.0.0.1:9"
+
+    def work(array, network, training, resume):
+        found.append(training)
+        states.append(resume.identity)
+        write(network, "n")
+        return adapter.TrackedResult()
+
+    for precision in ("float32", "bfloat16", "bfloat16"):
+        monkeypatch.setattr(provenance, "automatic_precision", lambda found=precision: found)
+        adapter.run_job(results, work)
+    assert found == [{"precision": p, "epochs": 2} for p in ("float32", "bfloat16", "bfloat16")]
+    assert states[0] != states[1] == states[2]
+    sent = [json.loads(p.read_text()) for p in Path("results/e/tracking/pending").iterdir()]
+    recorded = sorted(record["parameters"]["training.precision"] for record in sent)
+    assert recorded == ["bfloat16", "bfloat16", "float32"]
 
 
 @pytest.mark.parametrize(("used", "name"), [(True, "GPU of the job"), (False, "cpu")])

@@ -12,7 +12,8 @@ import pytest
 import runtime.provenance as provenance
 from neuron_pruning import UserError
 from planning import code_digest
-from runtime.provenance import INCOMPLETE, RECORDS, Origin, mixed_threads, settle
+from runtime.provenance import Origin, mixed_arithmetic, settle
+from runtime.snakemake_records import INCOMPLETE, RECORDS, place_of
 
 ROOT = Path("results/e")
 HOUR = 3600 * 10**9
@@ -25,10 +26,10 @@ def project(tmp_path, monkeypatch):
     Path("user.csv").write_text("one")
 
 
-def make(name, *inputs, work=lambda: None, code="train x", threads=1):
+def make(name, *inputs, work=lambda: None, code="train x", threads=1, settings=None):
     """A job makes a file of the experiment; returns its path."""
     path = ROOT / name
-    params = {"settings": {"epochs": 2}, "code": code}
+    params = {"settings": settings or {"epochs": 2}, "code": code}
     paths = {"rule": "train", "input": [str(i) for i in inputs], "output": [str(path)]}
     origin = Origin(SimpleNamespace(**paths, params=params, threads=threads), ROOT)
     path.write_text(name)
@@ -38,12 +39,12 @@ def make(name, *inputs, work=lambda: None, code="train x", threads=1):
 
 
 def record(path):
-    return json.loads(provenance._place(RECORDS, path).read_bytes())
+    return json.loads(place_of(RECORDS, path).read_bytes())
 
 
 def is_marked(path):
     """Whether Snakemake will make it again, as it does with what a killed job left."""
-    return provenance._place(INCOMPLETE, path).is_file()
+    return place_of(INCOMPLETE, path).is_file()
 
 
 def move(path, hours):
@@ -171,7 +172,7 @@ def test_a_comment_that_changes_while_the_job_runs_changes_nothing(scripts):
 def test_snakemakes_record_gives_way_to_what_the_job_noted():
     path = make("a", code="train new")
     settle(ROOT)
-    place = provenance._place(RECORDS, path)
+    place = place_of(RECORDS, path)
     place.write_text(json.dumps({**record(path), "params": ["'train planned'"], "log": ["l"]}))
     settle(ROOT)
     assert record(path)["params"] == ["'train new'", "{'epochs': 2}"]
@@ -248,14 +249,31 @@ def test_results_of_other_threads_are_told_in_one_line(monkeypatch):
     monkeypatch.setitem(provenance.sys.modules, "torch", None)
     kept = [make(name, threads=threads) for name, threads in (("a", 2), ("b", 2), ("c", 1))]
 
-    def job(path, threads):
-        rule = SimpleNamespace(name="train")
-        return SimpleNamespace(rule=rule, threads=threads, output=[str(path)])
-
-    stay = [job(path, 1) for path in kept]
-    (line,) = mixed_threads(ROOT, stay, [job("d", 1), job("e", 1)])
+    stay = [job(path) for path in kept]
+    (line,) = mixed_arithmetic(ROOT, stay, [job("d"), job("e")])
     assert line.startswith("warning: threads of train: 1 now, 2 in results that stay;")
-    assert mixed_threads(ROOT, stay[2:], [job("d", 1)]) == [], "what is made again does not count"
+    assert mixed_arithmetic(ROOT, stay[2:], [job("d")]) == [], "what is made again does not count"
+
+
+def job(path, settings=None):
+    """What Snakemake tells of a job with one thread."""
+    told = {"rule": SimpleNamespace(name="train"), "threads": 1, "output": [str(path)]}
+    return SimpleNamespace(**told, params={"settings": settings or {}})
+
+
+def test_results_of_another_processor_are_told_where_it_had_to_choose(monkeypatch):
+    auto, named = ({"training": {"precision": p}} for p in ("auto", "float32"))
+    for path, settings, found in (("a", auto, "bfloat16"), ("b", named, "bfloat16")):
+        monkeypatch.setattr(provenance, "automatic_precision", lambda found=found: found)
+        make(path, settings=settings)
+    stay = [job(ROOT / "a"), job(ROOT / "b")]
+    assert mixed_arithmetic(ROOT, stay, [job("c", auto)]) == []
+    monkeypatch.setattr(provenance, "automatic_precision", lambda: "float32")
+    (line,) = mixed_arithmetic(ROOT, stay, [job("c", auto)])
+    assert line.startswith("warning: precision of train: float32 now, bfloat16 in results that")
+    assert "training.precision" in line and "--forcerun train" in line
+    assert mixed_arithmetic(ROOT, stay, [job("c", named)]) == []
+    assert mixed_arithmetic(ROOT, stay[1:], [job("c", auto)]) == []
 
 
 def test_a_new_machine_needs_notes_alone():
@@ -273,5 +291,4 @@ def test_a_damaged_note_stops_nothing(text):
     (ROOT / ".checksums" / "a.json").write_text(text)
     settle(ROOT)
     assert path.read_text() == "a"
-    one = SimpleNamespace(rule=SimpleNamespace(name="train"), threads=1, output=[str(path)])
-    assert mixed_threads(ROOT, [one], [one]) == []
+    assert mixed_arithmetic(ROOT, [job(path)], [job(path)]) == []

@@ -96,28 +96,45 @@ def test_a_changed_value_reruns_what_depends_on_it(stored):
     assert found == {"prune": 1, "prune_untrained": 1, "table_pruning": 1, "build_report": 1}
 
 
-def test_a_fresh_copy_has_nothing_to_do(stored, tmp_path):
-    """Without notes of what made the files, times decide."""
-    copy = again(stored, tmp_path / "copy")
-    assert copy.dry_run(OVERLAY) == {}
-    for changed in ({"pruning": {**OVERLAY["pruning"], "angles": [15, 10, 7]}}, EPOCHS):
-        assert copy.dry_run({**OVERLAY, **changed}) == {}  # it cannot tell
+@pytest.mark.parametrize("copy", [shutil.copy, shutil.copy2])  # with new times, and old ones
+def test_another_machine_takes_the_results_over(stored, tmp_path, copy):
+    """Nothing is made twice, and a changed value is noticed, as where they were made."""
+    other = again(stored, tmp_path / "copy", copy)
+    assert other.dry_run(OVERLAY) == {}
+    remove_copies(other)
+    assert "train" in other.dry_run({**OVERLAY, **EPOCHS})
 
 
-def test_a_new_checkout_takes_snakemakes_notes_along(stored, tmp_path):
-    """There all files are newer than the results; notes know code and small inputs by content."""
+def remove_copies(project):
+    """Of the selection, over which Snakemake stumbles after a dry run; see docs."""
+    shutil.rmtree(project.folder / ".snakemake" / "storage")
+
+
+def test_what_another_machine_changed_is_noticed_here(stored, tmp_path):
+    """The config here asks for other angles than those that the table there was made for."""
+    other = again(stored, tmp_path / "copy")
+    wider = {**OVERLAY, "pruning": {**OVERLAY["pruning"], "angles": [15, 10, 7]}}
+    ran = other.run(overlay=wider)
+    assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-6000:]
+    remove_copies(stored)
+    assert stored.dry_run(OVERLAY) == {"table_pruning": 1, "build_report": 1}
+    ran = stored.run(overlay=OVERLAY)
+    assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-6000:]
+    remove_copies(other)
+    assert other.dry_run(OVERLAY) == {}
+
+
+def test_what_no_record_explains_is_made_again(bucket, stored, tmp_path):
+    """Somebody has put another table there; then the records are gone."""
+    place = f"{PREFIX}/results/tiny"
+    table = bucket.Object(f"{place}/tables/table1.parquet")
+    content, other = table.get()["Body"].read(), again(stored, tmp_path / "copy")
     time.sleep(1)
-    copy = again(stored, tmp_path / "copy", shutil.copy)
-    # Without notes, times decide: tables read files of resources/. So would the given boxes.
-    found = copy.dry_run({**OVERLAY, "dataset": {"boxes": None}})
-    assert all(rule.startswith("table_") or rule == "build_report" for rule in found), found
-    notes = ".snakemake/metadata"
-    shutil.copytree(stored.folder / notes, copy.folder / notes, dirs_exist_ok=True)
-    triggers = ("--rerun-triggers", "mtime", "input", "params", "software-env")
-    assert copy.dry_run(OVERLAY, *triggers) == {}
-    # Snakemake stumbles over the selection that the last dry run fetched; see docs.
-    shutil.rmtree(copy.folder / ".snakemake" / "storage")
-    assert "train" in copy.dry_run({**OVERLAY, **EPOCHS}, *triggers)
+    table.put(Body=content)
+    found = other.dry_run(OVERLAY)
+    assert found == {"table_grid": 1, "build_report": 1}
+    bucket.Object(f"{place}/.records.json.gz").delete()
+    assert "train" in again(stored, tmp_path / "third").dry_run(OVERLAY)
 
 
 def test_all_but_times_is_what_a_run_on_a_disk_writes(bucket, stored, tmp_path):
@@ -129,6 +146,7 @@ def test_all_but_times_is_what_a_run_on_a_disk_writes(bucket, stored, tmp_path):
     own = {name: p for name, p in own.items() if p.name != ".snakemake_timestamp"}
     own = {name: p for name, p in own.items() if not name.startswith(".")}  # lock, checksums, reuse
     here = {name for name in found if not name.endswith(".snakemake_timestamp")}
+    here = {name for name in here if not name.startswith(".")}  # records
     assert here == own.keys()
     compared = [name for name in own if not name.endswith(DIFFERENT)]
     assert len(compared) > 80 and sum(name.startswith("tables/") for name in compared) == 25

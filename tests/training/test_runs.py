@@ -32,8 +32,9 @@ def test_a_run_leaves_a_network_figures_and_speeds(run, small_vgg):
     history, speed = (trained.rows(table, "this one") for table in (HISTORY_SCHEMA, SPEED_SCHEMA))
     assert [row["epoch"] for row in history] == [row["epoch"] for row in speed] == [1, 2]
     assert set(history[0]) == set(HISTORY_SCHEMA.names[-5:])
-    assert set(speed[0]) == set(SPEED_SCHEMA.names[-5:])
+    assert set(speed[0]) == set(SPEED_SCHEMA.names[-6:])
     assert (speed[1]["device"], speed[1]["micro_batch"]) == ("this one", 5)
+    assert speed[1]["precision"] == "float32"
     assert trained.series["test_loss"] == [row["test_loss"] for row in history]
     initial = {name: value.numpy() for name, value in small_vgg.state_dict().items()}
     scores = trained.sensitivity.scores(initial)

@@ -20,7 +20,7 @@ from neuron_pruning.configuration.fields import (
     Whole,
     WordOrList,
 )
-from neuron_pruning.core.numerics import Precision
+from neuron_pruning.core.numerics import PrecisionSetting
 from neuron_pruning.models.architectures import DEFAULT_CHANNELS, DEFAULT_WIDTHS, Normalisation
 from neuron_pruning.training.settings import (
     AugmentationSettings,
@@ -173,14 +173,24 @@ RECIPES = {
     ),
 }
 
+# Recipes that `precision: auto` may train in bfloat16, as long as they initialise as above: their
+# units start with activations that vary by far more than the 0.002 to 0.004 by which bfloat16 steps
+# near 0.5, and accuracies differ less than between seeds (tests/training/test_precision.py).
+# as_written must not be among them: its activations vary by 1e-6 to 1e-5, which bfloat16 rounds
+# away. Of a recipe that somebody adds nothing is known.
+BFLOAT16_RECIPES = ("initialised", "stabilised", "faces")
+
 
 class Training(Section):
     """What all trainings share."""
 
     epochs: Count = TrainingSettings.epochs
     """Passes through the training images."""
-    precision: Precision = TrainingSettings.precision
-    """Arithmetic of matrix products and convolutions in training; weights stay float32."""
+    precision: PrecisionSetting = TrainingSettings.precision
+    """Arithmetic of matrix products and convolutions in training; weights stay float32. auto means
+    bfloat16 on a processor that multiplies it in hardware (AMX or AVX-512), for the recipes
+    initialised, stabilised and faces, and float32 everywhere else. ASSUME: float32, because with
+    auto results depend on the processor."""
     micro_batch: Count | None = TrainingSettings.micro_batch
     """Images at once where a batch does not fit memory; gradients add up to those of the batch.
     ASSUME: null; with batch normalisation it would change the statistics."""

@@ -14,6 +14,7 @@ from neuron_pruning.models.backbone_sizes import BACKBONES, SIDE, BackboneSize
 
 Normalisation = Literal["none", "batch", "contrast"]
 
+CHUNK_BYTES = 64 * 2**20  # of a convolution's output at once; any size that fits a cache does
 FEATURES = "features"  # name of what the convolutions give to the first fully connected layer
 TORCHVISION = "torchvision/"  # in front of a name of torchvision's
 
@@ -261,13 +262,14 @@ def count_parameters(architecture: Architecture) -> int:
     return weights + architecture.backbone_size.parameters
 
 
-def activation_bytes(architecture: Architecture) -> int:
-    """Host memory that one image in work takes in a step of training, about.
+def activation_bytes(architecture: Architecture, images: int) -> int:
+    """Host memory that ``images`` at once take in a step of training, about.
 
-    Twice the image and three times what leaves the pooling; where batches are normalised, four
-    and a half times what leaves the convolutions too. The factors were fitted to measured peaks
+    Twice the images and three times what leaves the pooling. Where batches are normalised, four
+    and a half times what leaves a convolution too, if that fills no more than ``CHUNK_BYTES``:
+    larger outputs are made piece by piece and not kept. The factors were fitted to measured peaks
     (docs/explanation/performance.md), a little above them. A classifier of torchvision: twice the
-    image and twice what leaves all its layers, an upper estimate for the images of up to 256
+    images and twice what leaves all its layers, an upper estimate for the images of up to 256
     pixels that most take.
     """
     height, width = architecture.input_size
@@ -276,11 +278,12 @@ def activation_bytes(architecture: Architecture) -> int:
     for layer, plan in zip(layer_sizes(architecture), plans, strict=False):
         values = layer.outputs * layer.places
         outputs += 3 * (values // (plan.pooling.stride**2 if plan.pooling else 1))
-        outputs += 4.5 * values * (architecture.normalisation != "none")
-    return int(4 * (2 * 3 * height * width + outputs))
+        if architecture.normalisation != "none" and 4 * values * images <= CHUNK_BYTES:
+            outputs += 4.5 * values
+    return int(4 * images * (2 * 3 * height * width + outputs))
 
 
 def memory_mb(architecture: Architecture, images: int, copies: int) -> int:
     """Host memory in MB of a job with ``copies`` of the parameters and ``images`` at once."""
     parameters = 4 * copies * count_parameters(architecture)
-    return round(3000 + (parameters + images * activation_bytes(architecture)) / 1e6)
+    return round(3000 + (parameters + activation_bytes(architecture, images)) / 1e6)

@@ -26,10 +26,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from neuron_pruning.core.errors import UserError
-from neuron_pruning.models.architectures import Window
+from neuron_pruning.models.architectures import CHUNK_BYTES, Window
 from neuron_pruning.models.local_contrast import LocalContrast
 
-CHUNK_BYTES = 64 * 2**20  # of one convolution's output; any size that fits a cache does
 DENSE_CHANNELS = 64  # a space-to-depth image has at most so many
 PRODUCT_COLUMNS = 96  # products of fewer (side of the kernel x channels) are slower than oneDNN
 PRODUCT_BYTES = 16 * 2**20  # of the rows that one product reads; at least one image

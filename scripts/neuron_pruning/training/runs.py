@@ -34,6 +34,7 @@ SPEED_SCHEMA = schema(
     column("images_per_second", pa.float64(), "training speed", "1/s"),
     column("device", pa.string(), "where the training ran"),
     column("micro_batch", pa.int64(), "images per forward pass in the end", "images"),
+    column("precision", pa.string(), "arithmetic of products: float32, tf32 or bfloat16"),
 )  # in a file of its own: two runs of one training differ in nothing else
 
 
@@ -58,7 +59,7 @@ class Trained:
     def rows(self, table: pa.Schema, device: str) -> list[dict[str, Any]]:
         """One row per epoch with the columns of ``table``, which may name the device."""
         size = self.settings.micro_batch or self.settings.batch_size
-        shared = {"device": device, "micro_batch": size}
+        shared = {"device": device, "micro_batch": size, "precision": self.settings.precision}
         rows = [{**asdict(epoch), **shared} for epoch in self.epochs]
         return [{name: row[name] for name in table.names if name in row} for row in rows]
 
