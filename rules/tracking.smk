@@ -5,6 +5,7 @@ from planning.after_selection import announce, announce_dry_run
 from runtime.bucket_records import BucketRecords
 from runtime.provenance import mixed_arithmetic, settle
 from runtime.run_lock import RunLock
+from runtime.scheduling import drop_default_limit
 from runtime.tracking_uploader import TrackingUploader, check_records_wait, finish_tracking
 
 IMPORTED = not workflow.modifier.is_main_snakefile()  # then Snakemake calls no onstart of ours
@@ -26,6 +27,7 @@ onstart:
         lock.take()
     except UserError as error:
         raise WorkflowError(str(error)) from None
+    drop_default_limit(workflow.scheduler)
     planned = set(workflow.dag.needrun_jobs())
     kept = (job for job in workflow.dag.jobs if job not in planned)
     for line in mixed_arithmetic(Path(paths.root), kept, planned):

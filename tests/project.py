@@ -1,10 +1,13 @@
 """A copy of the project, in which people type snakemake."""
 
+import atexit
+import multiprocessing
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +17,8 @@ import yaml
 ROOT = Path(__file__).parents[1]
 PARTS = ["Snakefile", "config.yaml", "configs", "schemas", "rules", "scripts", "envs", "profiles"]
 PARTS += ["resources", "report"]
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["snakemake.cli", "pyarrow.parquet", "jaxtyping"])
 
 
 @dataclass(frozen=True)
@@ -47,9 +52,15 @@ class Project:
         prefix: Sequence[str] = (),
         **environment: str,
     ) -> subprocess.CompletedProcess:
-        """Run snakemake to its end; ``prefix`` is a command that starts it."""
+        """Run snakemake to its end; ``prefix`` is a command that starts it.
+
+        Without one, and in no special ``environment``, it is forked.
+        """
+        command = self.command(*arguments, overlay=overlay)
+        if not prefix and not environment:
+            return forked(command, self.folder, self.variables)
         return subprocess.run(
-            [*prefix, *self.command(*arguments, overlay=overlay)],
+            [*prefix, *command],
             cwd=self.folder,
             capture_output=True,
             text=True,
@@ -70,6 +81,45 @@ class Project:
         return {rule: n for rule, n in counts.items() if rule not in names}
 
 
+def forked(
+    command: list[str], folder: Path, environment: Mapping[str, str]
+) -> subprocess.CompletedProcess:
+    """Run ``python -m snakemake ...`` to its end, as a fork of a process that has imported it.
+
+    To import Snakemake takes longer than most of what tests ask it.
+    """
+    with tempfile.TemporaryDirectory() as place:
+        printed = [Path(place, name) for name in ("stdout", "stderr")]
+        process = FORKS.Process(
+            target=_snakemake, args=(command[3:], folder, dict(environment), printed)
+        )
+        process.start()
+        process.join()
+        texts = [path.read_text() for path in printed]
+    return subprocess.CompletedProcess(command, process.exitcode, *texts)
+
+
+def _snakemake(
+    arguments: list[str], folder: Path, environment: dict[str, str], printed: list[Path]
+) -> None:
+    """In the fork: become what a new Python would be in ``folder``."""
+    for number, path in enumerate(printed, start=1):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.dont_write_bytecode = bool(environment.get("PYTHONDONTWRITEBYTECODE"))
+    own = {str(ROOT), str(ROOT / "scripts")}  # the copy in ``folder`` is tested, and nothing else
+    sys.path[:] = [str(folder), *(path for path in sys.path if path not in own)]
+    sys.argv = ["snakemake", *arguments]
+    from snakemake.cli import main
+
+    try:
+        main()
+    finally:
+        atexit._run_exitfuncs()  # forks of multiprocessing leave them out
+
+
 def documented_technique() -> tuple[str, str]:
     """Path and text of the file that docs/how-to/add-a-technique.md shows, word for word."""
     page = (ROOT / "docs" / "how-to" / "add-a-technique.md").read_text(encoding="utf-8")
@@ -79,13 +129,16 @@ def documented_technique() -> tuple[str, str]:
 
 
 def copy_project(folder: Path) -> Project:
-    """A copy of what people check out, in ``folder``."""
+    """A copy of what people check out, in ``folder``, and of what is known of its modules."""
     folder.mkdir(exist_ok=True)
     for name in PARTS:
         source = ROOT / name
         if source.is_dir():
-            ignored = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(source, folder / name, ignore=ignored, dirs_exist_ok=True)
+            shutil.copytree(source, folder / name, dirs_exist_ok=True)
         else:
             shutil.copy2(source, folder / name)
+    parsed = ROOT / ".snakemake" / "parsed"  # by content; to parse every module takes a second
+    parsed.mkdir(parents=True, exist_ok=True)
+    (folder / ".snakemake").mkdir()
+    (folder / ".snakemake" / "parsed").symlink_to(parsed)
     return Project(folder)

@@ -8,11 +8,14 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+
+import pyarrow as pa
 
 from neuron_pruning.core.checksums import digest_of
 from neuron_pruning.core.errors import UserError
@@ -46,6 +49,7 @@ def run_job(snakemake: Any, function: Callable[..., TrackedResult | None]) -> No
     What it returns is mirrored to the tracking store; None is not.
     """
     _limit_threads(snakemake.threads)
+    _leave_pandas_out()
     _open_log(Path(snakemake.log[0]))
     started = milliseconds()
     try:
@@ -77,6 +81,19 @@ def warn(line: str) -> None:
 def _limit_threads(threads: int) -> None:
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[variable] = str(threads)
+
+
+def _leave_pandas_out() -> None:
+    """Keep pyarrow from importing pandas, where a job has not.
+
+    It would, for 0.6 s, to see whether rows are objects of pandas. It asks once, and imports pandas
+    all the same where a frame is wanted.
+    """
+    if "pandas" not in sys.modules:
+        sys.modules["pandas"] = None  # type: ignore[assignment]
+        with suppress(ImportError, AttributeError):  # what comes of it, in Python or in Cython
+            pa.array([])
+        del sys.modules["pandas"]
 
 
 def _open_log(path: Path) -> None:

@@ -69,6 +69,7 @@ class Disturbed:
 
     def take_over(self) -> Path:
         """The results of the quiet run, as if they had been made here."""
+        shutil.rmtree(self.project.folder / ".snakemake")
         for name in ("results", ".snakemake"):
             shutil.copytree(self.quiet.folder / name, self.project.folder / name, symlinks=True)
         return self.project.folder / "results" / "tiny"

@@ -111,16 +111,22 @@ def test_settings_are_flat_in_the_store():
     assert adapter._flatten(nested) == flat
 
 
-TORCHLESS = [
+PANDASLESS = [
     "make_faces",
     "index_images",
     "prepare_frames",
     "crop_faces",
     "split_dataset",
-    "select_hyperparameters",
     "prune",
+    "sweep_technique",
 ]
-TORCHLESS += ["make_table", "build_report", "sync_tracking", "runtime.tracking_uploader"]
+TORCHLESS = [
+    "select_hyperparameters",
+    "make_table",
+    "build_report",
+    "sync_tracking",
+    "runtime.tracking_uploader",
+]
 TORCHLESS += [f"neuron_pruning.tables.{table}" for table in ("grid", "per_class", "pruning")]
 
 
@@ -129,7 +135,7 @@ import importlib, json, sys
 loaded = {}
 for script in sys.argv[1:]:
     importlib.import_module(script)
-    loaded[script] = sorted({"torch", "mlflow"} & set(sys.modules))
+    loaded[script] = sorted({"torch", "mlflow", "pandas"} & set(sys.modules))
 print(json.dumps(loaded))
 """
 
@@ -138,13 +144,38 @@ def test_jobs_without_a_network_load_neither_torch_nor_mlflow():
     """One after the other in one process: the first that loads one of them is named."""
     folder = str(Path(adapter.__file__).parents[1])
     ran = subprocess.run(
-        [sys.executable, "-c", LOADED, *TORCHLESS],
+        [sys.executable, "-c", LOADED, *PANDASLESS, *TORCHLESS],
         env={"PYTHONPATH": folder},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert json.loads(ran.stdout) == {script: [] for script in TORCHLESS}
+    wanted = {script: [] for script in PANDASLESS} | {script: ["pandas"] for script in TORCHLESS}
+    assert json.loads(ran.stdout) == wanted
+
+
+ROWS = """
+import sys
+from pathlib import Path
+import pyarrow as pa
+from neuron_pruning.core.parquet import column, read_frame, read_rows, schema, write_rows
+from runtime.job_adapter import _leave_pandas_out
+_leave_pandas_out()
+path, rows = Path(sys.argv[1]), [{"a": "x", "b": 1.5}, {"a": None, "b": None}]
+kinds = column("a", pa.string(), ""), column("b", pa.float64(), "")
+write_rows(path, rows, schema(*kinds, run=False))
+assert read_rows(path) == rows and "pandas" not in sys.modules
+frame = read_frame([path])
+assert "pandas" in sys.modules and frame["b"].isna().tolist() == [False, True]
+"""
+
+
+def test_rows_are_written_and_read_without_pandas_and_frames_with_it(tmp_path):
+    subprocess.run(
+        [sys.executable, "-c", ROWS, str(tmp_path / "rows.parquet")],
+        env={"PYTHONPATH": str(Path(adapter.__file__).parents[1])},
+        check=True,
+    )
 
 
 def write(path, text):

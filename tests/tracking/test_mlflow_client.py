@@ -141,7 +141,7 @@ def test_a_store_that_was_made_again_is_not_taken_for_the_old_one(tmp_path):
     for name in ("old", "new"):  # each in a process of its own, as two runs of the workflow are
         for file in path.glob("m.db*"):
             file.unlink()
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        with ProcessPoolExecutor(1, mp_context=get_context("fork")) as pool:
             pool.submit(send_one, store, name).result()
     assert [run.data.tags["rule"] for run in runs(store)] == ["new"]
 

@@ -1,3 +1,6 @@
+import copy
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -44,3 +47,25 @@ def test_warm_up_and_cosine(small_vgg):
         optimiser.step()
         schedule.step()
     np.testing.assert_allclose(seen, [0.05, 0.1, 0.075, 0.025, 0.0], atol=1e-9)
+
+
+def steps(network, optimiser):
+    """Weights after three steps along the same gradients."""
+    for _ in range(3):
+        optimiser.zero_grad()
+        for number, parameter in enumerate(network.parameters(), 1):
+            parameter.grad = torch.full_like(parameter, 1 / number)
+        optimiser.step()
+    return [parameter.detach().clone() for parameter in network.parameters()]
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
+def test_a_step_is_pytorchs_own_and_imports_no_compiler(small_vgg, monkeypatch, name):
+    settings = OptimiserSettings(name, weight_decay=0.1)
+    kind = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name]
+    momentum = {"momentum": settings.momentum} if name == "sgd" else {}
+    other = copy.deepcopy(small_vgg)
+    expected = steps(other, kind(other.parameters(), 0.1, weight_decay=0.1, fused=True, **momentum))
+    monkeypatch.setitem(sys.modules, "torch._dynamo", None)  # an import of it fails
+    found = steps(small_vgg, build_optimiser(small_vgg, 0.1, settings))
+    assert all(map(torch.equal, found, expected))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.project import Project, copy_project
+from tests.project import Project, copy_project, forked
 
 CLASSES = ["Angry", "Disgust", "Fear", "Happy", "Neutral", "Sad", "Surprise"]
 SMALL = {
@@ -43,9 +43,7 @@ def elsewhere(tmp_path):
 def snakemake(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess:
     """What a person types in ``folder``; the run must succeed."""
     command = [sys.executable, "-m", "snakemake", "--cores", "1", *map(str, arguments)]
-    ran = subprocess.run(
-        command, cwd=folder, env=Project(folder).variables, capture_output=True, text=True
-    )
+    ran = forked(command, folder, Project(folder).variables)
     assert ran.returncode == 0, ran.stdout[-2000:] + ran.stderr[-4000:]
     return ran
 
@@ -54,14 +52,19 @@ def from_there(project: Path) -> list[str | Path]:
     return ["-s", project / "Snakefile", "--configfile", "mine.yaml"]
 
 
+def files_of(project: Path) -> list[Path]:
+    """Everything in it but what Python compiled."""
+    return [path for path in sorted(project.rglob("*")) if "__pycache__" not in str(path)]
+
+
 def test_from_a_folder_without_a_config_of_its_own(project, elsewhere, tmp_path_factory):
-    before = sorted(project.rglob("*"))
+    before = files_of(project)
     planned = snakemake(elsewhere, "-n", *from_there(project))
     assert "build_report" in planned.stdout and "results/elsewhere" in planned.stdout
     snakemake(elsewhere, "audit_paper", "index_images", *from_there(project))
     assert (elsewhere / "results" / "elsewhere" / "dataset" / "index.parquet").exists()
     assert "22.96" in (elsewhere / "docs" / "PAPER_AUDIT.md").read_text()
-    assert [path for path in sorted(project.rglob("*")) if "__pycache__" not in str(path)] == before
+    assert files_of(project) == before
 
     other = copy_project(tmp_path_factory.mktemp("other")).folder
     again = snakemake(elsewhere, "-n", "audit_paper", "index_images", *from_there(other))
@@ -107,7 +110,5 @@ def test_a_module_with_a_prefix_is_told_what_to_do_instead(project, elsewhere):
     text = MODULE.format(project=project, part="", names="", more='prefix: "deep"')
     (elsewhere / "Snakefile").write_text(text)
     command = [sys.executable, "-m", "snakemake", "-n", "--cores", "1"]
-    ran = subprocess.run(
-        command, cwd=elsewhere, env=dict(os.environ), capture_output=True, text=True
-    )
+    ran = forked(command, elsewhere, os.environ)
     assert ran.returncode != 0 and "leave prefix and replace_prefix out" in ran.stdout + ran.stderr

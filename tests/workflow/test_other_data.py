@@ -4,7 +4,6 @@ Folders have names that no shell, table or page may take for anything else.
 """
 
 import csv
-import shutil
 
 import numpy as np
 import pandas as pd
@@ -188,11 +187,10 @@ def test_untrained_networks_are_pruned_again_with_the_trained(finished, pruning,
     assert found == rerun
 
 
-def test_a_changed_module_prunes_networks_of_both_states_again(finished, tmp_path):
-    folder = shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
-    module = folder / "scripts" / "neuron_pruning" / "pruning" / "surgery.py"
+def test_a_changed_module_prunes_networks_of_both_states_again(copied):
+    module = copied.folder / "scripts" / "neuron_pruning" / "pruning" / "surgery.py"
     module.write_text(module.read_text() + "\nCHANGED = True\n")
-    found = type(finished)(folder).dry_run(OVERLAY)
+    found = copied.dry_run(OVERLAY)
     found.pop("build_report", None)
     tables = dict.fromkeys(["table_pruning", "table_techniques", "table_compensations"], 1)
     pruned = {"prune": 3, "prune_untrained": 3, "sweep_technique": 6, "compare_compensations": 2}

@@ -1,10 +1,6 @@
-"""What a complete run writes, and what a changed config reruns.
-
-The one file that uses the finished project: with --dist loadfile it is run once.
-"""
+"""What a complete run writes."""
 
 import json
-import shutil
 import subprocess
 import sys
 
@@ -13,17 +9,7 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file
 
-from tests.project import documented_technique
-from tests.workflow.conftest import OFFLINE
-
-MAIN = "split~random/crop~none/recipe~initialised"
-RUN = f"{MAIN}/model~alexnet/learning_rate~0.001/batch_size~16/seed~0"
-TABLES = {"table_grid", "table_classes", "table_pruning", "table_techniques", "table_compensations"}
-SWEPT = {"distinctiveness", "karnin", "torch_pruning_magnitude", "random"}
-
-
-def results(finished):
-    return finished.folder / "results" / "tiny"
+from tests.workflow.conftest import MAIN, OFFLINE, RUN, SWEPT, results
 
 
 def test_every_table_in_every_format(finished):
@@ -179,14 +165,6 @@ def test_a_request_for_the_network_would_be_noted(tmp_path):
     assert "127.0.0.1" in (tmp_path / "attempts").read_text()
 
 
-@pytest.mark.parametrize("target", ["all", "comparison"])
-def test_a_second_run_finds_nothing_to_do(finished, target):
-    ran = finished.run(target)
-    assert ran.returncode == 0
-    assert "Nothing to be done" in ran.stdout + ran.stderr
-    assert "after the selection" not in ran.stdout + ran.stderr
-
-
 def test_the_main_job_looks_at_no_face_and_trains_its_own_networks_alone(finished):
     written = (finished.folder / "written_all").read_text()
     assert "results/tiny/report.html" in written and "/leakage.parquet" in written
@@ -205,211 +183,6 @@ def test_each_report_shows_the_tables_of_its_target(finished):
     for name in ("table6", "table7", "table8", "faces"):
         assert f'id="{name}"' in comparison
     assert "<code>snakemake comparison" not in comparison
-
-
-def test_a_run_says_what_follows_the_selection(finished, fresh):
-    follows = "12 prunings, 4 scorings by torch-pruning, 16 sweeps, 4 comparisons of compensations"
-    printed = (finished.folder / "printed_all").read_text()
-    assert printed.count(f"after the selection: {follows}\n") == 1
-    assert "after the selection" not in (finished.folder / "printed_comparison").read_text()
-    assert f"after the selection: {follows}\n" in fresh.run("-n").stderr
-    assert "after the selection" not in fresh.run("-n", "results/tiny/tables/table1.md").stderr
-    assert "after the selection" not in fresh.run("-n", "--quiet", "all").stderr
-    cuts = "after the selection: 12 cuts, each measured\n"
-    assert cuts in fresh.run("-n", "sizes").stderr
-
-
-def test_what_no_selection_decides_is_planned_before_it(fresh):
-    found = fresh.dry_run(None, "comparison")
-    assert found["train"] == 14 and found["classify"] == 4 and found["crop_faces"] == 3
-
-
-# What hangs on the split that Table 7 alone uses.
-MOVIE = {"split_dataset": 2, "initialise": 6, "train": 6, "evaluate": 6, "classify": 2}
-MOVIE |= {"audit_compared_splits": 1, "table_models": 1, "table_svm": 1}
-
-
-@pytest.mark.parametrize(
-    ("overlay", "rerun"),
-    [
-        (
-            {"pruning": {"angles": [15, 10, 7]}},
-            {"prune": 4, "table_pruning": 1},
-        ),
-        (
-            {"models": {"alexnet": {"learning_rates": [0.001, 0.004]}}},
-            {"train": 2, "evaluate": 2, "select_hyperparameters": 1}
-            | dict.fromkeys(["table_grid"], 1),
-        ),
-        (
-            {"training": {"epochs": 3}},
-            {"train": 12, "evaluate": 12, "select_hyperparameters": 1, "table_grid": 1},
-        ),
-        (
-            {"seeds": [0, 1, 2]},
-            {"split_dataset": 2, "initialise": 6, "train": 7, "evaluate": 7, "classify": 2}
-            | {"select_hyperparameters": 1, "table_grid": 1, "audit_splits": 1, "table_svm": 1}
-            | {"audit_compared_splits": 1},
-        ),
-        ({"tracking": {"uri": None}}, {}),
-        (
-            {"seeds": [0]},
-            {"select_hyperparameters": 1, "table_grid": 1, "audit_splits": 1, "table_svm": 1}
-            | {"audit_compared_splits": 1},
-        ),
-        (
-            {"baseline": {"svm": {"folds": 3}}},
-            {"classify": 4, "table_models": 1, "table_svm": 1},
-        ),
-        ({"comparison": {"baselines": []}}, {"table_models": 1}),
-        ({"splits": {"movie": {"test_fraction": 0.5}}}, MOVIE),
-        (
-            {"pruning": {"techniques": {"distinctiveness": {"compensation": "none"}}}},
-            {
-                "prune": 12,
-                "table_pruning": 1,
-                "sweep_technique": 4,
-                "table_techniques": 1,
-            },
-        ),
-        (
-            {"pruning": {"techniques_compared": [*sorted(SWEPT), "l2"]}},
-            {"sweep_technique": 4, "table_techniques": 1},
-        ),
-        (
-            {"pruning": {"compensations": ["none", "add", "lstsq"]}},
-            {"compare_compensations": 4, "table_compensations": 1},
-        ),
-        (
-            {"pruning": {"fine_tuning": {"epochs": 1}}},
-            {"fine_tune": 12, "table_pruning": 1},
-        ),
-    ],
-    ids=[
-        *("angle", "learning rate", "epochs", "seeds", "tracking", "fewer seeds"),
-        *("svm", "no svm", "another split", "compensation"),
-        *("technique added", "compensation added", "fine-tuning"),
-    ],
-)
-def test_a_changed_value_reruns_only_what_depends_on_it(finished, overlay, rerun):
-    """Jobs after the selection appear once it has been made again: all but those count."""
-    found = finished.dry_run(overlay, "all", "comparison")
-    after_selection = {"table_classes", "prune"}
-    after_selection |= {
-        "table_pruning",
-        "table_techniques",
-        "table_compensations",
-        "table_models",
-        "sweep_technique",
-        "score_with_torch_pruning",
-    }
-    after_selection |= {"compare_compensations"}
-    if "select_hyperparameters" in rerun:
-        found = {rule: n for rule, n in found.items() if rule not in after_selection}
-    assert without_reports(found) == rerun
-
-
-def without_reports(found):
-    return {rule: n for rule, n in found.items() if not rule.startswith("build_")}
-
-
-def test_what_the_comparison_alone_reads_reruns_nothing_of_the_main_job(finished):
-    overlay = {"baseline": {"svm": {"folds": 3}}, "splits": {"movie": {"test_fraction": 0.5}}}
-    assert without_reports(finished.dry_run(overlay)) == {}
-
-
-def test_a_dropped_table_format_reruns_nothing_but_the_report(finished):
-    assert set(finished.dry_run({"tables": {"formats": ["csv", "html"]}})) <= {"build_report"}
-
-
-def test_an_added_table_format_makes_the_table_again(finished, tmp_path):
-    """To Snakemake a format that was added is a file that is not there yet."""
-    folder = shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
-    (folder / "results" / "tiny" / "tables" / "table1.html").unlink()
-    assert type(finished)(folder).dry_run() == {"table_grid": 1, "build_report": 1}
-
-
-def test_a_changed_module_reruns_its_dependents(finished, tmp_path):
-    folder = shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
-    project = type(finished)(folder)
-    module = folder / "scripts" / "neuron_pruning" / "pruning" / "surgery.py"
-    module.write_text(module.read_text() + "\nCHANGED = True\n")
-    found = project.dry_run()
-    found.pop("build_report", None)
-    tables = dict.fromkeys(["table_pruning", "table_techniques", "table_compensations"], 1)
-    sweeps = {"sweep_technique": 16, "compare_compensations": 4}
-    assert found == {"prune": 12, **sweeps, **tables}
-    module = folder / "scripts" / "neuron_pruning" / "tables" / "rendering.py"
-    module.write_text(module.read_text() + "\nCHANGED = True\n")
-    assert set(project.dry_run()) >= TABLES
-
-
-def test_a_changed_table_reruns_that_table_alone(finished, tmp_path):
-    folder = shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
-    module = folder / "scripts" / "neuron_pruning" / "tables" / "models.py"
-    module.write_text(module.read_text() + "\nCHANGED = True\n")
-    project = type(finished)(folder)
-    assert project.dry_run(None, "comparison") == {"table_models": 1, "build_comparison_report": 1}
-    assert project.dry_run() == {"build_report": 1}  # a page reads the captions of all tables
-
-
-def test_training_again_gives_identical_metrics(finished, tmp_path):
-    folder = shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
-    project = type(finished)(folder)
-    target = f"results/tiny/evaluations/{RUN}/state~trained/metrics.parquet"
-    before = (folder / target).read_bytes()
-    settings = ["--set-threads", "train=1", "evaluate=1"]
-    ran = project.run(target, "--forcerun", "train", *settings)
-    assert ran.returncode == 0, ran.stderr
-    assert "Train alexnet, learning rate 0.001" in ran.stderr + ran.stdout
-    assert (folder / target).read_bytes() == before
-
-
-def test_a_checkpoint_of_another_config(finished, tmp_path):
-    folder = shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
-    project = type(finished)(folder)
-    run = f"{MAIN}/model~vgg/learning_rate~0.001/batch_size~16/seed~0"
-    description = folder / "results/tiny/runs" / run / "network.json"
-    content = json.loads(description.read_text())
-    content["provenance"]["recipe"] = "other"
-    description.write_text(json.dumps(content))
-    shutil.rmtree(folder / "results/tiny/.checksums")  # they would say that it was changed
-    target = f"results/tiny/evaluations/{run}/state~trained/metrics.parquet"
-    ran = project.run(target, "--forcerun", "evaluate")
-    assert ran.returncode != 0
-    assert "does not belong to this config (recipe: other instead of" in ran.stderr
-    others = folder.glob("results/tiny/evaluations/**/seed~1/**/metrics.parquet")
-    assert len(list(others)) == 7
-
-
-def test_a_changed_technique_reruns_its_own_sweeps(finished, tmp_path):
-    folder = shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
-    techniques = folder / "scripts" / "neuron_pruning" / "pruning" / "techniques"
-    module = techniques / "random_removal.py"
-    module.write_text(module.read_text() + "\nCHANGED = True\n")
-    found = type(finished)(folder).dry_run()
-    found.pop("build_report", None)
-    assert found == {
-        "sweep_technique": 4,
-        "table_techniques": 1,
-        "compare_compensations": 4,
-        "table_compensations": 1,
-    }
-
-
-def test_a_new_technique_is_one_file(finished, tmp_path):
-    """The file of docs/how-to/add-a-technique.md, word for word: nothing else is made again."""
-    folder = shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
-    path, source = documented_technique()
-    (folder / path).write_text(source)
-    project = type(finished)(folder)
-    overlay = {"pruning": {"techniques_compared": [*sorted(SWEPT), "bias_size"]}}
-    found = project.dry_run(overlay)
-    found.pop("build_report", None)
-    assert found == {"sweep_technique": 4, "table_techniques": 1}
-    ran = project.run("results/tiny/tables/table5.md", overlay=overlay)
-    assert ran.returncode == 0, ran.stderr[-3000:]
-    assert "bias_size" in (folder / "results/tiny/tables/table5.md").read_text()
 
 
 def test_sweeps_hold_every_technique_and_agree_with_the_written_networks(finished):
@@ -446,70 +219,6 @@ def test_table6_has_every_compensation_without_and_with_training(finished):
     assert set(table["compensation"]) == {"none", "add"}
     assert set(table["fine_tuning"]) == {0, 2} and set(table["angle"]) == {45, 15}
     assert (table[table["compensation"] == "none"]["difference_mean"] == 0).all()
-
-
-MERGED = {"technique": "distinctiveness", "compensation": "add"}
-MERGED["settings"] = {"centring": "mean", "complementary": "lossless"}
-
-
-@pytest.mark.parametrize(
-    "cut",
-    [
-        {"technique": "merged", "amount": 80, "layers": ["conv6", "fc1", "fc2"]},
-        {"technique": "torch_pruning_taylor", "amount": 0.5, "layers": "all"},
-    ],
-    ids=["by angle", "by share"],
-)
-def test_a_cut_network_is_smaller_and_exported(finished, tmp_path, cut):
-    folder = shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
-    project = type(finished)(folder)
-    cells = pd.read_parquet(results(finished) / "selection.parquet")
-    cell = cells[cells["selected"] & (cells["model"] == "alexnet")].iloc[0]
-    run = f"{MAIN}/model~alexnet/learning_rate~{cell['learning_rate']}/batch_size~16/seed~0"
-    target = f"results/tiny/cuts/{run}/state~trained/cut~mine/measured.parquet"
-    overlay = {"pruning": {"techniques": {"merged": MERGED}, "cuts": {"mine": cut}}}
-    ran = project.run(target, overlay=overlay)
-    assert ran.returncode == 0, ran.stderr[-3000:]
-    rows = pd.read_parquet(folder / target)
-    assert rows["images"].tolist() == [1, 4] and (rows["median_after"] > 0).all()
-    assert (rows["parameters_after"] < rows["parameters_before"]).all()
-    assert (rows["file_bytes_after"] < rows["file_bytes_before"]).all()
-    assert (rows["onnx_difference"] < 1e-4).all()
-    assert (folder / target).with_name("network.onnx").stat().st_size > 1000
-
-
-@pytest.mark.parametrize("trainable", ["downstream", "all"])
-def test_written_networks_can_learn_further(finished, tmp_path, trainable):
-    folder = shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
-    project = type(finished)(folder)
-    run = f"{MAIN}/model~vgg/learning_rate~0.001/batch_size~16/seed~0/state~trained"
-    place = f"results/tiny/fine_tuned/{run}/technique~distinctiveness/amount~15"
-    overlay = {"pruning": {"fine_tuning": {"epochs": 2, "trainable": trainable}}}
-    ran = project.run(f"{place}/metrics.parquet", overlay=overlay)
-    assert ran.returncode == 0, ran.stderr[-3000:]
-    before = pd.read_parquet(folder / place.replace("fine_tuned", "pruned") / "metrics.parquet")
-    after = pd.read_parquet(folder / place / "metrics.parquet")
-    assert after["fine_tuning"].item() == 2 and before["fine_tuning"].item() == 0
-    assert after["test_loss_after"].item() != before["test_loss_after"].item()
-    assert after["units_after"].item() == before["units_after"].item()
-
-
-def test_several_layers_at_once(finished, tmp_path):
-    folder = shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
-    project = type(finished)(folder)
-    run = f"{MAIN}/model~vgg/learning_rate~0.001/batch_size~16/seed~0/state~untrained"
-    target = f"results/tiny/pruned/{run}/technique~l2/amount~2/metrics.parquet"
-    overlay = {
-        "models": {"vgg": {"pruned_layer": ["fc1", "fc3"]}},
-        "pruning": {"saved_techniques": ["l2"]},
-    }
-    ran = project.run(target, overlay=overlay)
-    assert ran.returncode == 0, ran.stderr[-3000:]
-    row = pd.read_parquet(folder / target).iloc[0]
-    assert row["layer"] == "fc1+fc3" and row["count"] == 4
-    assert (row["units_before"], row["units_after"]) == (84, 80)
-    units = pd.read_parquet(folder / target.replace("metrics", "units"))
-    assert units["pruned_layer"].tolist() == ["fc1", "fc1", "fc3", "fc3"]
 
 
 def test_table7_has_everyone_under_every_split(finished):

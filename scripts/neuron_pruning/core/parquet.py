@@ -2,14 +2,16 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from neuron_pruning.core.errors import UserError, refuse_unreadable
 from neuron_pruning.core.files import atomic_path
+
+if TYPE_CHECKING:  # most jobs need no pandas, which takes longer to import than they work
+    import pandas as pd
 
 DELETE_AND_RERUN = "delete it and run again"
 
@@ -77,7 +79,7 @@ def read_rows(path: Path, columns: Sequence[str] | None = None) -> list[dict[str
         return table.to_pylist()
 
 
-def read_frame(paths: Iterable[Path]) -> pd.DataFrame:
+def read_frame(paths: Iterable[Path]) -> "pd.DataFrame":
     """Rows of several files of one schema as a frame, fast where there are many.
 
     Raises:
@@ -91,8 +93,12 @@ def read_frame(paths: Iterable[Path]) -> pd.DataFrame:
 
 
 def _read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    with refuse_unreadable(f"{path} cannot be read", DELETE_AND_RERUN):
-        return pq.read_table(path, columns=None if columns is None else list(columns))
+    # Not read_table, which imports pandas.
+    with (
+        refuse_unreadable(f"{path} cannot be read", DELETE_AND_RERUN),
+        pq.ParquetFile(path) as file,
+    ):
+        return file.read(None if columns is None else list(columns))
 
 
 def read_many(paths: Iterable[Path]) -> list[dict[str, Any]]:
@@ -100,6 +106,6 @@ def read_many(paths: Iterable[Path]) -> list[dict[str, Any]]:
     return [row for path in paths for row in read_rows(path)]
 
 
-def as_dicts(rows: pd.DataFrame) -> list[dict[str, Any]]:
+def as_dicts(rows: "pd.DataFrame") -> list[dict[str, Any]]:
     """Rows of a frame by column names."""
     return [{str(name): value for name, value in row.items()} for row in rows.to_dict("records")]

@@ -1,10 +1,10 @@
 """Split files: which image belongs to which part."""
 
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
@@ -59,7 +59,13 @@ class Split:
 def read_split(path: Path) -> Split:
     """Read what ``split_dataset`` wrote; classes are numbered in alphabetical order."""
     columns = ["position", "image", "label", "part", "group"]
-    rows = pd.DataFrame(read_rows(path, columns), columns=columns).sort_values("position")
-    labels, classes = pd.factorize(rows["label"], sort=True)
-    parts, groups = rows["part"].to_numpy(str), rows["group"].to_numpy(str)
-    return Split(tuple(classes), tuple(rows["image"]), labels, parts, groups)
+    rows = sorted(read_rows(path, columns), key=itemgetter("position"))
+    images, names, parts, groups = ([row[key] for row in rows] for key in columns[1:])
+    classes, labels = np.unique(np.array(names, str), return_inverse=True)
+    return Split(
+        classes=tuple(classes.tolist()),
+        images=tuple(images),
+        labels=labels.astype(np.int64),
+        parts=np.array(parts, str),
+        groups=np.array(groups, str),
+    )

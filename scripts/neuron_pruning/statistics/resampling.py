@@ -7,12 +7,15 @@ count here as one clip: where a clip is drawn or turned round, so are all its fr
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from neuron_pruning.core.seeds import derive_seed
+
+if TYPE_CHECKING:  # sweeps, which are many, have no frames
+    import pandas as pd
 
 Right = Mapping[int, NDArray[np.float32]]  # by seed: draws x test images, 1 where right
 Clips = Mapping[int, NDArray[np.int64]]  # by seed: number of the clip of every test image
@@ -32,14 +35,14 @@ def unpacked(rows: Sequence[bytes], images: int) -> NDArray[np.float32]:
     return np.unpackbits(packs, axis=1, count=images).astype(np.float32)
 
 
-def clips_of(tested: pd.DataFrame) -> dict[int, NDArray[np.int64]]:
+def clips_of(tested: "pd.DataFrame") -> dict[int, NDArray[np.int64]]:
     """Numbers of the clips, by seed.
 
     Args:
         tested: one row per test image and seed, in the order of the outcomes: seed and clip.
     """
-    numbers = pd.Series(pd.factorize(tested["clip"])[0], index=tested.index)
-    return {int(str(s)): found.to_numpy() for s, found in numbers.groupby(tested["seed"])}
+    numbers, rows = tested["clip"].factorize()[0], tested.groupby("seed").indices
+    return {int(str(seed)): numbers[found] for seed, found in rows.items()}
 
 
 def ends(samples: NDArray[np.floating], level: float = LEVEL) -> tuple[float, float]:
