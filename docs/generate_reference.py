@@ -194,7 +194,8 @@ def techniques_page() -> str:
         "[add a technique](../how-to/add-a-technique.md) shows how to write one.\n",
         "## Techniques\n",
         "*Needs* is the least that a layer must offer: weights, statistics of activations, "
-        "activations, the loss's derivatives by a gate on each unit, or the loss. *Amount* is a threshold in degrees or a number of units. "
+        "activations, the loss's derivatives by a gate on each unit, or the loss. "
+        "*Amount* is a threshold in degrees or a number of units. "
         "*Compensation* is the default, the choice of the authors. Units with the smallest score "
         "are removed first, unless the table says otherwise.\n",
         *_markdown(

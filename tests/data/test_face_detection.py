@@ -163,7 +163,7 @@ def test_the_box_is_the_mean_of_its_windows_by_votes():
 
 
 @pytest.mark.parametrize(
-    ("aside", "number", "found"), [(0.1, 6, True), (0.2, 6, False), (0, 5, False)]
+    ("aside", "number", "found"), [(0.1, 3, True), (0.2, 3, False), (0, 2, False)]
 )
 def test_an_eye_is_where_eyes_are_and_seen_in_several_windows(aside, number, found):
     place = detection.EYES[0]
@@ -188,20 +188,26 @@ def grey(photograph):
     return np.asarray(Image.fromarray(photograph).convert("L").resize((240, 120)))
 
 
+EVERY_SIZE = (20, 240)
+ALL_OF_GREY = np.array([60.0, 0, 120, 120])  # its surroundings are the image of 240 x 120
+
+
 def plain_view(mirrored=False, shift=0.0):
     return View("frontal", "frontalface_alt2", 1.0, mirrored, equalised=False, shift=shift)
 
 
 def test_windows_of_a_mirrored_view_are_in_the_image_as_it_is(grey):
-    plain = detection._windows(grey, plain_view())
-    mirrored = detection._windows(np.ascontiguousarray(grey[:, ::-1]), plain_view(mirrored=True))
+    plain = detection._windows(grey, plain_view(), *EVERY_SIZE)
+    mirrored = detection._windows(grey[:, ::-1], plain_view(mirrored=True), *EVERY_SIZE)
     assert len(plain) > 2
     expected = {(240 - x - width, y, width, height) for x, y, width, height in plain.tolist()}
     assert set(map(tuple, mirrored.tolist())) == expected
 
 
 def test_windows_are_shifted_onto_the_face(grey):
-    plain, shifted = (detection._windows(grey, plain_view(shift=shift)) for shift in (0, -0.5))
+    plain, shifted = (
+        detection._windows(grey, plain_view(shift=shift), *EVERY_SIZE) for shift in (0, -0.5)
+    )
     np.testing.assert_allclose(shifted[:, 0], plain[:, 0] - 0.5 * plain[:, 2])
     np.testing.assert_array_equal(shifted[:, 1:], plain[:, 1:])
 
@@ -209,13 +215,13 @@ def test_windows_are_shifted_onto_the_face(grey):
 def test_every_view_sees_its_own_copy(grey, monkeypatch):
     seen = []
 
-    def search(image, view):
+    def search(image, view, *sizes):
         seen.append((int(image.min()), int(image.max())))
         return np.array([[view.votes, 0, 9, 9]])
 
     pale = 100 + grey // 8
     monkeypatch.setattr(detection, "_windows", search)
-    windows, views = detection._all_windows(pale)
+    windows, views = detection._all_windows(detection._copies(pale, 240), ALL_OF_GREY)
     assert views.tolist() == list(range(len(detection.VIEWS)))
     assert windows[:, 0].tolist() == [view.votes for view in detection.VIEWS]
     stored, stretched = (int(pale.min()), int(pale.max())), (0, 255)
@@ -224,11 +230,67 @@ def test_every_view_sees_its_own_copy(grey, monkeypatch):
 
 
 def test_no_more_windows_vote_than_can_be_compared(grey, monkeypatch):
-    every, _ = detection._all_windows(grey)
+    copies, face = detection._copies(grey, 240), np.array([86.0, 32, 43, 43])
+    every, _ = detection._all_windows(copies, face)
     monkeypatch.setattr(detection, "MOST_WINDOWS", 20)
-    some, views = detection._all_windows(grey)
+    some, views = detection._all_windows(copies, face)
     assert len(every) > 40 and 10 <= len(some) == len(views) <= 20
     assert set(map(tuple, some.tolist())) <= set(map(tuple, every.tolist()))
+
+
+def watch_searches(monkeypatch):
+    """List that gets the number of every search of a whole image."""
+    seen, windows = [], detection._windows
+    sides = {search.long_side for search in detection.SEARCHES}
+
+    def watched(image, view, smallest, largest):
+        if largest in sides:
+            seen.append((largest, detection.VIEWS.index(view)))
+        return windows(image, view, smallest, largest)
+
+    monkeypatch.setattr(detection, "_windows", watched)
+    return seen
+
+
+def test_a_plain_face_needs_the_cheapest_search_alone(photograph, monkeypatch):
+    seen, first = watch_searches(monkeypatch), detection.SEARCHES[0]
+    assert find_face(photograph).rule == "frontal"
+    assert seen == [(first.long_side, first.view)]
+
+
+def test_every_search_is_tried_where_there_is_no_face(photograph, monkeypatch):
+    seen = watch_searches(monkeypatch)
+    assert find_face(np.zeros_like(photograph)).rule == "centre"
+    assert seen == [(search.long_side, search.view) for search in detection.SEARCHES]
+
+
+@pytest.mark.parametrize("search", detection.SEARCHES[:4])
+def test_any_frontal_search_leads_to_the_same_face(photograph, found, monkeypatch, search):
+    monkeypatch.setattr(detection, "SEARCHES", (search,))
+    face = find_face(photograph)
+    boxes = [[box.x, box.y, box.width, box.height] for box in (face, found)]
+    assert overlaps(np.array(boxes))[0, 1] > 0.85
+
+
+def test_a_search_proposes_no_place_that_has_been_looked_at():
+    places = np.array([[0.0, 0, 10, 10]])
+    windows = np.array([[1.0, 1, 10, 10], [8, 8, 10, 10], [50, 50, 10, 10]])
+    assert detection._away_from(places, windows).tolist() == [False, True, True]
+    assert detection._away_from(np.empty((0, 4)), windows).all()
+    assert detection._away_from(places, np.empty((0, 4))).shape == (0,)
+
+
+def test_windows_about_a_place_are_near_it_and_about_as_large(photograph):
+    grey = np.asarray(Image.fromarray(photograph).convert("L").resize((360, 180)))
+    place = np.array([129.0, 49, 64, 64])
+    windows, _ = detection._all_windows(detection._copies(grey, 360), place)
+    assert len(windows) > 20
+    factor, reach = detection.PLACE_RANGE * 1.05, detection.PLACE_REACH * 1.1 * 64
+    assert (windows[:, 2] >= 64 / factor).all() and (windows[:, 2] <= 64 * factor).all()
+    ends = np.abs(np.stack([windows[:, :2], windows[:, :2] + windows[:, 2:]]) - (161, 81))
+    assert ends.max() <= reach
+    face = windows.mean(axis=0)
+    assert overlaps(np.array([face, place]))[0, 1] > 0.6
 
 
 def test_few_votes_are_no_face(photograph, monkeypatch):
