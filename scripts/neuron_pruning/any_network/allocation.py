@@ -102,7 +102,7 @@ def sensitivities(
 
 def _steps(units: int, round_to: int) -> list[int]:
     shares = np.linspace(0.0, LARGEST_SHARE, STEPS)
-    return sorted({rounded(units, round(float(share) * units), round_to) for share in shares})
+    return sorted({rounded(units, int(share * units), round_to) for share in shares})
 
 
 @dataclass(frozen=True)

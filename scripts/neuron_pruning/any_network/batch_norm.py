@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from neuron_pruning.any_network.tracing import BatchNorm
 
 EPSILON = 1e-12  # of a variance: a channel that never varied has none
+SMALLEST_BATCH = 16  # ASSUME: images whose variance is worth as much as that of a larger batch
 
 
 def _tracks(module: nn.Module) -> bool:
@@ -44,12 +46,14 @@ def reestimate(model: nn.Module, batches: Iterable[Tensor]) -> dict[str, float]:
         name.
     """
     norms = {n: m for n, m in model.named_modules() if isinstance(m, BatchNorm) and _tracks(m)}
+    joined = _large_enough(batches)
+    first = next(joined, None) if norms else None
+    if first is None:
+        return {}
     before = {name: _statistics(norm) for name, norm in norms.items()}
-    if norms:
-        with _measuring(model):
-            for images in batches:
-                if len(images) > 1:  # one value has no variance
-                    model(images)
+    with _measuring(model):
+        for images in chain([first], joined):
+            model(images)
     shifts = {}
     for name, (mean, variance) in before.items():
         moved = (_statistics(norms[name])[0] - mean).abs()
@@ -61,3 +65,15 @@ def _statistics(norm: BatchNorm) -> tuple[Tensor, Tensor]:
     """Copies of the running mean and variance."""
     assert norm.running_mean is not None and norm.running_var is not None
     return norm.running_mean.clone(), norm.running_var.clone()
+
+
+def _large_enough(batches: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Small batches joined; a small rest is left out, unless nothing came before it."""
+    waiting, given = list[Tensor](), False
+    for images in batches:
+        waiting.append(images)
+        if sum(map(len, waiting)) >= SMALLEST_BATCH:
+            yield torch.cat(waiting)
+            waiting, given = [], True
+    if not given and sum(map(len, waiting)) > 1:  # one value has no variance
+        yield torch.cat(waiting)

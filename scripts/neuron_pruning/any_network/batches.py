@@ -28,6 +28,8 @@ class Batches:
     device: torch.device
 
     def __post_init__(self) -> None:
+        if not 0.0 <= self.held_out < 1.0:
+            raise UserError(f"held_out is a share of the images, 0 to below 1; not {self.held_out}")
         if iter(self.loader) is self.loader:
             raise UserError(
                 "the images come from a generator, which can be gone through once only: give a "
@@ -90,7 +92,18 @@ def unpacked(loader: Iterable[Any]) -> Iterator[tuple[Tensor, Int64[Tensor, " im
             )
         if not torch.isfinite(images).all():
             raise NotFinite("the loader yields images with NaN or infinite values")
-        yield images, None if labels is None else torch.as_tensor(labels)
+        yield images, None if labels is None else _classes(labels, len(images))
+
+
+def _classes(labels: Any, images: int) -> Int64[Tensor, " images"]:
+    """Labels as numbers of classes, one per image."""
+    classes = torch.as_tensor(labels)
+    if classes.is_floating_point() or classes.shape != (images,):
+        raise UserError(
+            f"the loader must yield one class number per image, or no labels; it yields labels of "
+            f"type {classes.dtype} and shape {tuple(classes.shape)} for {images} images"
+        )
+    return classes.long()
 
 
 def check_apart(calibration: Batches, evaluation: Batches) -> None:

@@ -115,9 +115,9 @@ class Consumers:
             assert measured is not None
             gone = np.isin(np.arange(len(alive)), channels[list(selection.removed)])
             return self._fitted(consumer, name, measured, alive, gone)
-        constant = self._holds_constant(consumer) and not pads_with_zeros(module)
+        held = self._holds_constant(consumer)
         moments = None if measured is None else measured.moments
-        return _by_channels(module, how, moments, channels, selection, alive, name, constant)
+        return _by_channels(module, how, moments, channels, selection, alive, name, held)
 
     def _fitted(
         self,
@@ -203,14 +203,17 @@ def _by_channels(
     selection: Selection,
     alive: Bool[NDArray, " channels"],
     name: str,
-    constant: bool,
+    held: bool,
 ) -> Change:
-    """What a consumer gets, channel by channel, by a compensation of one hidden layer."""
+    """What a consumer gets, channel by channel; without constants where nothing holds them."""
     rows = outgoing_rows(module, how)
     there = np.flatnonzero(alive)
+    constant = held and not pads_with_zeros(module)
     view = _view(rows[:, there], None if moments is None else moments.of(there), constant)
     chosen = renumbered(selection, np.searchsorted(there, channels), len(there))
     weights = compensate(view, chosen, "add" if name == "fold" else name)
+    if not held:
+        weights.outgoing.bias[:] = 0.0
     rows, kept = np.zeros_like(rows), list(chosen.kept)
     rows[:, there[kept]] = weights.outgoing.weight[:, kept]
     error = None
@@ -313,6 +316,6 @@ def _average(modules: Mapping[str, nn.Module], layer: FoundLayer, selection: Sel
             before = tensor.clone()
             for target, members in clusters.items():
                 if len(members) > 1:
-                    among = torch.from_numpy(np.flatnonzero(np.isin(part.unit_of, members)))
+                    among = np.stack([np.flatnonzero(part.unit_of == unit) for unit in members])
                     at = np.flatnonzero(part.unit_of == target)
-                    tensor[at] = before[among].mean(dim=0)
+                    tensor[at] = before[torch.from_numpy(among)].mean(dim=0)

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Float64, Int64, UInt64
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from neuron_pruning.any_network.batches import contents
 from neuron_pruning.any_network.tracing import first_tensor
 from neuron_pruning.core.errors import NotFinite, UserError
 from neuron_pruning.statistics.resampling import Resampling
@@ -17,10 +18,14 @@ from neuron_pruning.statistics.significance import wilson
 
 @dataclass(frozen=True)
 class Predictions:
-    """A network's predictions for the evaluation images, and their labels if they have any."""
+    """A network's predictions for the evaluation images, and their labels if they have any.
+
+    In the order of the images' contents, since a loader may shuffle them.
+    """
 
     classes: Int64[NDArray, " images"]
     labels: Int64[NDArray, " images"] | None
+    contents: UInt64[NDArray, " images"]
 
     @property
     def right(self) -> Bool[NDArray, " images"] | None:
@@ -36,8 +41,9 @@ def predict(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor | None]]) -
         UserError: no images.
         NotFinite: logits with NaN or infinite values.
     """
-    classes, labels = [], list[NDArray[np.int64]]()
+    classes, labels, marks = [], list[NDArray[np.int64]](), list[int]()
     for images, known in batches:
+        marks += contents(images)
         logits = first_tensor(model(images))
         if not torch.isfinite(logits).all():
             raise NotFinite("the network's logits are NaN or infinite")
@@ -46,8 +52,12 @@ def predict(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor | None]]) -
             labels.append(known.cpu().numpy())
     if not classes:
         raise UserError("there are no images to evaluate on: give more, or an evaluation loader")
-    whole = len(labels) == len(classes)
-    return Predictions(np.concatenate(classes), np.concatenate(labels) if whole else None)
+    whole = np.concatenate(labels) if len(labels) == len(classes) else None
+    found = np.array(marks, dtype=np.uint64)
+    order = np.lexsort((found,) if whole is None else (whole, found))
+    return Predictions(
+        np.concatenate(classes)[order], None if whole is None else whole[order], found[order]
+    )
 
 
 @dataclass(frozen=True)
@@ -96,8 +106,23 @@ class Answer:
         return "agreement" if self.accuracy is None else "accuracy"
 
 
+def check_same_images(before: Predictions, after: Predictions) -> None:
+    """Refuse, with a UserError, predictions that are about other images."""
+    if not np.array_equal(before.contents, after.contents):
+        raise UserError(
+            "the loader gives other images each time it is gone through: switch off random "
+            "augmentation, random sampling and drop_last"
+        )
+
+
 def judge(before: Predictions, after: Predictions, random: Sequence[Predictions]) -> Answer:
-    """Compare the predictions of a pruned network with those before, and with random removal."""
+    """Compare the predictions of a pruned network with those before, and with random removal.
+
+    Raises:
+        UserError: they are not about the same images.
+    """
+    for other in (after, *random):
+        check_same_images(before, other)
 
     def hits(found: Predictions) -> NDArray[np.bool_]:
         return found.classes == before.classes if found.right is None else found.right

@@ -92,8 +92,8 @@ class NetworkGates:
                 values = args[0]
                 if not values.requires_grad:
                     values = values.detach().requires_grad_(True)
-                inputs[name] = values
-                return (values, *args[1:])
+                inputs[name] = values.clone()  # two consumers may read the same tensor
+                return (inputs[name], *args[1:])
 
             return hook
 

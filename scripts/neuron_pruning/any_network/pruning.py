@@ -1,11 +1,11 @@
 """``prune``: a smaller network from any trained one, and an honest answer to what it lost."""
 
-import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from neuron_pruning.any_network.allocation import (
@@ -19,12 +19,13 @@ from neuron_pruning.any_network.allocation import (
 )
 from neuron_pruning.any_network.batches import Batches, check_apart, device_of, unpacked
 from neuron_pruning.any_network.costs import CostModel, latency
-from neuron_pruning.any_network.evaluation import Predictions, judge, predict
+from neuron_pruning.any_network.evaluation import Predictions, check_same_images, judge, predict
 from neuron_pruning.any_network.pruner import BatchNormRule, Method, Order, Pruner
 from neuron_pruning.any_network.result import PruningResult
 from neuron_pruning.any_network.saving import shapes_of
+from neuron_pruning.any_network.tracing import copied
 from neuron_pruning.any_network.unit_layers import find_unit_layers
-from neuron_pruning.core.errors import UserError
+from neuron_pruning.core.errors import NotFinite, UserError
 from neuron_pruning.core.seeds import derive_seed
 
 HELD_OUT = 0.25  # ASSUME: share of the images that judges, where no other images are given
@@ -70,6 +71,14 @@ class Goal:
             check_budget(self.budget)
         if self.round_to < 1:
             raise UserError(f"round_to must be 1 or more, not {self.round_to}")
+        if self.across not in ("layers", "network"):
+            raise UserError(f"across must be layers or network; not {self.across!r}")
+        ranked = self.amount is not None and 0.0 <= self.amount < 1.0
+        if self.across == "network" and not ranked:
+            raise UserError(
+                "across='network' ranks the units of all layers together: give amount as a share "
+                "of them, below 1"
+            )
 
 
 def prune(
@@ -155,12 +164,20 @@ def _prepared(
     first = next(unpacked(calibration), None)
     if first is None or not len(first[0]):
         raise UserError("the loader yields no images: give some")
-    whole = copy.deepcopy(model).eval()
+    whole = copied(model).eval()
+    check_finite(whole)
     example = first[0][:1].to(device)
     found = find_unit_layers(whole, example)
     if not found.layers:
         raise UserError("no layer of this network can be pruned:\n" + found.why_not())
     return Prepared(Pruner(whole, found, batches), judging, example)
+
+
+def check_finite(model: nn.Module) -> None:
+    """Refuse a network with NaN or infinite weights; NotFinite names the first tensor."""
+    for name, tensor in model.state_dict().items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise NotFinite(f"the network's {name} has NaN or infinite values: load other weights")
 
 
 @dataclass
@@ -282,6 +299,7 @@ class Work:
         if not any(counts.values()):
             return True
         after = predict(self.pruner.cut(counts, self.method).model, self.prepared.judging())
+        check_same_images(self.before, after)
         bound = 100.0 * _largest_loss(self.before, after)
         self.tell(f"{sum(counts.values())} units fewer: loses {bound:.2f} points at most")
         return bound <= self.goal.max_loss

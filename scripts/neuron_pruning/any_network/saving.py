@@ -1,5 +1,6 @@
 """Pruned networks in files: a plan, weights, and checked exports; no pickle."""
 
+import copy
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,7 @@ def plan_of(result: "PruningResult") -> dict[str, Any]:
         "package": f"neuron-pruning {neuron_pruning.__version__}",
         "input_shape": list(result.input_shape),
         "unpruned": result.shapes_before,
+        "pruned": shapes_of(result.model),
         "layers": [
             {
                 "name": name,
@@ -99,14 +101,17 @@ def load_pruned(folder: Path | str, factory: Callable[[], nn.Module]) -> nn.Modu
     model = build(factory).cpu().eval()
     _check_definition(folder, plan["unpruned"], shapes_of(model))
     tensors = read_tensors(folder / WEIGHTS)
-    modules, known = dict(model.named_modules()), model.state_dict()
-    if tensors.keys() != known.keys():
-        odd = sorted(tensors.keys() ^ known.keys())
-        raise UserError(f"{folder / WEIGHTS} has not the tensors of its plan: {', '.join(odd[:3])}")
+    shapes, planned = {n: list(t.shape) for n, t in tensors.items()}, plan["pruned"]
+    odd = sorted(n for n in {*shapes, *planned} if shapes.get(n) != planned.get(n))
+    if odd:
+        raise UserError(
+            f"{folder / WEIGHTS} has not the tensors of its plan ({', '.join(odd[:3])}): it is of "
+            "another pruning; prune again"
+        )
     for name, values in tensors.items():
         owner, _, own = name.rpartition(".")
-        set_tensor(modules[owner], own, values)
-    for module in modules.values():
+        set_tensor(model.get_submodule(owner), own, values)
+    for module in model.modules():
         resize(module)
     return model
 
@@ -138,7 +143,11 @@ def read_plan(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"{folder} holds no {PLAN}: give the folder of a pruned network")
     plan = read_json(path)
-    if not isinstance(plan, dict) or plan.get("format") != FORMAT or "unpruned" not in plan:
+    if (
+        not isinstance(plan, dict)
+        or plan.get("format") != FORMAT
+        or not {"unpruned", "pruned"} <= plan.keys()
+    ):
         raise UserError(f"{path} is no plan of this version of neuron-pruning; prune again")
     return plan
 
@@ -161,7 +170,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 def _check_definition(
     folder: Path, wanted: Mapping[str, list[int]], found: Mapping[str, list[int]]
 ) -> None:
-    for name in [*wanted, *found]:
+    for name in [*found, *wanted]:
         if wanted.get(name) != found.get(name):
             raise UserError(
                 f"{folder / PLAN} is the plan of another network: {name} is {found.get(name)} in "
@@ -211,12 +220,12 @@ def _save_onnx(result: "PruningResult", path: Path) -> None:
 def _for_export(result: "PruningResult") -> tuple[nn.Module, Tensor]:
     generator = torch.Generator().manual_seed(0)
     images = torch.randn((2, *result.input_shape[1:]), generator=generator)
-    return result.model.cpu().float().eval(), images
+    return copy.deepcopy(result.model).cpu().float().eval(), images
 
 
 def _check_same(path: Path, model: nn.Module, images: Tensor, found: Tensor) -> None:
     with torch.inference_mode():
         expected = first_tensor(model(images))
-    apart = float((found - expected).abs().max() / expected.abs().max().clamp_min(1e-12))
+    apart = float((found.detach() - expected).abs().max() / expected.abs().max().clamp_min(1e-12))
     if not apart <= TOLERANCE:
         raise UserError(f"{path} computes something else than the network: {apart:.2g} apart")

@@ -169,19 +169,37 @@ def _innermost_module(model: nn.Module, error: BaseException) -> str:
     return found
 
 
+def copied(model: nn.Module, memo: dict[int, Any] | None = None) -> nn.Module:
+    """A copy of a network; with ``memo``, some of its tensors are others.
+
+    Raises:
+        UserError: weights that are computed from others.
+    """
+    try:
+        return copy.deepcopy(model, memo)
+    except RuntimeError as error:
+        raise UserError(
+            "the network cannot be copied: some of its weights are computed from others, as by "
+            "weight_norm or torch.nn.utils.prune; remove that first, for instance with "
+            "torch.nn.utils.remove_weight_norm or torch.nn.utils.prune.remove"
+        ) from error
+
+
 def _twin(model: nn.Module) -> nn.Module:
     """A copy in float64 and evaluation mode whose parameters hide no channel.
 
     Weights of Linears and convolutions are one number each, expanded: they take no memory. Zeros
     elsewhere, as in a normalisation that begins at zero, would hide what a channel reaches.
     """
+    if any(nn.parameter.is_lazy(parameter) for parameter in model.parameters()):
+        raise UserError("the network has weights without a shape yet: run it on a batch first")
     memo: dict[int, Any] = {}
     for module in model.modules():
         if isinstance(module, Weighted):
             for parameter in module.parameters(recurse=False):
                 value = torch.tensor(0.1, dtype=torch.float64)
                 memo[id(parameter)] = nn.Parameter(value.expand(parameter.shape))
-    twin = copy.deepcopy(model, memo).cpu().double().eval().requires_grad_(True)
+    twin = copied(model, memo).cpu().double().eval().requires_grad_(True)
     generator = torch.Generator().manual_seed(SEED)
     with torch.no_grad():
         for module in twin.modules():
@@ -242,6 +260,7 @@ class _Recorder:
         forward = module.forward
 
         def observed(values: Tensor) -> Tensor:
+            values = values.clone()  # what else reads them does not read this
             if self._read(name, module, values):
                 outputs: Tensor = forward(values)
                 self.readers[name].outputs = outputs.detach()
@@ -337,27 +356,33 @@ def _reaches(
         if one is None or other is None or not one.any():
             continue
         module, channels = writers[name].module, writers[name].channels
-        reach = _decode(module, one, other, codes.numpy())
+        # Behind a flattening every position has a column of its own.
+        most = MAX_POSITIONS if values.ndim >= leaves[name].ndim else leaves[name].numel()
+        reach = _decode(module, one, other, codes.numpy(), most)
         if len(reach.mixed) and columns > channels and columns % channels == 0:
             # Pooling with overlaps before flattening: a channel reaches a block of columns.
             size = columns // channels
             own = codes[:channels]
             by_block = derivatives(own.repeat_interleave(size))[list(leaves).index(name)]
             assert by_block is not None
-            reach = _whole_blocks(_decode(module, one, by_block, own.numpy()), size)
+            reach = _whole_blocks(_decode(module, one, by_block, own.numpy(), most), size)
         found[name] = reach
     touched = [n for n, g in zip(parameters, plain[len(leaves) :], strict=True) if g is not None]
     return found, tuple(touched)
 
 
 def _decode(
-    module: nn.Module, plain: Tensor, coded: Tensor, codes: Float64[NDArray, " columns"]
+    module: nn.Module,
+    plain: Tensor,
+    coded: Tensor,
+    codes: Float64[NDArray, " columns"],
+    most: int,
 ) -> Reach:
-    """Columns from the derivatives of the two sums by a writer's outputs."""
+    """Columns from the derivatives of the two sums by a writer's outputs at so many positions."""
     axis = channel_axis(module)
     below, above = (gradient.movedim(axis, 0).flatten(1).numpy() for gradient in (plain, coded))
-    if below.shape[1] > MAX_POSITIONS:  # a large image: many positions say the same
-        chosen = np.linspace(0, below.shape[1] - 1, MAX_POSITIONS).astype(np.int64)
+    if below.shape[1] > most:  # a large image: many positions say the same
+        chosen = np.random.default_rng(SEED).choice(below.shape[1], most, replace=False)
         below, above = below[:, chosen], above[:, chosen]
     reached = (below != 0.0) | (above != 0.0)
     ratios = np.divide(above, below, out=np.full_like(below, np.inf), where=below != 0.0)

@@ -146,7 +146,7 @@ def find_unit_layers(
     found = _found(model, traced)
     if verify:
         found = _verified(model, example_inputs, found)
-    return found
+    return _readable(model, found)
 
 
 def _found(model: nn.Module, traced: Trace) -> FoundLayers:
@@ -192,14 +192,29 @@ def _own_reasons(traced: Trace) -> dict[str, str]:
     for name, call in traced.readers.items():
         if is_depthwise(call.module):
             reasons[name] = "a depthwise convolution has no units of its own: its input's go on"
+    shared = _sharing(traced)
     for name, call in traced.writers.items():
-        reason = _reason(name, call, traced)
+        reason = _reason(name, call, traced, shared)
         if reason is not None:
             reasons[name] = reason
     return reasons
 
 
-def _reason(name: str, call: Call, traced: Trace) -> str | None:
+def _sharing(traced: Trace) -> dict[str, str]:
+    """By module that has parameters of another: that module."""
+    owners: dict[int, list[str]] = {}
+    for name, call in traced.readers.items():
+        for parameter in call.module.parameters(recurse=False):
+            owners.setdefault(id(parameter), []).append(name)
+    return {
+        name: next(other for other in names if other != name)
+        for names in owners.values()
+        if len(names) > 1
+        for name in names
+    }
+
+
+def _reason(name: str, call: Call, traced: Trace, shared: Mapping[str, str]) -> str | None:
     module = call.module
     if call.times > 1:
         return f"the network calls it {call.times} times on different inputs"
@@ -207,6 +222,8 @@ def _reason(name: str, call: Call, traced: Trace) -> str | None:
         return f"a grouped convolution ({module.groups} groups) has no channel of its own"
     if hasattr(module, "parametrizations") or len(list(module.parameters(recurse=False))) == 0:
         return "its weights are computed from others (a parametrisation); remove that first"
+    if name in shared:
+        return f"it shares its weights with {shared[name]}"
     if name in traced.mixers:
         return f"{traced.mixers[name]} mixes its outputs"
     readers = dict(walk(traced, name))
@@ -232,6 +249,8 @@ def _reason(name: str, call: Call, traced: Trace) -> str | None:
             )
         if target.times > 1:
             return f"{reader} reads its outputs, and is called {target.times} times"
+        if reader in shared:
+            return f"{reader} reads its outputs, and shares its weights with {shared[reader]}"
     return None
 
 
@@ -281,6 +300,8 @@ def _parts(writers: list[str], traced: Trace, reasons: Mapping[str, str]) -> tup
     for reader, of_columns in readers.items():
         module = traced.readers[reader].module
         each = isinstance(module, Channelwise) or is_depthwise(module)
+        if not each and len(np.setdiff1d(np.arange(count), of_columns)):
+            return f"{reader} reads only some of its units"
         parts.append(Part(reader, "channelwise" if each else "consumer", of_columns))
     if not any(part.role == "consumer" for part in parts):
         return "no layer reads its units"
@@ -351,14 +372,35 @@ def _constants(traced: Trace) -> dict[str, str]:
     for name, call in traced.writers.items():
         for reader, _ in walk(traced, name):
             target = traced.readers[reader]
-            alike = target.inputs.shape == call.written.shape
-            if (
-                isinstance(target.module, BatchNorm)
-                and alike
-                and torch.equal(target.inputs, call.written)
-            ):
+            measures = (
+                isinstance(target.module, BatchNorm) and target.module.running_mean is not None
+            )
+            if measures and target.times == 1 and torch.equal(target.inputs, call.written):
                 found[name] = reader
-    return found
+    if not found:
+        return found
+    # Where nothing else reads them, all that depends on them does so by the normalisation.
+    total = sum(call.inputs.sum() for call in traced.readers.values() if call.inputs.requires_grad)
+    pairs = [(traced.writers[n].written, traced.readers[r].inputs) for n, r in found.items()]
+    gradients = torch.autograd.grad(total, [t for pair in pairs for t in pair], retain_graph=True)
+    alone = map(torch.allclose, gradients[::2], gradients[1::2])
+    return {name: reader for (name, reader), only in zip(found.items(), alone, strict=True) if only}
+
+
+def _readable(model: nn.Module, found: FoundLayers) -> FoundLayers:
+    """Without the layers whose units are blocks of columns beside others of another size."""
+    read: dict[str, list[tuple[str, NDArray[np.int64]]]] = {}
+    for layer in found.layers.values():
+        for part in layer.of_role("consumer"):
+            read.setdefault(part.module, []).append((layer.name, part.unit_of))
+    odd: dict[str, str] = {}
+    for consumer, maps in read.items():
+        sizes = {name: set(np.bincount(of[of >= 0]).tolist()) for name, of in maps}
+        rest = {1} if sum((of >= 0).sum() for _, of in maps) < len(maps[0][1]) else set[int]()
+        if len(rest.union(*sizes.values())) > 1:
+            reason = f"{consumer} reads units with unlike numbers of columns"
+            odd |= {name: reason for name, of in sizes.items() if of != {1}}
+    return _readable(model, _without(model, found, odd)) if odd else found
 
 
 def _verified(model: nn.Module, example: Tensor, found: FoundLayers) -> FoundLayers:
@@ -369,6 +411,11 @@ def _verified(model: nn.Module, example: Tensor, found: FoundLayers) -> FoundLay
             reason = removed_as_masked(model, example, [layer])
             if reason is not None:
                 reasons[name] = reason
+    return _without(model, found, reasons)
+
+
+def _without(model: nn.Module, found: FoundLayers, reasons: Mapping[str, str]) -> FoundLayers:
+    """Without some layers, which are refused for these reasons."""
     layers = {name: layer for name, layer in found.layers.items() if name not in reasons}
     modules = dict(model.named_modules())
     refused = dict(found.refused)
