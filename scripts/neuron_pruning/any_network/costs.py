@@ -59,6 +59,8 @@ class CostModel:
                         inputs = inputs + shares.get((module_name, "inputs"), 0.0)
                 adds = self.found.costs.get(module_name, 0) if name == "weight" else 0
                 rows.append((float(tensor.numel()), outputs, inputs, float(adds)))
+        rest = self.found.total_multiply_adds - sum(self.found.costs.values())
+        rows.append((0.0, np.zeros(len(names)), np.zeros(len(names)), float(rest)))
         sizes, outputs_, inputs_, adds_ = zip(*rows, strict=True)
         return np.array(sizes), np.stack(outputs_), np.stack(inputs_), np.array(adds_)
 

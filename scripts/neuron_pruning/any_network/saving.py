@@ -26,16 +26,19 @@ TOLERANCE = 1e-3  # relative, of an exported network's logits
 def save_pruned(result: "PruningResult", folder: Path, *, onnx: bool, exported: bool) -> None:
     """See :meth:`PruningResult.save`."""
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {
-        n: t.detach().cpu().contiguous().clone() for n, t in result.model.state_dict().items()
-    }
-    with atomic_path(folder / WEIGHTS) as temporary:
-        save_file(tensors, temporary)
+    write_tensors(folder / WEIGHTS, result.model)
     if exported:
         _save_exported(result, folder / EXPORTED)
     if onnx:
         _save_onnx(result, folder / ONNX)
     write_json(folder / PLAN, plan_of(result))  # last: a folder with a plan is whole
+
+
+def write_tensors(path: Path, model: nn.Module) -> None:
+    """Write a network's parameters and buffers."""
+    tensors = {n: t.detach().cpu().contiguous().clone() for n, t in model.state_dict().items()}
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary)
 
 
 def plan_of(result: "PruningResult") -> dict[str, Any]:

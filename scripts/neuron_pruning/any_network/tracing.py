@@ -21,12 +21,14 @@ import torch
 from jaxtyping import Float64, Int64
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from neuron_pruning.core.errors import UserError
 
 OUTPUT = "output"  # the reader that stands for what the network returns
 SEED = 20_260_101  # of the random outputs, weights and codes; nothing depends on which it is
-MAX_POSITIONS = 1024  # of a writer at which its channels are followed; a 7 x 7 map has 49
+IMAGES = 2  # that are traced: one of positive values, one of negative
 TOLERANCE = 1e-9  # of a ratio of derivatives in float64
 # The layers that have an input and an output axis of units.
 Weighted = (nn.Linear, nn.Conv2d)
@@ -76,7 +78,7 @@ class Call:
     @property
     def positions(self) -> int:
         """Places per image at which the module's weights are applied."""
-        return self.written[0].numel() // self.channels
+        return self.written.numel() // self.channels // IMAGES
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,8 @@ class Trace:
         parameters: by reader, names of parameters of other modules that work on what it reads.
         activations: by reader, the nonlinear functions in front of it.
         unused: Linears and convolutions whose module is never called.
+        multiply_adds: per image, of each module's first call and of all products of functions,
+            such as attention's; as PyTorch counts them.
     """
 
     writers: dict[str, Call]
@@ -100,6 +104,7 @@ class Trace:
     parameters: dict[str, tuple[str, ...]]
     activations: dict[str, tuple[str, ...]]
     unused: tuple[str, ...]
+    multiply_adds: int
 
 
 def channel_axis(module: nn.Module) -> int:
@@ -127,8 +132,9 @@ def trace(model: nn.Module, example_inputs: Tensor) -> Trace:
     twin = _twin(model)
     recorder = _Recorder(twin)
     first = example_inputs[:1].detach().cpu()
-    images = torch.cat([first, first]).double()
-    with torch.enable_grad(), recorder.recording():
+    images = torch.cat([first] * IMAGES).double()
+    counter = _Counter()
+    with torch.enable_grad(), recorder.recording(), counter:
         outputs = first_tensor(_run(twin, images))
     readers = dict(recorder.readers)
     readers[OUTPUT] = Call(nn.Identity(), outputs)
@@ -143,7 +149,10 @@ def trace(model: nn.Module, example_inputs: Tensor) -> Trace:
             mixers.setdefault(writer, f"{type(twin.get_submodule(name)).__name__} {name}")
     weighted = [n for n, m in twin.named_modules() if isinstance(m, Weighted)]
     unused = tuple(n for n in weighted if n not in readers)
-    return Trace(recorder.writers, readers, reaches, mixers, touched, activations, unused)
+    return Trace(
+        recorder.writers, readers, reaches, mixers, touched, activations, unused,
+        counter.multiply_adds // IMAGES,
+    )  # fmt: skip
 
 
 def _run(model: nn.Module, images: Tensor) -> Any:
@@ -261,10 +270,11 @@ class _Recorder:
 
         def observed(values: Tensor) -> Tensor:
             values = values.clone()  # what else reads them does not read this
-            if self._read(name, module, values):
-                outputs: Tensor = forward(values)
+            first = self._read(name, module, values)
+            outputs: Tensor = forward(values)
+            if first:
                 self.readers[name].outputs = outputs.detach()
-            return forward(values)
+            return outputs
 
         return observed
 
@@ -272,8 +282,10 @@ class _Recorder:
         def written(values: Tensor) -> Tensor:
             if self._read(name, module, values):
                 # One image of positive values, one of negative: a ReLU lets one of the two pass.
+                # Of a table of positions, which is no batch, half of the rows.
                 leaf = _random(_output_shape(module, values), self._generator)
-                leaf[len(leaf) // 2 :] *= -1.0
+                rows = leaf if channel_axis(module) == 1 else leaf.view(-1, leaf.shape[-1])
+                rows[len(rows) // IMAGES :] *= -1.0
                 call = self.readers[name]
                 call.outputs = leaf.requires_grad_(True)
                 self.writers[name] = call
@@ -297,6 +309,21 @@ class _Recorder:
         return True
 
 
+class _Counter(TorchDispatchMode):
+    """Counts multiply-adds while it is entered, those of shapes without numbers included."""
+
+    multiply_adds = 0
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        found = function(*args, **(kwargs or {}))
+        operations = flop_registry.get(function.overloadpacket)
+        if operations is not None:
+            self.multiply_adds += operations(*args, **(kwargs or {}), out_val=found) // 2
+        return found
+
+
 @dataclass
 class _Patched:
     """Modules whose ``forward`` is another function while this is entered."""
@@ -314,10 +341,14 @@ class _Patched:
 
 def _output_shape(module: nn.Module, values: Tensor) -> torch.Size:
     """Shape of what a module returns, computed without numbers."""
+    # Parameters first: a copy of expanded ones would take all the memory that they stand for.
+    memo: dict[int, Any] = {
+        id(p): nn.Parameter(p.detach().to("meta")) for p in module.parameters(recurse=False)
+    }
     with torch.no_grad():
-        empty = copy.deepcopy(module)
+        empty = copy.deepcopy(module, memo)
         empty.__dict__.pop("forward", None)
-        shape: torch.Size = empty.to("meta")(values.detach().to("meta")).shape
+        shape: torch.Size = empty(values.detach().to("meta")).shape
     return shape
 
 
@@ -356,16 +387,14 @@ def _reaches(
         if one is None or other is None or not one.any():
             continue
         module, channels = writers[name].module, writers[name].channels
-        # Behind a flattening every position has a column of its own.
-        most = MAX_POSITIONS if values.ndim >= leaves[name].ndim else leaves[name].numel()
-        reach = _decode(module, one, other, codes.numpy(), most)
+        reach = _decode(module, one, other, codes.numpy())
         if len(reach.mixed) and columns > channels and columns % channels == 0:
             # Pooling with overlaps before flattening: a channel reaches a block of columns.
             size = columns // channels
             own = codes[:channels]
             by_block = derivatives(own.repeat_interleave(size))[list(leaves).index(name)]
             assert by_block is not None
-            reach = _whole_blocks(_decode(module, one, by_block, own.numpy(), most), size)
+            reach = _whole_blocks(_decode(module, one, by_block, own.numpy()), size)
         found[name] = reach
     touched = [n for n, g in zip(parameters, plain[len(leaves) :], strict=True) if g is not None]
     return found, tuple(touched)
@@ -376,16 +405,16 @@ def _decode(
     plain: Tensor,
     coded: Tensor,
     codes: Float64[NDArray, " columns"],
-    most: int,
 ) -> Reach:
-    """Columns from the derivatives of the two sums by a writer's outputs at so many positions."""
+    """Columns from the derivatives of the two sums by a writer's outputs."""
     axis = channel_axis(module)
     below, above = (gradient.movedim(axis, 0).flatten(1).numpy() for gradient in (plain, coded))
-    if below.shape[1] > most:  # a large image: many positions say the same
-        chosen = np.random.default_rng(SEED).choice(below.shape[1], most, replace=False)
-        below, above = below[:, chosen], above[:, chosen]
     reached = (below != 0.0) | (above != 0.0)
-    ratios = np.divide(above, below, out=np.full_like(below, np.inf), where=below != 0.0)
+    ratios = np.divide(above, below, out=np.full_like(below, -1.0), where=below != 0.0)
+    low = ratios.min(axis=1, where=reached, initial=np.inf)
+    if not (ratios - low[:, None] > TOLERANCE).any(where=reached):
+        # All positions of a channel say the same, as everywhere but at a flattening.
+        ratios, reached = low[:, None], reached.any(axis=1, keepdims=True)
     places = np.clip(np.searchsorted(codes, ratios), 1, len(codes) - 1) if len(codes) > 1 else 0
     if len(codes) > 1:
         places = places - (ratios - codes[places - 1] < codes[places] - ratios)
@@ -396,6 +425,7 @@ def _decode(
     channels, positions = np.nonzero(reached & clear)
     arrives = np.zeros((len(below), len(codes)), dtype=bool)
     arrives[channels, places[channels, positions]] = True
+    arrives[mixed] = True  # somewhere: whoever shares a column with these goes with them
     found = np.nonzero(arrives)
     return Reach(found[0], found[1], mixed)
 

@@ -6,7 +6,7 @@ producers write the same units where their outputs are added, as along a residua
 multiplied, as by squeeze-and-excitation.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -95,7 +95,7 @@ class FoundLayers:
         layers: by name.
         refused: by name.
         total_parameters: of the network.
-        total_multiply_adds: of its Linears and convolutions, per image.
+        total_multiply_adds: likewise, per image, of all that multiplies matrices or convolves.
         costs: multiply-adds of each Linear and convolution, per image.
         constants: by consumer without a bias, the batch normalisation that takes a constant.
         trace: what they were found from.
@@ -145,16 +145,19 @@ def find_unit_layers(
     traced = trace(model, example_inputs)
     found = _found(model, traced)
     if verify:
-        found = _verified(model, example_inputs, found)
+        found = verified(model, example_inputs, found)
     return _readable(model, found)
 
 
 def _found(model: nn.Module, traced: Trace) -> FoundLayers:
     costs = {
-        name: call.positions * call.module.weight.numel()
+        name: call.times * call.positions * call.module.weight.numel()
         for name, call in traced.readers.items()
         if isinstance(call.module, Weighted)
     }
+    # What no module computes, such as the products of attention, counts too.
+    once = sum(cost // traced.readers[name].times for name, cost in costs.items())
+    total = sum(costs.values()) + max(0, traced.multiply_adds - once)
     parameters = sum(p.numel() for p in model.parameters())
     reasons = _own_reasons(traced)
     layers: dict[str, FoundLayer] = {}
@@ -168,14 +171,14 @@ def _found(model: nn.Module, traced: Trace) -> FoundLayers:
             layers[layer.name] = replace(
                 layer,
                 parameters=layer.parameters / parameters,
-                multiply_adds=_share(layer, costs) / max(1, sum(costs.values())),
+                multiply_adds=_share(layer, costs) / max(1, total),
             )
     refused = {
         name: NoLayer(name, _kind(m), reasons[name])
         for name, m in _weighted(model)
         if name in reasons
     }
-    return FoundLayers(layers, refused, parameters, sum(costs.values()), costs, _constants(traced))
+    return FoundLayers(layers, refused, parameters, total, costs, _constants(traced))
 
 
 def _weighted(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
@@ -403,15 +406,9 @@ def _readable(model: nn.Module, found: FoundLayers) -> FoundLayers:
     return _readable(model, _without(model, found, odd)) if odd else found
 
 
-def _verified(model: nn.Module, example: Tensor, found: FoundLayers) -> FoundLayers:
+def verified(model: nn.Module, example: Tensor, found: FoundLayers) -> FoundLayers:
     """Without the layers that cannot be removed as planned; see :func:`removed_as_masked`."""
-    reasons: dict[str, str] = {}
-    if removed_as_masked(model, example, list(found.layers.values())) is not None:
-        for name, layer in found.layers.items():
-            reason = removed_as_masked(model, example, [layer])
-            if reason is not None:
-                reasons[name] = reason
-    return _without(model, found, reasons)
+    return _without(model, found, _not_removable(model, example, [*found.layers.values()]))
 
 
 def _without(model: nn.Module, found: FoundLayers, reasons: Mapping[str, str]) -> FoundLayers:
@@ -423,3 +420,17 @@ def _without(model: nn.Module, found: FoundLayers, reasons: Mapping[str, str]) -
         for producer in found.layers[name].producers:
             refused[producer] = NoLayer(producer, _kind(modules[producer]), reason)
     return replace(found, layers=layers, refused=refused)
+
+
+def _not_removable(
+    model: nn.Module, example: Tensor, layers: Sequence[FoundLayer]
+) -> dict[str, str]:
+    """Why some of these layers cannot be removed as planned: halves of halves where one cannot."""
+    reason = removed_as_masked(model, example, layers) if layers else None
+    if reason is None:
+        return {}
+    if len(layers) == 1:
+        return {layers[0].name: reason}
+    middle = len(layers) // 2
+    halves = (layers[:middle], layers[middle:])
+    return {n: r for half in halves for n, r in _not_removable(model, example, half).items()}
