@@ -1,8 +1,9 @@
-"""Write the reference pages that follow from the code: files with their columns, and techniques.
+"""Write the reference pages that follow from the code: files, techniques and the command line.
 
 ``PYTHONPATH=scripts python docs/generate_reference.py`` (``make docs-reference``)
 """
 
+import argparse
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from inspect import cleandoc
@@ -11,6 +12,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from neuron_pruning.any_network.command_line import build_parsers
 from neuron_pruning.baselines.descriptors import FEATURES_SCHEMA
 from neuron_pruning.baselines.feature_table import FAULTS_SCHEMA
 from neuron_pruning.configuration.models_pruning import TECHNIQUES, TechniqueLabel
@@ -266,6 +268,33 @@ COMPENSATION_TEXTS = {
 }
 
 
+def command_line_page() -> str:
+    """The page of commands and their options in Markdown."""
+    lines = [
+        HEAD,
+        "# Command line\n",
+        "[Prune my network](../how-to/prune-my-network.md) shows the commands at work. Results go "
+        "to the standard output, progress and errors to the standard error. The exit code is 0, "
+        "2 for what the user can mend, and 130 after Ctrl-C.",
+    ]
+    for name, parser in build_parsers()[1].items():
+        lines += [f"\n## neuron-pruning {name}\n", f"{parser.description}\n"]
+        options = (action for action in parser._actions if action.dest != "help")
+        lines += _markdown("option", "meaning", rows=[(_option(o), _help(o)) for o in options])
+    return "\n".join(lines) + "\n"
+
+
+def _option(option: argparse.Action) -> str:
+    metavar = [option.metavar] if isinstance(option.metavar, str) else option.metavar or []
+    values = ["|".join(option.choices)] if option.choices else metavar
+    needed = "" if not option.required or not option.option_strings else " (required)"
+    return f"`{' '.join([*option.option_strings, *values])}`{needed}"
+
+
+def _help(option: argparse.Action) -> str:
+    return (option.help or "") % vars(option)
+
+
 def _first_paragraph(docstring: str | None) -> str:
     text = cleandoc(docstring or "").split("\n\n")[0]
     return " ".join(text.split()).replace("``", "`")
@@ -289,7 +318,11 @@ def _markdown(*names: str, rows: Iterable[tuple[str, ...]]) -> list[str]:
     ]
 
 
-PAGES = {"outputs.md": outputs_page, "techniques.md": techniques_page}
+PAGES = {
+    "outputs.md": outputs_page,
+    "techniques.md": techniques_page,
+    "command-line.md": command_line_page,
+}
 
 if __name__ == "__main__":
     for name, page in PAGES.items():

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "scripts" / "neuron_pruning"
 BASE = ("core", "models", "pruning", "training", "evaluation", "any_network")
 OPTIONAL = {  # modules of these folders that belong to the extras "workflow" or "networks"
-    "neuron_pruning.any_network.images",  # Pillow
+    "neuron_pruning.any_network.images",  # Pillow, where an image is read
     "neuron_pruning.models.backbones",  # torchvision
     "neuron_pruning.models.pretrained",  # torchvision
     "neuron_pruning.models.onnx_export",  # ONNX
@@ -35,6 +35,11 @@ for folder in {BASE}:
     for module in pkgutil.walk_packages(path, f"neuron_pruning.{{folder}}."):
         if module.name not in {OPTIONAL}:
             importlib.import_module(module.name)
+"""
+FACTORY = """
+from torch import nn
+def build():
+    return nn.Sequential(nn.Flatten(), nn.Linear(192, 9), nn.ReLU(), nn.Linear(9, 2))
 """
 LAZY = """
 import pydoc, neuron_pruning
@@ -97,15 +102,16 @@ def run(folder: Path, code: str, cwd: Path) -> str:
     return done.stdout
 
 
-def readme_example() -> str:
-    """The Python block under the heading "In Python" of the README."""
+def readme_examples() -> str:
+    """The Python blocks under the heading "In Python" of the README."""
     section = re.search(
         r"^## In Python$(.*?)(?=^## |\Z)", (ROOT / "README.md").read_text(), re.M | re.S
     )
     assert section, "README.md has no heading 'In Python'"
-    block = re.search(r"^```python\n(.*?)^```$", section[1], re.M | re.S)
-    assert block, "README.md has no Python block under 'In Python'"
-    return block[1]
+    blocks = re.findall(r"^```python\n(.*?)^```$", section[1], re.M | re.S)
+    assert len(blocks) == 2, "README.md has two Python blocks under 'In Python'"
+    assert "prune(model, calibration=loader, amount=0.5)" in blocks[0]
+    return "".join(blocks)
 
 
 def test_the_wheel_holds_the_package_without_scripts_tests_and_faces(wheel):
@@ -128,10 +134,23 @@ def test_the_version_stands_in_the_package_and_the_citation(wheel):
     assert citation["version"] == neuron_pruning.__version__
 
 
-def test_the_readme_example_runs_with_the_base_dependencies_alone(installed, tmp_path):
+def test_the_readme_examples_run_with_the_base_dependencies_alone(installed, tmp_path):
     code = "import importlib.util\nassert importlib.util.find_spec('snakemake') is None\n"
-    run(installed, code + readme_example() + IMPORT_BASE, tmp_path)
+    run(installed, code + readme_examples() + IMPORT_BASE, tmp_path)
     assert (tmp_path / "smaller.safetensors").stat().st_size > 0
+    assert (tmp_path / "small" / "model.safetensors").stat().st_size > 0
+
+
+def test_the_command_is_installed_and_runs_with_the_base_dependencies_alone(installed, tmp_path):
+    (info,) = installed.glob("neuron_pruning-*.dist-info")
+    (command,) = PathDistribution(info).entry_points.select(group="console_scripts")
+    assert command.name == "neuron-pruning"
+    module, _, function = command.value.partition(":")
+    (tmp_path / "mine.py").write_text(FACTORY)
+    arguments = ["inspect", "mine:build", "--size", "8", "8"]
+    arguments += ["--mean", *"000", "--std", *"111"]
+    code = f"from {module} import {function}\nassert {function}({arguments}) == 0\n"
+    assert "9 units in 1 unit layers" in run(installed, code, tmp_path)
 
 
 def test_names_load_on_first_use_and_help_shows_them(installed, tmp_path):

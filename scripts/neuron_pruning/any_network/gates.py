@@ -69,8 +69,8 @@ class NetworkGates:
         generator = torch.Generator().manual_seed(derive_seed(self.seed, "classes") % 2**63)
 
         def drawn(logits: Tensor, labels: Tensor) -> Tensor:
-            chances = logits.detach().softmax(dim=1).cpu()
-            classes = torch.multinomial(chances, 1, generator=generator)[:, 0]
+            probabilities = logits.detach().softmax(dim=1).cpu()
+            classes = torch.multinomial(probabilities, 1, generator=generator)[:, 0]
             return cross_entropy(logits, classes.to(logits.device))
 
         return self._derivatives(drawn)

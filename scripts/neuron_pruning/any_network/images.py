@@ -1,23 +1,22 @@
 """A folder of images as batches that a network reads, decoded one batch at a time."""
 
+import importlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from neuron_pruning.any_network.preprocessing import GIVE, Preprocessing
 from neuron_pruning.core.errors import UserError, refuse_unreadable
 from neuron_pruning.core.files import read_file
 from neuron_pruning.core.seeds import derive_seed
-from neuron_pruning.data.decoding import read_upright
 from neuron_pruning.data.image_folder import (
     class_folders,
     is_image,
@@ -25,6 +24,9 @@ from neuron_pruning.data.image_folder import (
     shortened,
     unused_images,
 )
+
+if TYPE_CHECKING:
+    from PIL import Image  # an extra, imported where an image is read
 
 TOLERANCE = 0.02  # of pixels in [0, 1], in the mean: libraries round, and resize by their own code
 FORMATS = "PNG or JPEG images by their names"
@@ -77,17 +79,21 @@ class ImageBatches:
 
     def _read(self, path: Path) -> NDArray[np.uint8]:
         """Pixels of an image, height x width x channels."""
+        from neuron_pruning.data.decoding import read_upright
+
         with refuse_unreadable(f"{path} is no readable image", "mend or remove it"):
             image, _ = read_upright(read_file(path))
         return prepared_pixels(image, self.preprocessing)
 
 
-def prepared_pixels(image: Image.Image, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+def prepared_pixels(image: "Image.Image", preprocessing: Preprocessing) -> NDArray[np.uint8]:
     """Pixels of an RGB image, resized and cropped, height x width x channels.
 
     As torchvision's transforms do on images of Pillow, pixel by pixel. What a crop has beyond the
     image is black.
     """
+    from PIL import Image
+
     if preprocessing.channels == 1:
         image = image.convert("L")
     rows, columns = preprocessing.resized(image.height, image.width)
@@ -124,6 +130,8 @@ def check_processor(processor: Callable[..., Any], ours: Preprocessing, source: 
     Raises:
         UserError: the processor does more.
     """
+    from PIL import Image
+
     blobs = np.random.default_rng(0).integers(0, 256, (9, 12, 3), dtype=np.uint8)
     picture = Image.fromarray(blobs).resize((640, 480), Image.Resampling.BICUBIC)
     theirs = processor(picture, return_tensors="pt")["pixel_values"]
@@ -137,7 +145,7 @@ def check_processor(processor: Callable[..., Any], ours: Preprocessing, source: 
 
 
 def image_batches(
-    folder: Path,
+    folder: Path | str,
     preprocessing: Preprocessing,
     *,
     batch_size: int = 64,
@@ -163,13 +171,17 @@ def image_batches(
             labels where there are class folders.
 
     Raises:
-        UserError: no such folder, no images, none in a class folder, no labels where they are
-            needed, a class folder that is no class of the network, or both images and class
-            folders.
+        UserError: Pillow is missing; no such folder, no images, none in a class folder, no labels
+            where they are needed, a class folder that is no class of the network, or both images
+            and class folders.
     """
     for name, number in (("batch_size", batch_size), ("limit", limit)):
         if number is not None and number < 1:
             raise UserError(f"{name} is {number}; one image at least is needed")
+    remedy = "install it: pip install 'neuron-pruning[networks]'"
+    with refuse_unreadable("images are read with Pillow, which cannot be imported", remedy):
+        importlib.import_module("PIL")
+    folder = Path(folder)
     by_class = _files_by_class(folder)
     if labelled and None in by_class:
         raise UserError(

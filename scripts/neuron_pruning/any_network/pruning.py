@@ -22,7 +22,6 @@ from neuron_pruning.any_network.costs import CostModel, latency
 from neuron_pruning.any_network.evaluation import Predictions, check_same_images, judge, predict
 from neuron_pruning.any_network.pruner import BatchNormRule, Method, Order, Pruner
 from neuron_pruning.any_network.result import PruningResult
-from neuron_pruning.any_network.saving import shapes_of
 from neuron_pruning.any_network.tracing import copied
 from neuron_pruning.any_network.unit_layers import find_unit_layers
 from neuron_pruning.core.errors import NotFinite, UserError
@@ -223,7 +222,7 @@ class Work:
             (self.costs.size({}), self.costs.size(counts)),
             tuple(latency(models, self.prepared.example)),  # type: ignore[arg-type]
             judge(self.before, after, random), tuple(self.prepared.example.shape),
-            shapes_of(self.pruner.model), tuple(self.notes),
+            self.pruner.model, tuple(self.notes),
         )  # fmt: skip
 
     def _random(self, counts: Mapping[str, int], draw: int) -> Predictions:

@@ -26,7 +26,7 @@ class PruningResult:
         latency_ms: of one image, before and after, on this machine.
         answer: what it still does, on images that nothing was fitted on.
         input_shape: of a batch of one image.
-        shapes_before: of the unpruned network's parameters and buffers.
+        unpruned: the network before, in evaluation mode.
         notes: what could not be done as asked.
     """
 
@@ -38,7 +38,7 @@ class PruningResult:
     latency_ms: tuple[float, float]
     answer: Answer
     input_shape: tuple[int, ...]
-    shapes_before: Mapping[str, list[int]]
+    unpruned: nn.Module
     notes: tuple[str, ...] = ()
 
     def rows(self) -> list[dict[str, Any]]:
@@ -76,20 +76,28 @@ class PruningResult:
         ]
         return "\n".join(lines)
 
-    def save(self, folder: Path | str, *, onnx: bool = False, exported: bool = False) -> None:
+    def save(
+        self,
+        folder: Path | str,
+        *,
+        onnx: bool = False,
+        exported: bool = False,
+        source: Mapping[str, Any] | None = None,
+    ) -> None:
         """Write ``plan.json`` and ``model.safetensors`` to a folder; see :func:`load_pruned`.
 
         Args:
             folder: is made.
             onnx: ``model.onnx`` too, checked with onnxruntime.
             exported: ``model.pt2`` of torch.export too, checked.
+            source: where the unpruned network came from, as JSON; the plan repeats it.
 
         Raises:
             UserError: the network cannot be exported, or computes something else then.
         """
         from neuron_pruning.any_network.saving import save_pruned
 
-        save_pruned(self, Path(folder), onnx=onnx, exported=exported)
+        save_pruned(self, Path(folder), onnx=onnx, exported=exported, source=source)
 
 
 def _sum(values: Iterable[float]) -> float | None:

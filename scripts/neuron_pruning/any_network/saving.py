@@ -1,6 +1,7 @@
 """Pruned networks in files: a plan, weights, and checked exports; no pickle."""
 
 import copy
+import importlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,14 @@ FORMAT = 1
 TOLERANCE = 1e-3  # relative, of an exported network's logits
 
 
-def save_pruned(result: "PruningResult", folder: Path, *, onnx: bool, exported: bool) -> None:
+def save_pruned(
+    result: "PruningResult",
+    folder: Path,
+    *,
+    onnx: bool,
+    exported: bool,
+    source: Mapping[str, Any] | None,
+) -> None:
     """See :meth:`PruningResult.save`."""
     folder.mkdir(parents=True, exist_ok=True)
     write_tensors(folder / WEIGHTS, result.model)
@@ -31,7 +39,7 @@ def save_pruned(result: "PruningResult", folder: Path, *, onnx: bool, exported: 
         _save_exported(result, folder / EXPORTED)
     if onnx:
         _save_onnx(result, folder / ONNX)
-    write_json(folder / PLAN, plan_of(result))  # last: a folder with a plan is whole
+    write_json(folder / PLAN, plan_of(result, source))  # last: a folder with a plan is whole
 
 
 def write_tensors(path: Path, model: nn.Module) -> None:
@@ -41,14 +49,15 @@ def write_tensors(path: Path, model: nn.Module) -> None:
         save_file(tensors, temporary)
 
 
-def plan_of(result: "PruningResult") -> dict[str, Any]:
+def plan_of(result: "PruningResult", source: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """What was removed from which network, how, and what came of it."""
     answer = result.answer
     return {
         "format": FORMAT,
         "package": f"neuron-pruning {neuron_pruning.__version__}",
         "input_shape": list(result.input_shape),
-        "unpruned": result.shapes_before,
+        "source": None if source is None else dict(source),
+        "unpruned": shapes_of(result.unpruned),
         "pruned": shapes_of(result.model),
         "layers": [
             {
@@ -201,8 +210,7 @@ def _save_onnx(result: "PruningResult", path: Path) -> None:
     """Write a network for other runtimes, and check with onnxruntime that it computes the same."""
     model, images = _for_export(result)
     try:
-        import onnxruntime
-
+        onnxruntime = importlib.import_module("onnxruntime")
         with atomic_path(path) as temporary:
             torch.onnx.export(
                 model, (images,), temporary, dynamo=True, external_data=False, verbose=False,

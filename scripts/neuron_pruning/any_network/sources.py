@@ -57,7 +57,7 @@ class OpenedNetwork:
 
 def open_network(
     source: str,
-    weights: Path | None = None,
+    weights: Path | str | None = None,
     *,
     classes: int | None = None,
     preprocessing: Preprocessing | None = None,
@@ -85,6 +85,7 @@ def open_network(
             its preprocessing is not known.
         NotFinite: weights are NaN or infinite.
     """
+    weights = None if weights is None else Path(weights)
     library, _, name = source.partition("/")
     if library in ("torchvision", "timm"):
         build = _from_torchvision if library == "torchvision" else _from_timm

@@ -129,16 +129,16 @@ def trace(model: nn.Module, example_inputs: Tensor) -> Trace:
     Raises:
         UserError: the network does not run on the example.
     """
-    twin = _twin(model)
-    recorder = _Recorder(twin)
+    replica = _replica(model)
+    recorder = _Recorder(replica)
     first = example_inputs[:1].detach().cpu()
     images = torch.cat([first] * IMAGES).double()
     counter = _Counter()
     with torch.enable_grad(), recorder.recording(), counter:
-        outputs = first_tensor(_run(twin, images))
+        outputs = first_tensor(_run(replica, images))
     readers = dict(recorder.readers)
     readers[OUTPUT] = Call(nn.Identity(), outputs)
-    parameters = {n: p for n, p in twin.named_parameters() if id(p) in recorder.other_parameters}
+    parameters = {n: p for n, p in replica.named_parameters() if id(p) in recorder.other_parameters}
     reaches, touched, activations = {}, {}, {}
     for name, call in readers.items():
         reaches[name], touched[name] = _reaches(call, recorder.writers, parameters)
@@ -146,8 +146,8 @@ def trace(model: nn.Module, example_inputs: Tensor) -> Trace:
     mixers: dict[str, str] = {}
     for name, values in recorder.mixed.items():
         for writer in _sources(values, recorder.writers):
-            mixers.setdefault(writer, f"{type(twin.get_submodule(name)).__name__} {name}")
-    weighted = [n for n, m in twin.named_modules() if isinstance(m, Weighted)]
+            mixers.setdefault(writer, f"{type(replica.get_submodule(name)).__name__} {name}")
+    weighted = [n for n, m in replica.named_modules() if isinstance(m, Weighted)]
     unused = tuple(n for n in weighted if n not in readers)
     return Trace(
         recorder.writers, readers, reaches, mixers, touched, activations, unused,
@@ -194,7 +194,7 @@ def copied(model: nn.Module, memo: dict[int, Any] | None = None) -> nn.Module:
         ) from error
 
 
-def _twin(model: nn.Module) -> nn.Module:
+def _replica(model: nn.Module) -> nn.Module:
     """A copy in float64 and evaluation mode whose parameters hide no channel.
 
     Weights of Linears and convolutions are one number each, expanded: they take no memory. Zeros
@@ -208,16 +208,16 @@ def _twin(model: nn.Module) -> nn.Module:
             for parameter in module.parameters(recurse=False):
                 value = torch.tensor(0.1, dtype=torch.float64)
                 memo[id(parameter)] = nn.Parameter(value.expand(parameter.shape))
-    twin = copied(model, memo).cpu().double().eval().requires_grad_(True)
+    replica = copied(model, memo).cpu().double().eval().requires_grad_(True)
     generator = torch.Generator().manual_seed(SEED)
     with torch.no_grad():
-        for module in twin.modules():
+        for module in replica.modules():
             if isinstance(module, BatchNorm):
                 module.reset_running_stats()
             if not isinstance(module, Weighted):
                 for parameter in module.parameters(recurse=False):
                     parameter.copy_(0.5 + _random(parameter.shape, generator))
-    return twin
+    return replica
 
 
 def _random(shape: torch.Size, generator: torch.Generator) -> Tensor:

@@ -383,7 +383,8 @@ def _constants(traced: Trace) -> dict[str, str]:
     if not found:
         return found
     # Where nothing else reads them, all that depends on them does so by the normalisation.
-    total = sum(call.inputs.sum() for call in traced.readers.values() if call.inputs.requires_grad)
+    read = [call.inputs.sum() for call in traced.readers.values() if call.inputs.requires_grad]
+    total = torch.stack(read).sum()
     pairs = [(traced.writers[n].written, traced.readers[r].inputs) for n, r in found.items()]
     gradients = torch.autograd.grad(total, [t for pair in pairs for t in pair], retain_graph=True)
     alone = map(torch.allclose, gradients[::2], gradients[1::2])
