@@ -64,7 +64,7 @@ def test_moments_and_sample_do_not_depend_on_the_batches(sizes, sample):
     whole.add(rows)
     for part in rows.split(sizes):
         parts.add(part)
-    for name in ("sums", "gram", "low", "high"):
+    for name in ("mean", "products", "low", "high"):
         one, other = getattr(whole.moments, name), getattr(parts.moments, name)
         np.testing.assert_allclose(one, other, atol=1e-12)
     assert whole.moments.rows == parts.moments.rows == len(rows)
@@ -88,7 +88,7 @@ def test_the_sample_is_uniform_and_that_of_its_seed():
 def test_moments_of_some_channels():
     rows = np.random.default_rng(0).normal(size=(9, 4))
     some, alone = moments_of(rows).of(np.array([3, 1])), moments_of(rows[:, [3, 1]])
-    for name in ("sums", "gram", "low", "high"):
+    for name in ("mean", "products", "low", "high"):
         np.testing.assert_allclose(getattr(some, name), getattr(alone, name))
 
 

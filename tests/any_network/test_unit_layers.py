@@ -297,7 +297,9 @@ def test_the_network_is_left_as_it_is():
 
 
 @pytest.mark.parametrize(
-    "wrapped", [lambda y: {"logits": y}, lambda y: (y, None), lambda y: [{"a": y}]], ids=str
+    "wrapped",
+    [lambda y: {"logits": y}, lambda y: (y, None), lambda y: [{"a": y}]],
+    ids=["mapping", "tuple", "list"],
 )
 def test_logits_inside_of_something(wrapped):
     model = linear_net(lambda n, x: wrapped(n.c(F.relu(n.b(n.a(x.flatten(1)))))))

@@ -156,7 +156,7 @@ class Consumers:
 
     @torch.no_grad()
     def apply(
-        self, layer: FoundLayer, selection: Selection, name: str, rescale: bool
+        self, layer: FoundLayer, selection: Selection, name: str, rescale: bool = False
     ) -> dict[str, LayerError]:
         """Change the network for a selection of a layer's units, which stay in it, unheard.
 

@@ -29,17 +29,16 @@ class Moments:
     """Number, sums and Gram matrix of rows of channels, and between which values they lie."""
 
     rows: int
-    sums: Float64[NDArray, " channels"]
-    gram: Float64[NDArray, "channels channels"]
+    mean: Float64[NDArray, " channels"]
+    products: Float64[NDArray, "channels channels"]
     low: Float64[NDArray, " channels"]
     high: Float64[NDArray, " channels"]
 
     def of(self, channels: Int64[NDArray, " some"]) -> "Moments":
         """Those of some channels alone."""
         both = np.ix_(channels, channels)
-        return Moments(
-            self.rows, self.sums[channels], self.gram[both], self.low[channels], self.high[channels]
-        )
+        low, high = self.low[channels], self.high[channels]
+        return Moments(self.rows, self.mean[channels], self.products[both], low, high)
 
     @property
     def constant(self) -> int:
@@ -51,28 +50,24 @@ class Moments:
 def representative_rows(moments: Moments) -> Float64[NDArray, "rows channels"]:
     """One row more than channels, with the same mean and the same mean of squares and products.
 
-    With ``R^T R`` the Gram matrix of ``[A, 1]``, any orthogonal Q leaves that of ``Q R`` as it is;
-    the reflection that makes the last column constant makes rows of it.
+    With ``R^T R`` the products about the mean, the columns of R and one for the constant have the
+    products that the rows have, and so have those of ``Q R`` for any orthogonal Q. The reflection
+    that makes the column of the constant constant makes rows of it.
     """
-    channels = len(moments.sums)
-    whole = np.empty((channels + 1, channels + 1))
-    whole[:-1, :-1] = moments.gram
-    whole[-1, :-1] = whole[:-1, -1] = moments.sums
-    whole[-1, -1] = moments.rows
+    channels = len(moments.mean)
     # Scaled to a diagonal of ones: channels of unlike size keep their digits.
-    lengths = np.sqrt(np.diag(whole))
+    lengths = np.sqrt(np.diag(moments.products))
     scale = np.where(lengths > 0.0, lengths, 1.0)
-    values, vectors = np.linalg.eigh(whole / np.outer(scale, scale))
+    values, vectors = np.linalg.eigh(moments.products / np.outer(scale, scale))
     # What rounding leaves of a zero would have a root of eight digits.
-    rounding = len(values) * np.finfo(np.float64).eps * values[-1]
-    root = (vectors * np.sqrt(np.where(values > rounding, values, 0.0))).T * scale
-    ones = root[:, -1].copy()
-    wanted = np.full(channels + 1, np.sqrt(moments.rows / (channels + 1)))
-    mirror = ones - wanted
-    length = mirror @ mirror
-    if length > 0.0:
-        root = root - np.outer(mirror, (2.0 / length) * (mirror @ root))
-    return root[:, :-1] * np.sqrt((channels + 1) / moments.rows)
+    rounding = channels * np.finfo(np.float64).eps * values[-1]
+    root = np.zeros((channels + 1, channels))
+    root[:-1] = (vectors * np.sqrt(np.where(values > rounding, values, 0.0))).T * scale
+    # The constant's column is the last axis, of length 1 here; it becomes the diagonal.
+    mirror = np.full(channels + 1, -1.0 / np.sqrt(channels + 1))
+    mirror[-1] += 1.0
+    root -= np.outer(mirror, (2.0 / (mirror @ mirror)) * (mirror @ root))
+    return root * np.sqrt((channels + 1) / moments.rows) + moments.mean
 
 
 class Accumulator:
@@ -89,12 +84,15 @@ class Accumulator:
         """Take in more rows."""
         values = rows.double()
         if self._sums is None:
-            self._sums = values.new_zeros(values.shape[1])
-            self._gram = values.new_zeros(values.shape[1], values.shape[1])
+            # Sums are about a first guess of the mean: no digits are lost where units hardly vary.
+            self._guess = values.mean(dim=0)
+            self._sums = torch.zeros_like(self._guess)
+            self._products = values.new_zeros(values.shape[1], values.shape[1])
             self._low, self._high = values.amin(dim=0), values.amax(dim=0)
         self._rows += len(values)
-        self._sums += values.sum(dim=0)
-        self._gram.addmm_(values.T, values)
+        apart = values - self._guess
+        self._sums += apart.sum(dim=0)
+        self._products.addmm_(apart.T, apart)
         self._low = torch.minimum(self._low, values.amin(dim=0))
         self._high = torch.maximum(self._high, values.amax(dim=0))
         if self.sample:
@@ -126,15 +124,19 @@ class Accumulator:
         """
         if self._sums is None or not self._rows:
             raise UserError("pruning needs images to look at the activations: give one at least")
-        arrays = (t.cpu().numpy() for t in (self._sums, self._gram, self._low, self._high))
-        sums, gram, low, high = arrays
-        broken = np.flatnonzero(~np.isfinite(np.diag(gram)))
+        ahead = self._sums / self._rows
+        products = self._products - self._rows * torch.outer(ahead, ahead)
+        arrays = (self._guess + ahead, products, self._low, self._high)
+        mean, apart, low, high = (values.cpu().numpy() for values in arrays)
+        broken = np.flatnonzero(~np.isfinite(np.diag(apart)))
         if broken.size:
             raise NotFinite(
                 f"{self.name} reads NaN or infinite values (channel {broken[0]}): the network or "
                 "its images are broken, or the preprocessing is not the network's"
             )
-        return Moments(self._rows, sums, gram, low, high)
+        # A difference of sums: never below zero.
+        np.fill_diagonal(apart, np.maximum(np.diag(apart), 0.0))
+        return Moments(self._rows, mean, apart, low, high)
 
 
 @dataclass(frozen=True)
@@ -242,7 +244,7 @@ class Measured:
     @property
     def beside_unpruned(self) -> bool:
         """Whether the unpruned network ran beside this one."""
-        return len(self.joint.sums) > self.channels
+        return len(self.joint.mean) > self.channels
 
     @property
     def moments(self) -> Moments:

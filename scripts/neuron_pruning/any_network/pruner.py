@@ -253,10 +253,17 @@ class Session:
             scores=scores, gates=gates, seed=self.method.seed,
         )  # fmt: skip
 
+    def settings_for(self, layer: FoundLayer) -> dict[str, Any]:
+        """Settings of the technique: angles are about 0.5 for sigmoids alone, as in the paper."""
+        settings = dict(self.method.settings)
+        if "centring" in self.method.chosen.settings and "centring" not in settings:
+            settings["centring"] = "half" if layer.activation == "sigmoid" else "mean"
+        return settings
+
     def sensitivity(self, name: str, counts: Sequence[int]) -> Sensitivity:
         """Errors of a layer's consumers when it loses so many units, one number after the other."""
         layer = self.pruner.found[name]
-        select = self.method.chosen.prepared(self.view(layer), **self.method.settings)
+        select = self.method.chosen.prepared(self.view(layer), **self.settings_for(layer))
         errors = []
         for count in counts:
             selection = select(count)
@@ -270,7 +277,7 @@ class Session:
     def prune(self, layer: FoundLayer, amount: float) -> Selection:
         """Choose units of a layer, compensate for them and silence them."""
         technique = self.method.chosen
-        select = technique.prepared(self.view(layer), **self.method.settings)
+        select = technique.prepared(self.view(layer), **self.settings_for(layer))
         selection = select(amount)
         first = self.measured.get(layer.consumers[0])
         if first is not None:
