@@ -198,7 +198,8 @@ def _cut_and_loaded(
         masked = first_tensor(model(images))
     with TemporaryDirectory() as folder:
         write_tensors(Path(folder) / WEIGHTS, cut.model)
-        write_json(Path(folder) / PLAN, {"format": PLAN_FORMAT, "unpruned": shapes})
+        plan = {"format": PLAN_FORMAT, "unpruned": shapes, "pruned": shapes_of(cut.model)}
+        write_json(Path(folder) / PLAN, plan)
         loaded = load_pruned(folder, build)
     with torch.inference_mode():
         again = first_tensor(loaded(images))

@@ -67,15 +67,9 @@ def reason_against(model, name, layer):
     return None
 
 
-EVERYWHERE = {  # they need the loss by output, or scores that another stage computes
-    "auxiliary", "badness", "karnin", "obd_weight", "sietsma_dow_2", "torch_pruning_fpgm",
-    "torch_pruning_hessian", "torch_pruning_lamp", "torch_pruning_magnitude",
-    "torch_pruning_taylor",
-}  # fmt: skip
-REFUSED = {
-    mlp: EVERYWHERE,
-    convolutional: EVERYWHERE | {"distinctiveness", "distinctiveness_literal", "sietsma_dow"},
-}
+# They need the loss by output, or what only this package's training adds up.
+EVERYWHERE = {"auxiliary", "badness", "karnin", "obd_weight", "sietsma_dow_2"}
+REFUSED = {mlp: EVERYWHERE, convolutional: EVERYWHERE | {"sietsma_dow"}}
 
 
 @pytest.mark.parametrize(("build", "layer"), [(mlp, "1"), (convolutional, "0")])
