@@ -106,7 +106,7 @@ def changed(path, value):
         (
             "pruning/cuts",
             {"mine": {"technique": "taylor", "amount": 5, "layers": "convolutions"}},
-            "pruning.cuts.mine on alexnet: taylor needs the loss, which conv1 does not offer here",
+            "pruning.cuts.mine on alexnet: taylor needs the gates, which conv1 does not offer here",
         ),
         (
             "pruning/cuts",
