@@ -44,7 +44,7 @@ def fits(value: Any, hint: Any) -> bool:
     if hint is NoneType or (inspect.isclass(hint) and issubclass(hint, AbstractArray)):
         return isinstance(value, hint)
     if origin is tuple:
-        return all(map(fits, value, options))
+        return isinstance(value, tuple) and all(map(fits, value, options))
     if isinstance(value, Mapping) and len(options) == 2:
         return all(fits(held, options[1]) for held in value.values())
     if is_dataclass(value) or hasattr(value, "_fields"):
