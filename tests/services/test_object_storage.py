@@ -110,6 +110,23 @@ def remove_copies(project):
     shutil.rmtree(project.folder / ".snakemake" / "storage")
 
 
+def test_all_but_times_is_what_a_run_on_a_disk_writes(bucket, stored, tmp_path):
+    local = replace(copy_project(tmp_path), options=QUICK)
+    ran = local.run(overlay=OVERLAY)
+    assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-6000:]
+    folder, found = tmp_path / "results" / "tiny", contents(bucket)
+    own = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
+    own = {name: p for name, p in own.items() if p.name != ".snakemake_timestamp"}
+    own = {name: p for name, p in own.items() if not name.startswith(".")}  # lock, checksums, reuse
+    here = {name for name in found if not name.endswith(".snakemake_timestamp")}
+    here = {name for name in here if not name.startswith(".")}  # records
+    assert here == own.keys()
+    compared = [name for name in own if not name.endswith(DIFFERENT)]
+    assert len(compared) > 80 and sum(name.startswith("tables/") for name in compared) == 25
+    for name in compared:
+        assert found[name].get()["Body"].read() == own[name].read_bytes(), name
+
+
 def test_what_another_machine_changed_is_noticed_here(stored, tmp_path):
     """The config here asks for other angles than those that the table there was made for."""
     other = again(stored, tmp_path / "copy")
@@ -135,23 +152,6 @@ def test_what_no_record_explains_is_made_again(bucket, stored, tmp_path):
     assert found == {"table_grid": 1, "build_report": 1}
     bucket.Object(f"{place}/.records.json.gz").delete()
     assert "train" in again(stored, tmp_path / "third").dry_run(OVERLAY)
-
-
-def test_all_but_times_is_what_a_run_on_a_disk_writes(bucket, stored, tmp_path):
-    local = replace(copy_project(tmp_path), options=QUICK)
-    ran = local.run(overlay=OVERLAY)
-    assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-6000:]
-    folder, found = tmp_path / "results" / "tiny", contents(bucket)
-    own = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
-    own = {name: p for name, p in own.items() if p.name != ".snakemake_timestamp"}
-    own = {name: p for name, p in own.items() if not name.startswith(".")}  # lock, checksums, reuse
-    here = {name for name in found if not name.endswith(".snakemake_timestamp")}
-    here = {name for name in here if not name.startswith(".")}  # records
-    assert here == own.keys()
-    compared = [name for name in own if not name.endswith(DIFFERENT)]
-    assert len(compared) > 80 and sum(name.startswith("tables/") for name in compared) == 25
-    for name in compared:
-        assert found[name].get()["Body"].read() == own[name].read_bytes(), name
 
 
 def test_files_of_the_user_are_looked_for_here(stored, tmp_path):
