@@ -32,6 +32,11 @@ def assert_stands_for(rows):
     )
 
 
+def test_a_channel_that_never_varies_has_no_spread_however_small_it_is():
+    rows = np.column_stack([np.full(9, 1e-30), np.arange(9.0), np.arange(9.0) ** 2])
+    assert np.ptp(representative_rows(moments_of(rows))[:, 0]) == 0.0
+
+
 @given(st.integers(1, 30), st.integers(1, 8), st.integers(1, 8), st.integers(0, 10**6))
 def test_representative_rows_have_the_mean_and_gram_matrix_whatever_the_rank(
     rows, channels, rank, seed

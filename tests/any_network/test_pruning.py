@@ -112,7 +112,7 @@ def test_gates_are_the_derivatives_of_the_loss_where_two_consumers_read_one_tens
 
 
 @pytest.mark.parametrize("compensation", ["add", "lstsq", "scaled", "affine", "none"])
-@pytest.mark.parametrize(("technique", "amount"), [("distinctiveness", 60)])
+@pytest.mark.parametrize(("technique", "amount"), [("distinctiveness", 60), ("noiseout", 5)])
 def test_a_layer_of_the_paper_through_the_new_path_is_as_by_the_old_one(
     technique, amount, compensation
 ):

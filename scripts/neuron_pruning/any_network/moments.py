@@ -62,7 +62,7 @@ def representative_rows(moments: Moments) -> Float64[NDArray, "rows channels"]:
     # What rounding leaves of a zero would have a root of eight digits.
     rounding = channels * np.finfo(np.float64).eps * values[-1]
     root = np.zeros((channels + 1, channels))
-    root[:-1] = (vectors * np.sqrt(np.where(values > rounding, values, 0.0))).T * scale
+    root[:-1] = (vectors * np.sqrt(np.where(values > rounding, values, 0.0))).T * lengths
     # The constant's column is the last axis, of length 1 here; it becomes the diagonal.
     mirror = np.full(channels + 1, -1.0 / np.sqrt(channels + 1))
     mirror[-1] += 1.0
