@@ -342,7 +342,7 @@ def test_weights_and_activations_that_are_no_numbers():
     model = convolutional()
     with torch.no_grad():
         model[3].weight[0, 0, 0, 0] = math.nan
-    with pytest.raises(NotFinite, match=r"3\.weight has NaN"):
+    with pytest.raises(NotFinite, match=r"3\.weight holds NaN"):
         pruned(model)
     model = convolutional()
     model[1].running_var.fill_(-1.0)

@@ -361,7 +361,7 @@ def test_only_a_normalisation_that_alone_reads_a_layer_takes_its_constants():
             norm=nn.BatchNorm2d(5, track_running_stats=measures), head=nn.Linear(5, 3),
         )  # fmt: skip
         model.bypass = bypass
-        assert found_in(model).constants == expected
+        assert found_in(model).norms == expected
 
 
 def test_sizes_that_modules_state_follow_their_tensors():

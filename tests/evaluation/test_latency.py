@@ -95,5 +95,5 @@ def test_a_gpu_has_left_its_idle_clocks_before_passes_count(monkeypatch):
     monkeypatch.setattr(latency, "_time", time)
     monkeypatch.setattr(latency.time, "perf_counter", lambda: now[0])
     on_gpu = SimpleNamespace(is_cuda=True)
-    assert latency._in_turns(["a", "b"], on_gpu, repeats=2, warmup=0) == [[0.2] * 2] * 2
+    assert latency.seconds_in_turns(["a", "b"], on_gpu, repeats=2, warmup=0) == [[0.2] * 2] * 2
     assert passes == ["a"] * 3 + ["a", "b", "b", "a"]  # half a second first

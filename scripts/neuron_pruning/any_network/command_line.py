@@ -37,7 +37,7 @@ from neuron_pruning.any_network.saving import (
     plan_of,
     read_plan,
 )
-from neuron_pruning.any_network.sources import OpenedNetwork, open_network
+from neuron_pruning.any_network.sources import SOURCES, OpenedNetwork, open_network
 from neuron_pruning.any_network.tracing import first_tensor
 from neuron_pruning.any_network.unit_layers import find_unit_layers
 from neuron_pruning.core.errors import UserError, refuse_unreadable
@@ -47,9 +47,6 @@ from neuron_pruning.data.image_folder import shortened
 NAME = "neuron-pruning"
 LOOK = 256  # images that inspect looks at
 DEFAULTS = {name: known.default for name, known in inspect.signature(prune).parameters.items()}
-SOURCE = (
-    "package.module:factory, torchvision/NAME, timm/NAME, or a folder of a Hugging Face network"
-)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -104,8 +101,7 @@ def build_parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argumen
 
 def _add_inspect(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=run_inspect)
-    parser.add_argument("source", metavar="SOURCE", help=SOURCE)
-    parser.add_argument("--weights", type=Path, metavar="FILE", help=".safetensors or state dict")
+    _add_network(parser)
     _add_images(parser, required=False, limit=LOOK)
     parser.add_argument(
         "--all", action="store_true", help="list each layer that cannot be pruned, and why"
@@ -114,8 +110,7 @@ def _add_inspect(parser: argparse.ArgumentParser) -> None:
 
 def _add_prune(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=run_prune)
-    parser.add_argument("source", metavar="SOURCE", help=SOURCE)
-    parser.add_argument("--weights", type=Path, metavar="FILE", help=".safetensors or state dict")
+    _add_network(parser)
     _add_images(parser, required=True, limit=None)
     parser.add_argument(
         "--evaluation", type=Path, metavar="FOLDER",
@@ -138,6 +133,11 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
         help="of the unpruned network; default: the one that the plan names",
     )  # fmt: skip
     _add_images(parser, required=True, limit=None)
+
+
+def _add_network(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="SOURCE", help=SOURCES)
+    parser.add_argument("--weights", type=Path, metavar="FILE", help=".safetensors or state dict")
 
 
 def _add_images(parser: argparse.ArgumentParser, required: bool, limit: int | None) -> None:
@@ -346,7 +346,7 @@ def _open_unpruned(
     if source is None:
         raise UserError(
             f"{given.folder / PLAN} does not say which network was pruned: give its source behind "
-            f"the folder, {SOURCE}"
+            f"the folder, {SOURCES}"
         )
     classes, preprocessing = given.classes, _preprocessing(given)
     with refuse_unreadable(f"{given.folder / PLAN} is damaged", "prune again"):

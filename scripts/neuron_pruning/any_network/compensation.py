@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float64, Int64
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from neuron_pruning.any_network.moments import Measured, Moments, Reading, representative_rows
+from neuron_pruning.any_network.moments import Measured, Moments, Reading
 from neuron_pruning.any_network.tracing import BatchNorm, WeightedModule
 from neuron_pruning.any_network.unit_layers import FoundLayer, FoundLayers
 from neuron_pruning.any_network.views import (
@@ -29,7 +29,7 @@ from neuron_pruning.core.errors import UserError
 from neuron_pruning.models.dense import Dense
 from neuron_pruning.pruning.compensations import compensate
 from neuron_pruning.pruning.selection import Removal, Selection
-from neuron_pruning.pruning.units import UnitActivations, UnitLayer
+from neuron_pruning.pruning.units import UnitLayer
 
 NetworkCompensation = Literal[
     "none", "bias", "add", "scaled", "affine", "lstsq", "lstsq_patches", "ridge", "fold"
@@ -41,7 +41,7 @@ LEAST_SQUARES = ("lstsq", "lstsq_patches")
 class LayerError(NamedTuple):
     """Mean square by which a consumer's outputs change, as a share of their variance.
 
-    Of a convolution, the sum over the places of its kernel; the places are taken as independent.
+    ASSUME: of a convolution, the sum over the places of its kernel, as if these were independent.
     """
 
     without_compensation: float
@@ -108,8 +108,6 @@ class Consumers:
     def _change(self, consumer: str, layer: FoundLayer, selection: Selection, name: str) -> Change:
         module, how = weighted(self.modules, consumer), self.readings[consumer]
         channels = channels_of(layer, consumer, how)
-        if (channels < 0).any():
-            raise UserError(f"{consumer} reads only some of the units of {layer.name}")
         alive, measured = self.alive[consumer], self.measured.get(consumer)
         if name in LEAST_SQUARES:
             assert measured is not None
@@ -152,7 +150,7 @@ class Consumers:
         )  # fmt: skip
 
     def _holds_constant(self, consumer: str) -> bool:
-        return weighted(self.modules, consumer).bias is not None or consumer in self.found.constants
+        return weighted(self.modules, consumer).bias is not None or consumer in self.found.norms
 
     @torch.no_grad()
     def apply(
@@ -169,15 +167,12 @@ class Consumers:
         for consumer, change in changes.items():
             weight = weighted(self.modules, consumer).weight
             weight.copy_(torch.from_numpy(change.weight))
+            fits_unpruned = name in LEAST_SQUARES and self.measured[consumer].beside_unpruned
+            former = self.unpruned if fits_unpruned else self.modules
             if self._holds_constant(consumer):
-                if name in LEAST_SQUARES and self.measured[consumer].beside_unpruned:
-                    self._add(consumer, torch.from_numpy(change.constants), self.unpruned)
-                else:
-                    self._add(consumer, torch.from_numpy(change.constants), self.modules)
-            norm = self.modules.get(self.found.constants.get(consumer, ""))
-            if rescale and change.variance_ratio is not None and isinstance(norm, BatchNorm):
-                assert norm.running_var is not None
-                norm.running_var.mul_(torch.from_numpy(change.variance_ratio).to(norm.running_var))
+                self._add(consumer, torch.from_numpy(change.constants), former)
+            if rescale and change.variance_ratio is not None and consumer in self.found.norms:
+                self._rescale(consumer, torch.from_numpy(change.variance_ratio), former)
         return {c: change.error for c, change in changes.items() if change.error is not None}
 
     def _add(self, consumer: str, constants: Tensor, to: Mapping[str, nn.Module]) -> None:
@@ -189,10 +184,20 @@ class Consumers:
         if bias is not None and before is not None:
             bias.copy_(before + constants.to(before))
             return
-        norm, old = (m[self.found.constants[consumer]] for m in (self.modules, to))
-        assert isinstance(norm, BatchNorm) and isinstance(old, BatchNorm)
-        assert norm.running_mean is not None and old.running_mean is not None
-        norm.running_mean.copy_(old.running_mean - constants.to(old.running_mean))
+        (mean, _), (old, _) = (self._statistics(consumer, m) for m in (self.modules, to))
+        mean.copy_(old - constants.to(old))
+
+    def _rescale(self, consumer: str, ratio: Tensor, of: Mapping[str, nn.Module]) -> None:
+        """Give what normalises a layer's outputs so much of the variance that there is, or was."""
+        (_, variance), (_, old) = (self._statistics(consumer, m) for m in (self.modules, of))
+        variance.copy_(old * ratio.to(old))
+
+    def _statistics(self, consumer: str, modules: Mapping[str, nn.Module]) -> tuple[Tensor, Tensor]:
+        """Running mean and variance of what normalises a layer's outputs."""
+        norm = modules[self.found.norms[consumer]]
+        assert isinstance(norm, BatchNorm)
+        assert norm.running_mean is not None and norm.running_var is not None
+        return norm.running_mean, norm.running_var
 
 
 def _by_channels(
@@ -288,10 +293,7 @@ def _error(
 def _view(
     outgoing: Float64[NDArray, "rows channels"], moments: Moments | None, constant: bool
 ) -> UnitLayer:
-    recorded = None
-    if moments is not None:
-        within = (float(moments.low.min()), float(moments.high.max()))
-        recorded = UnitActivations(representative_rows(moments), value_range=within)
+    recorded = None if moments is None else moments.activations
     channels = outgoing.shape[1]
     incoming = Dense(np.zeros((channels, 1)), np.zeros(channels))
     return UnitLayer(
@@ -301,11 +303,11 @@ def _view(
 
 
 def _average(modules: Mapping[str, nn.Module], layer: FoundLayer, selection: Selection) -> None:
-    """Give a merge target the mean of all that its cluster's units have (Wang et al. 2025)."""
-    clusters: dict[int, list[int]] = {unit: [unit] for unit in range(layer.units)}
-    for removal in selection.removals:
-        if removal.rule == "similar" and removal.merge_target is not None:
-            clusters[removal.merge_target] += clusters.pop(removal.unit)
+    """Give a merge target the mean of all that its cluster's units have (Wang et al. 2025).
+
+    ASSUME: of what normalisations and depthwise convolutions have for each unit, too.
+    """
+    clusters = selection.clusters
     for part in layer.parts:
         if part.role == "consumer":
             continue

@@ -1,6 +1,5 @@
 """What a network costs with some units removed: multiply-adds, parameters, milliseconds."""
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from neuron_pruning.any_network.unit_layers import FoundLayers
+from neuron_pruning.evaluation.latency import seconds_in_turns
 
 LATENCY_PASSES = 15  # of each network, in turns
 
@@ -79,21 +79,5 @@ class CostModel:
 @torch.inference_mode()
 def latency(networks: Sequence[nn.Module], images: Tensor) -> list[float]:
     """Milliseconds of a forward pass of each network on the same images, median of its turns."""
-    seconds: list[list[float]] = [[] for _ in networks]
-    order = list(range(len(networks)))
-    for turn in range(-2, LATENCY_PASSES):
-        for place in order:
-            taken = _time(networks[place], images)
-            if turn >= 0:
-                seconds[place].append(taken)
-        order.reverse()
-    return [1000.0 * float(np.median(taken)) for taken in seconds]
-
-
-def _time(network: nn.Module, images: Tensor) -> float:
-    wait = torch.cuda.synchronize if images.is_cuda else lambda: None
-    wait()
-    started = time.perf_counter()
-    network(images)
-    wait()
-    return time.perf_counter() - started
+    taken = seconds_in_turns(networks, images, LATENCY_PASSES, warmup=2)
+    return [1000.0 * float(np.median(seconds)) for seconds in taken]

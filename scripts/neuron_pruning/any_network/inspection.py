@@ -76,10 +76,9 @@ def _idle(session: Session, layer: FoundLayer) -> dict[str, int]:
     saturated = np.ones(layer.units, dtype=bool)
     for consumer in layer.consumers:
         channels = channels_of(layer, consumer, session.pruner.readings[consumer])
-        units = np.flatnonzero(channels >= 0)
-        moments = session.measured[consumer].moments.of(channels[units])
-        dead[units] &= moments.low == moments.high
-        saturated[units] &= _at_an_end(moments, layer.activation)
+        moments = session.measured[consumer].moments.of(channels)
+        dead &= moments.constant
+        saturated &= _at_an_end(moments, layer.activation)
     return {"dead": int(dead.sum()), "saturated": int((saturated & ~dead).sum())}
 
 

@@ -1,18 +1,19 @@
 """What the consumers of unit layers read, as sums: constant memory, whatever the number of images.
 
-Of the rows that a consumer reads, one per image and position, are kept their number, their sum
-and their Gram matrix. :func:`representative_rows` makes from these a small matrix of the same mean
-and Gram matrix, on which every technique and compensation that needs no more than ``statistics``
+Of the rows that a consumer reads, one per image and position, are kept their number, their mean
+and their products about it. :func:`representative_rows` makes from these a small matrix of the same
+mean and Gram matrix. On it every technique and compensation that needs no more than ``statistics``
 gives exactly what it gives on all rows.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
@@ -20,13 +21,13 @@ from torch.nn import functional
 from neuron_pruning.core.errors import NotFinite, UserError
 from neuron_pruning.core.seeds import derive_seed
 from neuron_pruning.pruning.angles import ROUNDING
+from neuron_pruning.pruning.row_sample import RowSample
+from neuron_pruning.pruning.units import UnitActivations
 
-SAMPLE_ROWS = 20_000  # ASSUME: rows that stand for all where a technique needs rows
 
-
-@dataclass
+@dataclass(frozen=True)
 class Moments:
-    """Number, sums and Gram matrix of rows of channels, and between which values they lie."""
+    """Number and mean of rows of channels, products about it, and between which values they lie."""
 
     rows: int
     mean: Float64[NDArray, " channels"]
@@ -35,16 +36,24 @@ class Moments:
     high: Float64[NDArray, " channels"]
 
     def of(self, channels: Int64[NDArray, " some"]) -> "Moments":
-        """Those of some channels alone."""
+        """Those of some channels alone; of all in their order, these themselves."""
+        if np.array_equal(channels, np.arange(len(self.mean))):
+            return self
         both = np.ix_(channels, channels)
         low, high = self.low[channels], self.high[channels]
         return Moments(self.rows, self.mean[channels], self.products[both], low, high)
 
     @property
-    def constant(self) -> int:
-        """Channels that never vary, but for rounding of float32."""
+    def constant(self) -> Bool[NDArray, " channels"]:
+        """Which channels never vary, but for rounding of float32."""
         largest = np.maximum(np.abs(self.low), np.abs(self.high))
-        return int((self.high - self.low <= ROUNDING * largest).sum())
+        return self.high - self.low <= ROUNDING * largest
+
+    @cached_property
+    def activations(self) -> UnitActivations:
+        """Rows with these moments, for a layer that needs no more of its activations."""
+        within = (float(self.low.min()), float(self.high.max()))
+        return UnitActivations(representative_rows(self), value_range=within)
 
 
 def representative_rows(moments: Moments) -> Float64[NDArray, "rows channels"]:
@@ -74,11 +83,11 @@ class Accumulator:
     """Moments of a stream of batches of rows, and a sample of the rows where that is asked for."""
 
     def __init__(self, name: str, sample: int = 0, seed: int = 0) -> None:
-        self.name, self.sample = name, sample
+        self.name = name
         self._rows = 0
         self._sums: Tensor | None = None
-        self._drawn = np.random.default_rng(derive_seed(seed, f"rows of {name}"))
-        self._kept, self._keys = np.empty((0, 0)), np.empty(0)
+        generator = np.random.default_rng(derive_seed(seed, f"rows of {name}"))
+        self._sample = RowSample(sample, generator) if sample else None
 
     def add(self, rows: Float[Tensor, "rows channels"]) -> None:
         """Take in more rows."""
@@ -95,25 +104,13 @@ class Accumulator:
         self._products.addmm_(apart.T, apart)
         self._low = torch.minimum(self._low, values.amin(dim=0))
         self._high = torch.maximum(self._high, values.amax(dim=0))
-        if self.sample:
-            self._draw(values.cpu().numpy())
-
-    def _draw(self, rows: Float64[NDArray, "rows channels"]) -> None:
-        """Every row draws a number; the rows with the smallest stay, in their order."""
-        keys = self._drawn.random(len(rows))
-        if len(self._keys) >= self.sample:
-            chosen = keys < self._keys.max()
-            rows, keys = rows[chosen], keys[chosen]
-        self._kept = np.concatenate([self._kept, rows]) if len(self._keys) else rows
-        self._keys = np.concatenate([self._keys, keys])
-        if len(self._keys) > self.sample:
-            smallest = np.sort(np.argpartition(self._keys, self.sample - 1)[: self.sample])
-            self._kept, self._keys = self._kept[smallest], self._keys[smallest]
+        if self._sample is not None:
+            self._sample.add(values.cpu().numpy())
 
     @property
-    def drawn(self) -> Float64[NDArray, "rows channels"]:
-        """The sample."""
-        return self._kept
+    def drawn(self) -> Float64[NDArray, "rows channels"] | None:
+        """The sample; None: none was asked for."""
+        return None if self._sample is None else self._sample.rows
 
     @property
     def moments(self) -> Moments:
@@ -263,11 +260,11 @@ class Request:
     @property
     def measured(self) -> Measured:
         """What was accumulated."""
-        channels = len(self.reading.columns)
+        channels, drawn = len(self.reading.columns), self.rows.drawn
         return Measured(
             self.rows.moments,
             channels,
-            self.rows.drawn[:, :channels] if self.rows.sample else None,
+            None if drawn is None else drawn[:, :channels],
             None if self.patches is None else self.patches.moments,
         )
 

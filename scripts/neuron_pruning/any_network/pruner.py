@@ -22,7 +22,6 @@ from neuron_pruning.any_network.compensation import (
 from neuron_pruning.any_network.gates import NetworkGates
 from neuron_pruning.any_network.library_scores import library_scores
 from neuron_pruning.any_network.moments import (
-    SAMPLE_ROWS,
     Accumulator,
     Measured,
     Request,
@@ -32,6 +31,7 @@ from neuron_pruning.any_network.surgery import cut, kept_entries
 from neuron_pruning.any_network.unit_layers import FoundLayer, FoundLayers
 from neuron_pruning.any_network.views import channels_of, readings, unit_view
 from neuron_pruning.core.errors import UserError
+from neuron_pruning.pruning.row_sample import SAMPLE_ROWS
 from neuron_pruning.pruning.selection import Selection
 from neuron_pruning.pruning.techniques import find_technique
 from neuron_pruning.pruning.techniques.technique import Technique
@@ -284,7 +284,7 @@ class Session:
             channels = channels_of(
                 layer, layer.consumers[0], self.pruner.readings[layer.consumers[0]]
             )
-            self.constant[layer.name] = first.moments.of(channels).constant
+            self.constant[layer.name] = int(first.moments.of(channels).constant.sum())
         if selection.removals:
             self.errors[layer.name] = self.consumers.apply(
                 layer, selection, self.method.compensation, self.method.batch_norm == "rescale"

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from neuron_pruning.any_network.allocation import (
@@ -24,7 +23,8 @@ from neuron_pruning.any_network.pruner import BatchNormRule, Method, Order, Prun
 from neuron_pruning.any_network.result import PruningResult
 from neuron_pruning.any_network.tracing import copied
 from neuron_pruning.any_network.unit_layers import find_unit_layers
-from neuron_pruning.core.errors import NotFinite, UserError
+from neuron_pruning.any_network.weights import check_finite
+from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.seeds import derive_seed
 
 HELD_OUT = 0.25  # ASSUME: share of the images that judges, where no other images are given
@@ -164,19 +164,12 @@ def _prepared(
     if first is None or not len(first[0]):
         raise UserError("the loader yields no images: give some")
     whole = copied(model).eval()
-    check_finite(whole)
+    check_finite(whole.state_dict(), "the network")
     example = first[0][:1].to(device)
     found = find_unit_layers(whole, example)
     if not found.layers:
         raise UserError("no layer of this network can be pruned:\n" + found.why_not())
     return Prepared(Pruner(whole, found, batches), judging, example)
-
-
-def check_finite(model: nn.Module) -> None:
-    """Refuse a network with NaN or infinite weights; NotFinite names the first tensor."""
-    for name, tensor in model.state_dict().items():
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            raise NotFinite(f"the network's {name} has NaN or infinite values: load other weights")
 
 
 @dataclass

@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import neuron_pruning
 from neuron_pruning.any_network.surgery import resize, set_tensor
 from neuron_pruning.any_network.tracing import first_tensor
-from neuron_pruning.core.errors import NotFinite, UserError, refuse_unreadable
+from neuron_pruning.any_network.weights import check_finite
+from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.files import atomic_path, read_json, write_json
+from neuron_pruning.models.weight_files import read_tensors
 
 if TYPE_CHECKING:
     from neuron_pruning.any_network.result import PruningResult
@@ -112,7 +114,8 @@ def load_pruned(folder: Path | str, factory: Callable[[], nn.Module]) -> nn.Modu
     plan = read_plan(folder)
     model = build(factory).cpu().eval()
     _check_definition(folder, plan["unpruned"], shapes_of(model))
-    tensors = read_tensors(folder / WEIGHTS)
+    tensors = read_tensors(folder / WEIGHTS, "prune again")
+    check_finite(tensors, str(folder / WEIGHTS), "prune again")
     shapes, planned = {n: list(t.shape) for n, t in tensors.items()}, plan["pruned"]
     odd = sorted(n for n in {*shapes, *planned} if shapes.get(n) != planned.get(n))
     if odd:
@@ -162,21 +165,6 @@ def read_plan(folder: Path) -> dict[str, Any]:
     ):
         raise UserError(f"{path} is no plan of this version of neuron-pruning; prune again")
     return plan
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Tensors of a file of weights.
-
-    Raises:
-        UserError: no such file, or no safetensors.
-        NotFinite: NaN or infinite values in it.
-    """
-    with refuse_unreadable(f"{path} holds no weights", "prune again"):
-        tensors = load_file(path)
-    for name, values in tensors.items():
-        if values.is_floating_point() and not torch.isfinite(values).all():
-            raise NotFinite(f"{path}: {name} has NaN or infinite values; prune again")
-    return tensors
 
 
 def _check_definition(

@@ -96,7 +96,7 @@ def open_network(
         opened = _from_hugging_face(Path(source), weights, preprocessing)
     else:
         opened = _from_factory(source, weights, preprocessing)
-    check_finite(opened.module, str(weights or source))
+    check_finite(opened.module.state_dict(), str(weights or source))
     return replace(opened, module=opened.module.cpu().float().eval())
 
 

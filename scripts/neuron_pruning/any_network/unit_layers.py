@@ -97,8 +97,7 @@ class FoundLayers:
         total_parameters: of the network.
         total_multiply_adds: likewise, per image, of all that multiplies matrices or convolves.
         costs: multiply-adds of each Linear and convolution, per image.
-        constants: by consumer without a bias, the batch normalisation that takes a constant.
-        trace: what they were found from.
+        norms: by layer, the batch normalisation that alone reads its outputs, if there is one.
     """
 
     layers: Mapping[str, FoundLayer]
@@ -106,7 +105,7 @@ class FoundLayers:
     total_parameters: int
     total_multiply_adds: int
     costs: Mapping[str, int]
-    constants: Mapping[str, str]
+    norms: Mapping[str, str]
 
     def __getitem__(self, name: str) -> FoundLayer:
         if name in self.layers:
@@ -161,7 +160,7 @@ def _found(model: nn.Module, traced: Trace) -> FoundLayers:
     parameters = sum(p.numel() for p in model.parameters())
     reasons = _own_reasons(traced)
     layers: dict[str, FoundLayer] = {}
-    for writers in _coupled_writers(traced, reasons):
+    for writers in _coupled_writers(traced):
         parts_or_reason = _parts(writers, traced, reasons)
         if isinstance(parts_or_reason, str):
             for name in writers:
@@ -178,7 +177,7 @@ def _found(model: nn.Module, traced: Trace) -> FoundLayers:
         for name, m in _weighted(model)
         if name in reasons
     }
-    return FoundLayers(layers, refused, parameters, total, costs, _constants(traced))
+    return FoundLayers(layers, refused, parameters, total, costs, _norms(traced))
 
 
 def _weighted(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
@@ -257,7 +256,7 @@ def _reason(name: str, call: Call, traced: Trace, shared: Mapping[str, str]) -> 
     return None
 
 
-def _coupled_writers(traced: Trace, reasons: Mapping[str, str]) -> list[list[str]]:
+def _coupled_writers(traced: Trace) -> list[list[str]]:
     """Writers that share columns of a reader, together; in the order of their calls."""
     names = list(traced.writers)
     index = {name: i for i, name in enumerate(names)}
@@ -369,8 +368,8 @@ def _share(layer: FoundLayer, costs: Mapping[str, int]) -> float:
     )
 
 
-def _constants(traced: Trace) -> dict[str, str]:
-    """Batch normalisations that read the outputs of a layer without a bias, and nothing else."""
+def _norms(traced: Trace) -> dict[str, str]:
+    """Batch normalisations that alone read the outputs of a layer, by that layer."""
     found: dict[str, str] = {}
     for name, call in traced.writers.items():
         for reader, _ in walk(traced, name):

@@ -8,12 +8,7 @@ from jaxtyping import Float64, Int64
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from neuron_pruning.any_network.moments import (
-    Measured,
-    Reading,
-    reading,
-    representative_rows,
-)
+from neuron_pruning.any_network.moments import Measured, Reading, reading
 from neuron_pruning.any_network.tracing import Weighted, WeightedModule
 from neuron_pruning.any_network.unit_layers import FoundLayer, FoundLayers
 from neuron_pruning.models.dense import Dense
@@ -33,7 +28,7 @@ def readings(found: FoundLayers) -> dict[str, Reading]:
 def channels_of(layer: FoundLayer, consumer: str, how: Reading) -> Int64[NDArray, " units"]:
     """Channel of a consumer's reading that each unit of a layer is."""
     part = next(p for p in layer.of_role("consumer") if p.module == consumer)
-    found = np.full(layer.units, -1)
+    found = np.empty(layer.units, dtype=np.int64)  # a consumer reads all of a layer's units
     mapped = part.unit_of >= 0
     found[part.unit_of[mapped]] = how.channel_of[mapped]
     return found
@@ -98,25 +93,23 @@ def unit_view(
 ) -> UnitLayer:
     """A unit layer for techniques.
 
-    Its activations are what its first consumer reads: rows where they were sampled, else rows of
-    the same moments.
+    ASSUME: its activations are what its first consumer reads, and its outgoing weights those of
+    all consumers, one below the other. Rows where they were sampled, else rows of the same moments.
     """
     rows = []
     for consumer in layer.consumers:
         channels = channels_of(layer, consumer, how[consumer])
         weights = outgoing_rows(weighted(modules, consumer), how[consumer])
-        rows.append(np.where(channels >= 0, weights[:, channels], 0.0))
+        rows.append(weights[:, channels])
     outgoing = np.concatenate(rows)
     recorded = None
     first = layer.consumers[0]
     if first in measured:
         channels, rows_of = channels_of(layer, first, how[first]), measured[first].rows
-        own = measured[first].moments.of(channels)
         if rows_of is not None:
             recorded = UnitActivations(rows_of[:, channels])
         else:
-            within = (float(own.low.min()), float(own.high.max()))
-            recorded = UnitActivations(representative_rows(own), value_range=within)
+            recorded = measured[first].moments.of(channels).activations
     return UnitLayer(
         layer.name, incoming_rows(layer, modules), Dense(outgoing, np.zeros(len(outgoing))),
         recorded, scores or {}, seed, measured_gates=gates,

@@ -12,6 +12,7 @@ from neuron_pruning.data.image_folder import shortened
 from neuron_pruning.models.weight_files import read_tensors
 
 PREFIXES = ("module.", "_orig_mod.", "model.")  # of DataParallel, torch.compile, Lightning
+REMEDY = "choose another checkpoint"
 COUNTERS = "num_batches_tracked"  # old files have none
 
 Tensors = Mapping[str, Tensor]
@@ -64,14 +65,19 @@ def load_weights(
         raise UserError(f"{path} does not fit {source}: {found}. {_hint(own, tensors, odd)}")
 
 
-def check_finite(module: nn.Module, origin: str) -> None:
+def check_finite(tensors: Tensors, origin: str, remedy: str = REMEDY) -> None:
     """All numbers of a network are finite.
+
+    Args:
+        tensors: its parameters and buffers by name.
+        origin: of the network, for messages.
+        remedy: for messages.
 
     Raises:
         NotFinite: naming the first tensor that holds others.
         UserError: a tensor has no numbers yet.
     """
-    for name, tensor in module.state_dict().items():
+    for name, tensor in tensors.items():
         if nn.parameter.is_lazy(tensor) or tensor.is_meta:
             raise UserError(
                 f"{origin}: {name} has no values yet; build the network on the CPU, pass an image "
@@ -80,7 +86,7 @@ def check_finite(module: nn.Module, origin: str) -> None:
         if not torch.isfinite(tensor).all():
             raise NotFinite(
                 f"{origin}: {name} holds NaN or infinity; the network diverged in training, or the "
-                "file is damaged: choose another checkpoint"
+                f"file is damaged: {remedy}"
             )
 
 

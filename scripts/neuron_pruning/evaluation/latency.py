@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from neuron_pruning.core.devices import device_name
 from neuron_pruning.core.errors import UserError
@@ -75,7 +75,7 @@ def measure_latency(
             images = _random_images(batch_size, *networks[0].architecture.input_size).to(device)
             quartiles = (
                 np.quantile(seconds, [0.5, 0.25, 0.75]).tolist()
-                for seconds in _in_turns(copies, images, repeats, warmup)
+                for seconds in seconds_in_turns(copies, images, repeats, warmup)
             )
             results.append(
                 [Latency(batch_size, mid, low, high, repeats, name) for mid, low, high in quartiles]
@@ -90,10 +90,10 @@ def _random_images(count: int, height: int, width: int) -> Tensor:
     return pixels.mul_(2.0).sub_(1.0).permute(0, 3, 1, 2)
 
 
-def _in_turns(
-    networks: Sequence[Network], images: Tensor, repeats: int, warmup: int
+def seconds_in_turns(
+    networks: Sequence[nn.Module], images: Tensor, repeats: int, warmup: int
 ) -> list[list[float]]:
-    """Seconds of every repeat, by network."""
+    """Seconds of every repeat of a forward pass, by network; they take turns."""
     seconds: list[list[float]] = [[] for _ in networks]
     places = list(range(len(networks)))
     if images.is_cuda:
@@ -107,14 +107,14 @@ def _in_turns(
     return seconds
 
 
-def _raise_clocks(network: Network, images: Tensor) -> None:
+def _raise_clocks(network: nn.Module, images: Tensor) -> None:
     """Keep the GPU at work until it has left the clocks at which it idles."""
     started = time.perf_counter()
     while time.perf_counter() - started < CLOCK_SECONDS:
         _time(network, images)
 
 
-def _time(network: Network, images: Tensor) -> float:
+def _time(network: nn.Module, images: Tensor) -> float:
     """Seconds of one forward pass; a GPU is waited for."""
     wait = torch.cuda.synchronize if images.is_cuda else lambda device: None
     wait(images.device)

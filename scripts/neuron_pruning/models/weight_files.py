@@ -17,19 +17,20 @@ NESTINGS = ("state_dict", "model_state_dict", "model", "net")  # where training 
 REMEDY = "write it with torch.save(model.state_dict(), path)"
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
+def read_tensors(path: Path, remedy: str = REMEDY) -> dict[str, Tensor]:
     """Tensors of a file by name, on the CPU.
 
     Args:
         path: ``.safetensors``, or what torch.save wrote: a state dict, also within a checkpoint
             of a training program. No object that a pickle may contain is made.
+        remedy: for a file that cannot be read.
 
     Raises:
         UserError: the file is missing or damaged, or holds anything but tensors by name.
     """
     if not path.is_file():
         raise UserError(f"{path} does not exist; correct the path")
-    with refuse_unreadable(f"{path} cannot be read as weights", REMEDY):
+    with refuse_unreadable(f"{path} cannot be read as weights", remedy):
         content = load_file(path) if path.suffix == ".safetensors" else _unpickled(path)
     while not _are_tensors(content):
         inner = [content[key] for key in NESTINGS if key in content] if _is_dict(content) else []

@@ -26,6 +26,7 @@ from neuron_pruning.models.networks import Network
 from neuron_pruning.models.sequential import differentiable, evaluating, plain_module
 from neuron_pruning.pruning.angles import check_activations
 from neuron_pruning.pruning.compensations import find_compensation, refusal_of_channels
+from neuron_pruning.pruning.row_sample import SAMPLE_ROWS, RowSample
 from neuron_pruning.pruning.selection import Selection
 from neuron_pruning.pruning.torch_pruning_scores import (
     ScoresByTechnique,
@@ -34,10 +35,6 @@ from neuron_pruning.pruning.torch_pruning_scores import (
     importances,
 )
 from neuron_pruning.pruning.units import UnitActivations, UnitLayer
-
-# ASSUME: rows (pattern, position) that stand for all where there are more; the first convolution
-# of a 576 x 720 image has thousands of positions for each of hundreds of patterns.
-SAMPLE_ROWS = 20_000
 
 
 def channel_names(architecture: Architecture) -> list[str]:
@@ -116,25 +113,13 @@ def _positions(
 def _sample(
     pieces: Iterable[Float32[NDArray, "_ units"]], count: int, generator: np.random.Generator
 ) -> Float32[NDArray, "rows units"]:
-    """All rows of the pieces or, where there are more, ``count`` of them, in their order.
-
-    Every row draws a number, and the rows with the smallest stay: a uniform sample of a
-    stream of unknown length.
-    """
-    kept, keys = None, np.empty(0)
+    """All rows of the pieces or, where there are more, ``count`` of them, in their order."""
+    sample = RowSample(count, generator)
     for piece in pieces:
-        fresh = generator.random(len(piece))
-        if len(keys) >= count:  # nearly all rows of a long stream: not worth a copy
-            chosen = fresh < keys.max()
-            piece, fresh = piece[chosen], fresh[chosen]
-        kept = piece if kept is None else np.concatenate([kept, piece])
-        keys = np.concatenate([keys, fresh])
-        if len(keys) > count:
-            smallest = np.sort(np.argpartition(keys, count - 1)[:count])
-            kept, keys = kept[smallest], keys[smallest]
-    if kept is None:
+        sample.add(piece)
+    if sample.rows is None:
         raise UserError("activations of channels need images: give one batch at least")
-    return kept
+    return sample.rows
 
 
 def _convolutions(network: Network) -> list[nn.Conv2d]:

@@ -191,11 +191,7 @@ def reconstruct(layer: UnitLayer, selection: Selection) -> Weights:
 def fold(layer: UnitLayer, selection: Selection) -> Weights:
     """``fold``: centroid of the incoming weights in, sum of the outgoing ones out."""
     weights = Weights(_copy(layer.incoming), _pairwise(_add, layer, selection).outgoing)
-    clusters: dict[int, list[int]] = {unit: [unit] for unit in range(layer.units)}
-    for removal in selection.removals:
-        if removal.rule == "similar" and removal.merge_target is not None:
-            clusters[removal.merge_target] += clusters.pop(removal.unit)
-    for unit, members in clusters.items():
+    for unit, members in selection.clusters.items():
         weights.incoming.weight[unit] = layer.incoming.weight[members].mean(axis=0)
         weights.incoming.bias[unit] = layer.incoming.bias[members].mean()
     return weights

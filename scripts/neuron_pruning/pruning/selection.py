@@ -83,6 +83,15 @@ class Selection:
         return tuple(removal.unit for removal in self.removals)
 
     @property
+    def clusters(self) -> dict[int, list[int]]:
+        """Units that stay, each with those that were merged into it as similar."""
+        clusters = {unit: [unit] for unit in range(self.units)}
+        for removal in self.removals:
+            if removal.rule == "similar" and removal.merge_target is not None:
+                clusters[removal.merge_target] += clusters.pop(removal.unit)
+        return clusters
+
+    @property
     def counts(self) -> dict[str, int]:
         """Removed units by rule, every rule named."""
         counted = Counter(removal.rule for removal in self.removals)
