@@ -59,7 +59,7 @@ def test_a_failed_export_leaves_the_old_file(small_vgg, tmp_path, monkeypatch):
     path = tmp_path / "network.onnx"
     path.write_text("old")
     monkeypatch.setattr(export.onnx_ir, "save", lambda *args, **rest: 1 / 0)
-    monkeypatch.setattr(export, "_translate", lambda network: None)
+    monkeypatch.setattr(export, "_translate", lambda module, example: None)
     with pytest.raises(ZeroDivisionError):
         export_onnx(small_vgg, path)
     assert path.read_text() == "old" and len(list(tmp_path.iterdir())) == 1

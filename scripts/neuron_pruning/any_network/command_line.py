@@ -455,11 +455,11 @@ def _write(pruned: PruningResult, out: Path, **options: Any) -> None:
         if not out.exists():
             made.rename(out)
             return
-        for name in (PLAN, WEIGHTS, ONNX, EXPORTED):  # without a plan, no one reads the others
+        # Without a plan no one reads the others, so it goes first and comes last.
+        for name in (PLAN, WEIGHTS, EXPORTED, ONNX, f"{ONNX}.data"):
             (out / name).unlink(missing_ok=True)
-        for name in (ONNX, EXPORTED, WEIGHTS, PLAN):
-            if (made / name).exists():
-                (made / name).replace(out / name)
+        for file in sorted(made.iterdir(), key=lambda file: file.name == PLAN):
+            file.replace(out / file.name)
 
 
 if __name__ == "__main__":

@@ -198,22 +198,16 @@ def _save_onnx(result: "PruningResult", path: Path) -> None:
     """Write a network for other runtimes, and check with onnxruntime that it computes the same."""
     model, images = _for_export(result)
     try:
-        onnxruntime = importlib.import_module("onnxruntime")
-        with atomic_path(path) as temporary:
-            torch.onnx.export(
-                model, (images,), temporary, dynamo=True, external_data=False, verbose=False,
-                input_names=["images"], output_names=["logits"],
-                dynamic_shapes=({0: torch.export.Dim.DYNAMIC},),
-            )  # fmt: skip
-        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-        (found,) = session.run(["logits"], {"images": images.numpy()})
+        onnx = importlib.import_module("neuron_pruning.models.onnx_export")
     except ImportError as error:
         raise UserError(
             f"ONNX needs the extra: pip install 'neuron-pruning[workflow]' ({error})"
         ) from error
+    try:
+        onnx.write_onnx(model, images, path)
     except Exception as error:
         raise UserError(f"this network cannot be exported to {path}: {error}") from error
-    _check_same(path, model, images, torch.from_numpy(found))
+    _check_same(path, model, images, torch.from_numpy(onnx.onnx_logits(path, images)))
 
 
 def _for_export(result: "PruningResult") -> tuple[nn.Module, Tensor]:

@@ -12,7 +12,7 @@ import onnx_ir
 import onnxruntime
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from neuron_pruning.core.errors import UserError, reason_of
 from neuron_pruning.core.files import atomic_path
@@ -40,28 +40,33 @@ def export_onnx(network: Network, path: Path) -> None:
     Raises:
         UserError: the disk is full.
     """
-    large = sum(values.nbytes for values in network.state_dict().values()) > MAX_BYTES
+    size = network.architecture.input_size
+    # Two images: from one the exporter would conclude that there is always one.
+    example = torch.zeros(2, 3, *size, device=next(network.parameters()).device)
+    with evaluating(network):
+        write_onnx(plain_module(network), example, path)
+
+
+def write_onnx(module: nn.Module, example: Tensor, path: Path) -> None:
+    """As :func:`export_onnx`, any module of images, in evaluation mode; ``example`` has two."""
+    large = sum(values.nbytes for values in module.state_dict().values()) > MAX_BYTES
     with atomic_path(path) as temporary, _quiet():
-        program = _translate(network)
+        program = _translate(module, example)
         onnx_ir.save(program, temporary, external_data=f"{path.name}.data" if large else None)
 
 
-def _translate(network: Network) -> onnx_ir.Model:
-    """The network in ONNX's operators."""
-    device = next(network.parameters()).device
-    # Two images: from one the exporter would conclude that there is always one.
-    example = torch.zeros(2, 3, *network.architecture.input_size, device=device)
-    with evaluating(network):
-        program = torch.onnx.export(
-            plain_module(network),
-            (example,),
-            input_names=[INPUT],
-            output_names=[OUTPUT],
-            opset_version=OPSET,
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
-            dynamo=True,
-            verbose=False,
-        )
+def _translate(module: nn.Module, example: Tensor) -> onnx_ir.Model:
+    """The module in ONNX's operators."""
+    program = torch.onnx.export(
+        module,
+        (example,),
+        input_names=[INPUT],
+        output_names=[OUTPUT],
+        opset_version=OPSET,
+        dynamic_shapes=({0: torch.export.Dim("batch")},),
+        dynamo=True,
+        verbose=False,
+    )
     assert program is not None
     return program.model
 
