@@ -3,6 +3,7 @@
 import importlib.util
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -112,3 +113,11 @@ def test_every_technique_and_compensation_is_on_the_page():
     page = GENERATOR.techniques_page()
     for name in (*GENERATOR.REGISTRY, *GENERATOR.COMPENSATIONS):
         assert f"\n| `{name}` |" in page
+
+
+def test_contributing_names_every_folder_and_its_floor():
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    floors = [set(layer.split(" | ")) for layer in contracts["contracts"][0]["layers"]]
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \d \| (.*) \|$", page, re.M)
+    assert [set(re.findall(r"`(\w+)`", row)) for row in rows] == floors
