@@ -30,7 +30,14 @@ from neuron_pruning.any_network.batches import Batches
 from neuron_pruning.any_network.costs import CostModel
 from neuron_pruning.any_network.pruner import Method, Pruner
 from neuron_pruning.any_network.saving import FORMAT as PLAN_FORMAT
-from neuron_pruning.any_network.saving import PLAN, WEIGHTS, load_pruned, shapes_of, write_tensors
+from neuron_pruning.any_network.saving import (
+    PLAN,
+    WEIGHTS,
+    layers_of,
+    load_pruned,
+    shapes_of,
+    write_tensors,
+)
 from neuron_pruning.any_network.surgery import kept_entries, mask, removed_as_masked
 from neuron_pruning.any_network.tracing import BatchNorm, first_tensor
 from neuron_pruning.any_network.unit_layers import FoundLayers, find_unit_layers, verified
@@ -198,7 +205,10 @@ def _cut_and_loaded(
         masked = first_tensor(model(images))
     with TemporaryDirectory() as folder:
         write_tensors(Path(folder) / WEIGHTS, cut.model)
-        plan = {"format": PLAN_FORMAT, "unpruned": shapes, "pruned": shapes_of(cut.model)}
+        plan = {
+            "format": PLAN_FORMAT, "unpruned": shapes, "pruned": shapes_of(cut.model),
+            "layers": layers_of(found, cut),
+        }  # fmt: skip
         write_json(Path(folder) / PLAN, plan)
         loaded = load_pruned(folder, build)
     with torch.inference_mode():

@@ -204,7 +204,7 @@ def linear_net(between, last=6, **modules):
         ),
         (
             linear_net(lambda n, x: n.c(F.relu(n.b(F.glu(n.a(x.flatten(1)))))), last=3),
-            "a unit of it is two channels of a",
+            None,
         ),
         (
             linear_net(
@@ -241,12 +241,11 @@ def test_attention_is_refused_and_what_lies_behind_it_goes_on():
     assert layers_of(model)["one"] == (8, ("two",))
 
 
-def test_a_grouped_convolution_is_refused_on_both_sides():
+def test_a_grouped_convolution_is_cut_by_group():
     model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(), nn.Conv2d(4, 6, 1, groups=2), *pooled())
     model.append(nn.Linear(6, 3))
-    refused = found_in(model).refused
-    assert "2 reads its outputs, a grouped convolution (2 groups)" in refused["0"].reason
-    assert "a grouped convolution (2 groups)" in refused["2"].reason
+    assert layers_of(model) == {"0": (2, ("5",))}
+    assert found_in(model)["0"].producers == ("0", "2")
 
 
 def test_a_module_that_is_used_twice_or_never():

@@ -16,7 +16,7 @@ INNER = {
     "resnet18": 8,
     "mobilenet_v3_small": 23,
     "shufflenet_v2_x0_5": 18,
-    "regnet_y_400mf": 17,
+    "regnet_y_400mf": 33,
     "efficientnet_b0": 35,
     "googlenet": 57,
     "swin_t": 12,

@@ -199,7 +199,9 @@ def _add_goal(group: Any) -> None:
         help="amount of each layer, or of all ranked together; default: %(default)s",
     )  # fmt: skip
     group.add_argument(
-        "--coupled", action="store_true", help="also units that several layers write (residuals)"
+        "--coupled",
+        action="store_true",
+        help="also units that several layers write (residuals, attention heads)",
     )
     group.add_argument(
         "--round-to", type=int, metavar="N", default=DEFAULTS["round_to"],

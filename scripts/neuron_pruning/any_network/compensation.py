@@ -204,7 +204,7 @@ def _by_channels(
     module: WeightedModule,
     how: Reading,
     moments: Moments | None,
-    channels: Int64[NDArray, " units"],
+    channels: Int64[NDArray, "units width"],
     selection: Selection,
     alive: Bool[NDArray, " channels"],
     name: str,
@@ -309,7 +309,7 @@ def _average(modules: Mapping[str, nn.Module], layer: FoundLayer, selection: Sel
     """
     clusters = selection.clusters
     for part in layer.parts:
-        if part.role == "consumer":
+        if part.role not in ("producer", "channelwise"):
             continue
         module = modules[part.module]
         for tensor in [*module.parameters(recurse=False), *module.buffers(recurse=False)]:

@@ -52,27 +52,38 @@ class CostModel:
                 if id(tensor) in seen:
                     continue
                 seen.add(id(tensor))
-                outputs, inputs = (np.zeros(len(names)) for _ in range(2))
-                if tensor.numel() > 1:  # a PReLU may have one value for all channels
-                    outputs = outputs + shares.get((module_name, "outputs"), 0.0)
-                    if name == "weight":
-                        inputs = inputs + shares.get((module_name, "inputs"), 0.0)
+                outputs, inputs = (
+                    shares.get((module_name, name, side), np.zeros(len(names)))
+                    for side in ("outputs", "inputs")
+                )
                 adds = self.found.costs.get(module_name, 0) if name == "weight" else 0
                 rows.append((float(tensor.numel()), outputs, inputs, float(adds)))
         rest = self.found.total_multiply_adds - sum(self.found.costs.values())
+        for place, layer in enumerate(self.found.layers.values()):
+            if layer.products:
+                share = np.eye(len(names))[place] / layer.units
+                rows.append((0.0, share, np.zeros(len(names)), float(layer.products)))
+                rest -= layer.products
         rows.append((0.0, np.zeros(len(names)), np.zeros(len(names)), float(rest)))
         sizes, outputs_, inputs_, adds_ = zip(*rows, strict=True)
         return np.array(sizes), np.stack(outputs_), np.stack(inputs_), np.array(adds_)
 
     @cached_property
-    def _shares(self) -> dict[tuple[str, str], Float64[NDArray, " layers"]]:
-        """Share of a module's outputs or inputs that goes with one unit, by layer."""
-        found: dict[tuple[str, str], NDArray[np.float64]] = {}
+    def _shares(self) -> dict[tuple[str, str, str], Float64[NDArray, " layers"]]:
+        """Share of a tensor's outputs or inputs that goes with one unit, by layer."""
+        found: dict[tuple[str, str, str], NDArray[np.float64]] = {}
+        modules = dict(self.model.named_modules())
         for place, layer in enumerate(self.found.layers.values()):
             for part in layer.parts:
-                key = (part.module, "inputs" if part.role == "consumer" else "outputs")
-                shares = found.setdefault(key, np.zeros(len(self.found.layers)))
-                shares[place] += (part.unit_of >= 0).mean() / layer.units
+                side = "inputs" if part.role == "consumer" else "outputs"
+                for name, tensor in modules[part.module].named_parameters(recurse=False):
+                    # A PReLU may have one value for all channels.
+                    if part.axis(name, tensor) is None or tensor.numel() == 1:
+                        continue
+                    shares = found.setdefault(
+                        (part.module, name, side), np.zeros(len(self.found.layers))
+                    )
+                    shares[place] += (part.unit_of >= 0).mean() / layer.units
         return found
 
 

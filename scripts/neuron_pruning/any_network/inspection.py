@@ -26,6 +26,7 @@ def layer_rows(found: FoundLayers) -> list[dict[str, Any]]:
         {
             "layer": layer.name,
             "units": layer.units,
+            "channels each": layer.width,
             "kind": layer.kind,
             "normalisation": layer.normalisation,
             "activation": layer.activation,
@@ -76,9 +77,10 @@ def _idle(session: Session, layer: FoundLayer) -> dict[str, int]:
     saturated = np.ones(layer.units, dtype=bool)
     for consumer in layer.consumers:
         channels = channels_of(layer, consumer, session.pruner.readings[consumer])
-        moments = session.measured[consumer].moments.of(channels)
-        dead &= moments.constant
-        saturated &= _at_an_end(moments, layer.activation)
+        moments = session.measured[consumer].moments.of(channels.ravel())
+        dead &= moments.constant.reshape(channels.shape).all(axis=1)
+        at_an_end = _at_an_end(moments, layer.activation)
+        saturated &= at_an_end.reshape(channels.shape).all(axis=1)
     return {"dead": int(dead.sum()), "saturated": int((saturated & ~dead).sum())}
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from neuron_pruning.any_network.tracing import first_tensor
 from neuron_pruning.any_network.unit_layers import FoundLayer
-from neuron_pruning.any_network.views import weighted
+from neuron_pruning.any_network.views import by_unit, weighted
 from neuron_pruning.core.errors import UserError, reason_of
 from neuron_pruning.pruning.torch_pruning_scores import (
     ScoresByTechnique,
@@ -39,8 +39,10 @@ def library_scores(
     if technique in FROM_GRADIENTS:
         gradients = image_gradients(whole, images, classes)
     module = weighted(dict(whole.named_modules()), layer.name)
+    part = layer.of_role("producer")[0]
     try:
-        return importances(whole, module, images[:1], gradients)
+        scores = importances(whole, module, images[:1], gradients)
+        return {n: by_unit(s, part, layer.units).sum(axis=1) for n, s in scores.items()}
     except Exception as error:
         raise UserError(
             f"torch-pruning cannot follow {layer.name} in this network ({reason_of(error)}): take "

@@ -167,21 +167,21 @@ class Reading:
         return flat[:, order].reshape(-1, len(self.columns))
 
 
-def reading(consumer: str, unit_maps: Iterable[Int64[NDArray, " columns"]]) -> Reading:
-    """How a consumer is read whose columns belong to units, by one map per unit layer.
+def reading(consumer: str, channel_maps: Iterable[Int64[NDArray, " columns"]]) -> Reading:
+    """How a consumer is read whose columns are channels of units, by one map per unit layer.
 
     Columns of no unit are channels of their own; after flattening there are none of these.
 
     Raises:
         UserError: units with unlike numbers of columns.
     """
-    maps = list(unit_maps)
+    maps = list(channel_maps)
     channel_of = np.full(len(maps[0]), -1)
     count = 0
-    for unit_of in maps:
-        mapped = unit_of >= 0
-        channel_of[mapped] = unit_of[mapped] + count
-        count += int(unit_of.max()) + 1
+    for of_layer in maps:
+        mapped = of_layer >= 0
+        channel_of[mapped] = of_layer[mapped] + count
+        count += int(of_layer.max()) + 1
     rest = np.flatnonzero(channel_of < 0)
     channel_of[rest] = count + np.arange(len(rest))
     sizes = np.bincount(channel_of)

@@ -284,7 +284,8 @@ class Session:
             channels = channels_of(
                 layer, layer.consumers[0], self.pruner.readings[layer.consumers[0]]
             )
-            self.constant[layer.name] = int(first.moments.of(channels).constant.sum())
+            constant = first.moments.constant[channels].all(axis=1)
+            self.constant[layer.name] = int(constant.sum())
         if selection.removals:
             self.errors[layer.name] = self.consumers.apply(
                 layer, selection, self.method.compensation, self.method.batch_norm == "rescale"

@@ -45,7 +45,8 @@ class Goal:
             95 % confidence. With a budget: the cut ends earlier where it would lose more.
         across: ``layers``: the amount holds for each; ``network``: units of all layers are ranked
             together.
-        coupled: whether units that several layers write are removed too, as along residual streams.
+        coupled: whether units that several layers write are removed too, as along residual
+            streams, and attention heads.
         round_to: what the number of kept units is a multiple of.
     """
 
@@ -120,7 +121,7 @@ def prune(
         batch_norm: ``reestimate``, ``rescale`` or ``keep`` the statistics; see :class:`Method`.
         order: ``sequential``, each layer measured behind the cuts in front of it, or ``parallel``.
         across: whether ``amount`` holds for each layer or for all together.
-        coupled: whether units of residual streams go too.
+        coupled: whether units of residual streams and attention heads go too.
         round_to: kept units are a multiple of it.
         evaluation: images that judge the result.
         held_out: share of ``calibration`` that does so instead.

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import neuron_pruning
-from neuron_pruning.any_network.surgery import resize, set_tensor
+from neuron_pruning.any_network.surgery import cut, kept_heads, resize, set_tensor
 from neuron_pruning.any_network.tracing import first_tensor
 from neuron_pruning.any_network.weights import check_finite
 from neuron_pruning.core.errors import UserError
@@ -19,7 +20,9 @@ from neuron_pruning.core.files import atomic_path, read_json, write_json
 from neuron_pruning.models.weight_files import read_tensors
 
 if TYPE_CHECKING:
+    from neuron_pruning.any_network.pruner import Cut
     from neuron_pruning.any_network.result import PruningResult
+    from neuron_pruning.any_network.unit_layers import FoundLayers
 
 PLAN, WEIGHTS, ONNX, EXPORTED = "plan.json", "model.safetensors", "model.onnx", "model.pt2"
 FORMAT = 1
@@ -61,16 +64,7 @@ def plan_of(result: "PruningResult", source: Mapping[str, Any] | None = None) ->
         "source": None if source is None else dict(source),
         "unpruned": shapes_of(result.unpruned),
         "pruned": shapes_of(result.model),
-        "layers": [
-            {
-                "name": name,
-                "units": selection.units,
-                "kept": list(selection.kept),
-                "producers": list(result.found.layers[name].producers),
-                "consumers": list(result.found.layers[name].consumers),
-            }
-            for name, selection in result.cut.selections.items()
-        ],
+        "layers": layers_of(result.found, result.cut),
         "method": {
             "technique": result.method.technique,
             "settings": dict(result.method.settings),
@@ -89,6 +83,23 @@ def plan_of(result: "PruningResult", source: Mapping[str, Any] | None = None) ->
         "difference": answer.difference,
         "p": answer.p,
     }
+
+
+def layers_of(found: "FoundLayers", pruned: "Cut") -> list[dict[str, Any]]:
+    """What was kept of each layer, as a plan states it."""
+    return [
+        {
+            "name": name,
+            "kind": found.layers[name].kind,
+            "units": selection.units,
+            "width": found.layers[name].width,
+            "kept": list(selection.kept),
+            "producers": list(found.layers[name].producers),
+            "consumers": list(found.layers[name].consumers),
+            "owners": list(found.layers[name].owners),
+        }
+        for name, selection in pruned.selections.items()
+    ]
 
 
 def shapes_of(model: nn.Module) -> dict[str, list[int]]:
@@ -123,6 +134,10 @@ def load_pruned(folder: Path | str, factory: Callable[[], nn.Module]) -> nn.Modu
             f"{folder / WEIGHTS} has not the tensors of its plan ({', '.join(odd[:3])}): it is of "
             "another pruning; prune again"
         )
+    for layer in plan.get("layers", ()):
+        for owner in layer.get("owners", ()):  # they state how many heads there are
+            kept = np.isin(np.arange(layer["units"]), layer["kept"])
+            cut(model, kept_heads(owner, kept, layer["width"]))
     for name, values in tensors.items():
         owner, _, own = name.rpartition(".")
         set_tensor(model.get_submodule(owner), own, values)

@@ -11,12 +11,12 @@ from jaxtyping import Bool, Int64
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from neuron_pruning.any_network.tracing import BatchNorm, first_tensor, is_depthwise
+from neuron_pruning.any_network.tracing import BatchNorm, first_tensor
 
 if TYPE_CHECKING:
     from neuron_pruning.any_network.unit_layers import FoundLayer
 
-Role = Literal["producer", "channelwise", "consumer"]
+Role = Literal["producer", "channelwise", "consumer", "heads", "head channels"]
 TOLERANCE = 1e-9  # relative, in float64: a removed unit and a silenced one
 
 
@@ -26,13 +26,26 @@ class Part:
 
     Attributes:
         module: its name in the network.
-        role: whether it writes the units, works on each alone, or reads them.
-        unit_of: unit of each entry along its axis of channels; -1: none of this layer's.
+        role: whether it writes the units, works on each alone, or reads them; or holds the
+            producers, and states how many heads there are, or channels of all heads.
+        channel_of: channel of each entry along its axis of channels, those of a unit side by side;
+            -1: none of this layer's.
+        width: channels of each unit there: more than one in attention heads and groups.
     """
 
     module: str
     role: Role
-    unit_of: Int64[NDArray, " entries"]
+    channel_of: Int64[NDArray, " entries"]
+    width: int = 1
+
+    @property
+    def unit_of(self) -> Int64[NDArray, " entries"]:
+        """Unit of each entry; -1: none of this layer's."""
+        return self.channel_of // self.width
+
+    def axis(self, name: str, tensor: Tensor) -> int | None:
+        """Axis along which a tensor of the module follows the units; None: it does not."""
+        return _axis(self.role, len(self.channel_of), name, tensor)
 
     def size(self, module: nn.Module) -> int:
         """Number of the module's parameters that go with the units."""
@@ -40,14 +53,18 @@ class Part:
         return sum(
             tensor.numel() // len(self.unit_of) * entries
             for name, tensor in module.named_parameters(recurse=False)
-            if _axis(self.role, module, name, tensor) is not None
+            if self.axis(name, tensor) is not None
         )
 
 
-def _axis(role: Role, module: nn.Module, name: str, tensor: Tensor) -> int | None:
-    """Axis along which a tensor of a module follows the units; None: it does not."""
+def _axis(role: Role, entries: int, name: str, tensor: Tensor) -> int | None:
     if role == "consumer":
         return 1 if name == "weight" else None
+    if role in ("heads", "head channels"):
+        # Whole numbers are indices, as of pairs of positions; a bias alone has all channels.
+        follows = tensor.is_floating_point() and (role == "heads" or tensor.ndim == 1)
+        axes = [axis for axis, size in enumerate(tensor.shape) if size == entries and follows]
+        return axes[0] if axes else None
     return 0 if tensor.ndim else None  # a batch normalisation counts its batches
 
 
@@ -65,24 +82,44 @@ def kept_entries(removed: Iterable[tuple["FoundLayer", Sequence[int]]]) -> Kept:
     return kept
 
 
+def kept_heads(owner: str, stays: Bool[NDArray, " heads"], width: int) -> Kept:
+    """What stays of a module that states how many heads of so many channels there are."""
+    return {(owner, "heads"): stays, (owner, "head channels"): np.repeat(stays, width)}
+
+
 @torch.no_grad()
 def cut(model: nn.Module, kept: Kept) -> None:
     """Remove entries from the modules of a network, in place."""
     modules = dict(model.named_modules())
     for (name, role), stays in kept.items():
         if not stays.all():
-            _cut_module(modules[name], role, torch.from_numpy(np.flatnonzero(stays)))
+            _cut_module(modules[name], role, stays)
 
 
-def _cut_module(module: nn.Module, role: Role, stays: Tensor) -> None:
+def _cut_module(module: nn.Module, role: Role, stays: Bool[NDArray, " entries"]) -> None:
+    chosen = torch.from_numpy(np.flatnonzero(stays))
     for name, tensor in [
         *module.named_parameters(recurse=False),
         *module.named_buffers(recurse=False),
     ]:
-        axis = _axis(role, module, name, tensor)
+        axis = _axis(role, len(stays), name, tensor)
         if axis is not None and not (isinstance(module, nn.PReLU) and tensor.numel() == 1):
-            set_tensor(module, name, tensor.index_select(axis, stays.to(tensor.device)))
+            set_tensor(module, name, tensor.index_select(axis, chosen.to(tensor.device)))
+    if role in ("heads", "head channels"):
+        _restate(module, role, len(stays), len(chosen))
     resize(module)
+
+
+def _restate(module: nn.Module, role: Role, before: int, after: int) -> None:
+    """Change the numbers of heads, or of their channels, that an attention module states.
+
+    ASSUME: these are its whole numbers of that value, whatever their names; but what is called a
+    size or dimension is no number of heads. Verification refuses the layer where that is wrong.
+    """
+    for name, value in list(vars(module).items()):
+        counts_channels = "dim" in name or "size" in name
+        if type(value) is int and value == before and not (role == "heads" and counts_channels):
+            setattr(module, name, after)
 
 
 def set_tensor(module: nn.Module, name: str, values: Tensor) -> None:
@@ -99,10 +136,9 @@ def resize(module: nn.Module) -> None:
     if isinstance(module, nn.Linear):
         module.out_features, module.in_features = module.weight.shape
     elif isinstance(module, nn.Conv2d):
-        depthwise = is_depthwise(module)
+        if module.groups > 1:  # each keeps as many outputs
+            module.groups = len(module.weight) * module.groups // module.out_channels
         module.out_channels = len(module.weight)
-        if depthwise:
-            module.groups = module.out_channels
         module.in_channels = module.weight.shape[1] * module.groups
     elif isinstance(module, BatchNorm):
         tensor = module.weight if module.weight is not None else module.running_mean

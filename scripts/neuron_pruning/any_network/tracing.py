@@ -6,6 +6,8 @@ and end at what other layers read, the *readers*. Two derivatives of a reader's 
 which of its columns a channel reaches: one of its sum under random weights, one of the same sum
 with each column times a random *code*. Where a channel reaches one column at a position, the
 ratio of the two is that column's code, to rounding; any other ratio means that columns are mixed.
+Queries and keys reach all columns of their attention head: what is mixed is looked at once more,
+with a code for each of as many blocks of columns as the reach of the first column suggests.
 
 Nothing is assumed of the operations in between: normalisation, pooling, flattening, concatenation,
 gating, attention and functional calls are seen by what they do.
@@ -14,6 +16,7 @@ gating, attention and functional calls are seen by what they do.
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -48,11 +51,14 @@ class Reach:
         channels: of the writer, one per pair of channel and column.
         columns: of the reader's input, likewise.
         mixed: channels of the writer that arrive mixed with others.
+        joint: channels that arrive mixed with others in one block of columns each, as queries and
+            keys do in the columns of their attention head.
     """
 
     channels: Int64[NDArray, " pairs"]
     columns: Int64[NDArray, " pairs"]
     mixed: Int64[NDArray, " channels"]
+    joint: Int64[NDArray, " channels"]
 
 
 @dataclass
@@ -63,6 +69,7 @@ class Call:
     inputs: Tensor
     outputs: Tensor | None = None  # of a writer: random, a leaf of the graph
     times: int = 1
+    products: int = 0  # multiply-adds of functions since the call in front, per image
 
     @property
     def written(self) -> Tensor:
@@ -119,6 +126,11 @@ def is_depthwise(module: nn.Module) -> bool:
     )
 
 
+def is_grouped(module: nn.Module) -> bool:
+    """Whether a convolution treats groups of channels each on their own."""
+    return isinstance(module, nn.Conv2d) and module.groups > 1 and not is_depthwise(module)
+
+
 def trace(model: nn.Module, example_inputs: Tensor) -> Trace:
     """Trace a network; it is left as it is.
 
@@ -130,10 +142,10 @@ def trace(model: nn.Module, example_inputs: Tensor) -> Trace:
         UserError: the network does not run on the example.
     """
     replica = _replica(model)
-    recorder = _Recorder(replica)
+    counter = _Counter()
+    recorder = _Recorder(replica, counter)
     first = example_inputs[:1].detach().cpu()
     images = torch.cat([first] * IMAGES).double()
-    counter = _Counter()
     with torch.enable_grad(), recorder.recording(), counter:
         outputs = first_tensor(_run(replica, images))
     readers = dict(recorder.readers)
@@ -241,6 +253,7 @@ class _Recorder:
     """Stands in for the forward functions of a network's weighted and channelwise modules."""
 
     model: nn.Module
+    counter: "_Counter"
     writers: dict[str, Call] = field(default_factory=dict)
     readers: dict[str, Call] = field(default_factory=dict)
     mixed: dict[str, Tensor] = field(default_factory=dict)  # what mixing modules read
@@ -252,6 +265,7 @@ class _Recorder:
         ]
         own = {id(p) for module in known for p in module.parameters(recurse=False)}
         self.other_parameters = {id(p) for p in self.model.parameters()} - own
+        self._counted = 0
 
     def recording(self) -> "_Patched":
         """While this is entered, calls are recorded."""
@@ -274,6 +288,7 @@ class _Recorder:
             outputs: Tensor = forward(values)
             if first:
                 self.readers[name].outputs = outputs.detach()
+            self._counted = self.counter.multiply_adds
             return outputs
 
         return observed
@@ -289,6 +304,7 @@ class _Recorder:
                 call = self.readers[name]
                 call.outputs = leaf.requires_grad_(True)
                 self.writers[name] = call
+            self._counted = self.counter.multiply_adds
             return self.writers[name].written.clone()  # an operation in place may follow
 
         return written
@@ -305,7 +321,8 @@ class _Recorder:
         if name in self.readers:
             self.readers[name].times += 1
             return False
-        self.readers[name] = Call(module, values)
+        products = (self.counter.multiply_adds - self._counted) // IMAGES
+        self.readers[name] = Call(module, values, products=products)
         return True
 
 
@@ -381,34 +398,35 @@ def _reaches(
         total = (values * weights * of_columns.view(shape)).sum()
         return list(torch.autograd.grad(total, sources, retain_graph=True, allow_unused=True))
 
+    def by_channel(name: str, of_columns: Tensor) -> _Derivatives:
+        gradient = derivatives(of_columns)[list(leaves).index(name)]
+        assert gradient is not None
+        return _by_channel(writers[name].module, gradient)
+
     plain, coded = derivatives(torch.ones_like(codes)), derivatives(codes)
     found: dict[str, Reach] = {}
     for name, one, other in zip(leaves, plain, coded, strict=False):
         if one is None or other is None or not one.any():
             continue
-        module, channels = writers[name].module, writers[name].channels
-        reach = _decode(module, one, other, codes.numpy())
-        if len(reach.mixed) and columns > channels and columns % channels == 0:
-            # Pooling with overlaps before flattening: a channel reaches a block of columns.
-            size = columns // channels
-            own = codes[:channels]
-            by_block = derivatives(own.repeat_interleave(size))[list(leaves).index(name)]
-            assert by_block is not None
-            reach = _whole_blocks(_decode(module, one, by_block, own.numpy()), size)
+        module = writers[name].module
+        below, above = _by_channel(module, one), _by_channel(module, other)
+        reach = _decode(below, above, codes.numpy())
+        if len(reach.mixed):
+            reach = _in_blocks(reach, below, codes, partial(by_channel, name))
         found[name] = reach
     touched = [n for n, g in zip(parameters, plain[len(leaves) :], strict=True) if g is not None]
     return found, tuple(touched)
 
 
-def _decode(
-    module: nn.Module,
-    plain: Tensor,
-    coded: Tensor,
-    codes: Float64[NDArray, " columns"],
-) -> Reach:
-    """Columns from the derivatives of the two sums by a writer's outputs."""
-    axis = channel_axis(module)
-    below, above = (gradient.movedim(axis, 0).flatten(1).numpy() for gradient in (plain, coded))
+_Derivatives = Float64[NDArray, "channels positions"]
+
+
+def _by_channel(module: nn.Module, gradient: Tensor) -> _Derivatives:
+    return gradient.movedim(channel_axis(module), 0).flatten(1).numpy()
+
+
+def _decode(below: _Derivatives, above: _Derivatives, codes: Float64[NDArray, " columns"]) -> Reach:
+    """Columns from the derivatives of the plain and the coded sum by a writer's outputs."""
     reached = (below != 0.0) | (above != 0.0)
     ratios = np.divide(above, below, out=np.full_like(below, -1.0), where=below != 0.0)
     low = ratios.min(axis=1, where=reached, initial=np.inf)
@@ -427,13 +445,42 @@ def _decode(
     arrives[channels, places[channels, positions]] = True
     arrives[mixed] = True  # somewhere: whoever shares a column with these goes with them
     found = np.nonzero(arrives)
-    return Reach(found[0], found[1], mixed)
+    return Reach(found[0], found[1], mixed, mixed[:0])
 
 
-def _whole_blocks(reach: Reach, size: int) -> Reach:
-    """A reach whose columns are blocks of so many, as one of columns."""
-    columns = (reach.columns[:, None] * size + np.arange(size)).ravel()
-    return Reach(np.repeat(reach.channels, size), columns, reach.mixed)
+def _in_blocks(
+    reach: Reach,
+    below: _Derivatives,
+    codes: Float64[Tensor, " columns"],
+    derivatives: Callable[[Tensor], _Derivatives],
+) -> Reach:
+    """The same reach where each mixed channel arrives in one of several blocks of columns.
+
+    One channel alone reaches a block where pooling with overlaps stands before flattening. Several
+    do inside of an attention head.
+    """
+    mixed, columns = reach.mixed, len(codes)
+    first = torch.zeros_like(codes)
+    first[0] = 1.0
+    sharing = int(derivatives(first)[mixed].any(axis=1).sum())
+    blocks = len(mixed) // max(sharing, 1)
+    if blocks < 2 or columns % blocks:
+        return reach
+    size, own = columns // blocks, codes[:blocks]
+    above, below = derivatives(own.repeat_interleave(size))[mixed], below[mixed]
+    # Of all positions at once: where derivatives almost cancel, a single ratio has few digits.
+    plain, coded = ((np.sign(below) * d).sum(axis=1, keepdims=True) for d in (below, above))
+    found = _decode(plain, coded, own.numpy())
+    if len(found.mixed):
+        return reach
+    clear = ~np.isin(reach.channels, mixed)
+    starts = found.columns[:, None] * size
+    return Reach(
+        np.concatenate([reach.channels[clear], np.repeat(mixed[found.channels], size)]),
+        np.concatenate([reach.columns[clear], (starts + np.arange(size)).ravel()]),
+        mixed[:0],
+        mixed if sharing > 1 else mixed[:0],
+    )
 
 
 def _activations(values: Tensor) -> tuple[str, ...]:

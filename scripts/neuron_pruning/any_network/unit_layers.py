@@ -4,6 +4,9 @@ A unit layer has *producers*, whose outputs are its units; modules that work on 
 such as normalisation and depthwise convolutions; and *consumers*, which read the units. Several
 producers write the same units where their outputs are added, as along a residual stream, or
 multiplied, as by squeeze-and-excitation.
+
+A unit is a channel, or several that can only go together: an attention head with its rows of
+query, key and value, or a group of a grouped convolution with what it reads and what it writes.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +21,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor, nn
 
-from neuron_pruning.any_network.surgery import Part, removed_as_masked
+from neuron_pruning.any_network.surgery import Part, Role, removed_as_masked
 from neuron_pruning.any_network.tracing import (
     OUTPUT,
     BatchNorm,
@@ -28,12 +31,13 @@ from neuron_pruning.any_network.tracing import (
     Weighted,
     channel_axis,
     is_depthwise,
+    is_grouped,
     trace,
     walk,
 )
 from neuron_pruning.core.errors import UserError
 
-Kind = Literal["linear", "convolution"]
+Kind = Literal["linear", "convolution", "heads", "groups"]
 
 
 @dataclass(frozen=True)
@@ -42,15 +46,19 @@ class FoundLayer:
 
     Attributes:
         name: of the first producer, a module's name in the network.
-        kind: of that producer.
+        kind: of that producer; ``heads``: its units are attention heads; ``groups``: groups of a
+            grouped convolution and all that goes with them.
         units: how many.
-        parts: producers, channel-by-channel modules and consumers, in the order of their calls.
-        coupled: whether several producers write the units, as along a residual stream. Gates,
-            whose one value per channel multiplies all positions, do not count.
+        parts: producers, channel-by-channel modules and consumers, in the order of their calls;
+            behind them the modules that state the number of heads.
+        coupled: whether several producers write the units, as along a residual stream, or query,
+            key and value those of attention. Gates, whose one value per channel multiplies all
+            positions, and grouped convolutions do not count.
         normalisation: name of the first normalisation between producer and consumers.
         activation: the nonlinear function in front of the first consumer.
         parameters: share of the network's parameters that goes with all of the units.
         multiply_adds: likewise, of its multiply-adds.
+        products: multiply-adds per image of attention's products, which go with all of the units.
     """
 
     name: str
@@ -62,6 +70,7 @@ class FoundLayer:
     activation: str | None
     parameters: float
     multiply_adds: float
+    products: int = 0
 
     def of_role(self, role: str) -> tuple[Part, ...]:
         """Its parts of one role."""
@@ -76,6 +85,16 @@ class FoundLayer:
     def consumers(self) -> tuple[str, ...]:
         """Names of the modules that read the units."""
         return tuple(part.module for part in self.of_role("consumer"))
+
+    @property
+    def width(self) -> int:
+        """Channels of each unit, as its first consumer reads them."""
+        return self.of_role("consumer")[0].width
+
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """Names of the modules that state the number of heads, if these are its units."""
+        return tuple(dict.fromkeys(part.module for part in self.of_role("heads")))
 
 
 @dataclass(frozen=True)
@@ -158,19 +177,20 @@ def _found(model: nn.Module, traced: Trace) -> FoundLayers:
     once = sum(cost // traced.readers[name].times for name, cost in costs.items())
     total = sum(costs.values()) + max(0, traced.multiply_adds - once)
     parameters = sum(p.numel() for p in model.parameters())
-    reasons = _own_reasons(traced)
+    reasons = _own_reasons(model, traced)
     layers: dict[str, FoundLayer] = {}
+    modules = dict(model.named_modules())
     for writers in _coupled_writers(traced):
         parts_or_reason = _parts(writers, traced, reasons)
         if isinstance(parts_or_reason, str):
             for name in writers:
                 reasons.setdefault(name, parts_or_reason)
         else:
-            layer = _described(parts_or_reason, traced)
+            layer = _described(parts_or_reason, traced, modules)
             layers[layer.name] = replace(
                 layer,
                 parameters=layer.parameters / parameters,
-                multiply_adds=_share(layer, costs) / max(1, total),
+                multiply_adds=(_share(layer, costs) + layer.products) / max(1, total),
             )
     refused = {
         name: NoLayer(name, _kind(m), reasons[name])
@@ -188,9 +208,15 @@ def _kind(module: nn.Module) -> Kind:
     return "linear" if isinstance(module, nn.Linear) else "convolution"
 
 
-def _own_reasons(traced: Trace) -> dict[str, str]:
+def _own_reasons(model: nn.Module, traced: Trace) -> dict[str, str]:
     """Why layers are no unit layers, as far as one writer alone says it."""
     reasons = {name: "the network uses its weights without calling it" for name in traced.unused}
+    for name in traced.unused:
+        if isinstance(model.get_submodule(_parent(name)), nn.MultiheadAttention):
+            reasons[name] = (
+                f"{_parent(name)} is an nn.MultiheadAttention, which cannot lose heads: all of "
+                "them together must be as wide as its input"
+            )
     for name, call in traced.readers.items():
         if is_depthwise(call.module):
             reasons[name] = "a depthwise convolution has no units of its own: its input's go on"
@@ -220,12 +246,14 @@ def _reason(name: str, call: Call, traced: Trace, shared: Mapping[str, str]) -> 
     module = call.module
     if call.times > 1:
         return f"the network calls it {call.times} times on different inputs"
-    if isinstance(module, nn.Conv2d) and module.groups > 1:
-        return f"a grouped convolution ({module.groups} groups) has no channel of its own"
     if hasattr(module, "parametrizations") or len(list(module.parameters(recurse=False))) == 0:
         return "its weights are computed from others (a parametrisation); remove that first"
     if name in shared:
         return f"it shares its weights with {shared[name]}"
+    if is_grouped(module):
+        read = [reach.columns for reach in traced.reaches[name].values()]
+        if len(np.unique(np.concatenate([*read, []]))) < call.inputs.shape[1]:
+            return "a grouped convolution that reads more than the units of other layers"
     if name in traced.mixers:
         return f"{traced.mixers[name]} mixes its outputs"
     readers = dict(walk(traced, name))
@@ -238,17 +266,10 @@ def _reason(name: str, call: Call, traced: Trace, shared: Mapping[str, str]) -> 
             touched = traced.parameters[reader]
             through = f" (by {touched[0].rpartition('.')[0] or touched[0]})" if touched else ""
             return f"its outputs are mixed with one another before {reader} reads them{through}"
-        if traced.parameters[reader]:
+        # What attention has for each head goes with the heads.
+        if traced.parameters[reader] and not _reads_heads(traced, reader):
             return f"the parameter {traced.parameters[reader][0]} works on its outputs"
         target = traced.readers[reader]
-        if (
-            isinstance(target.module, nn.Conv2d)
-            and not is_depthwise(target.module)
-            and target.module.groups > 1
-        ):
-            return (
-                f"{reader} reads its outputs, a grouped convolution ({target.module.groups} groups)"
-            )
         if target.times > 1:
             return f"{reader} reads its outputs, and is called {target.times} times"
         if reader in shared:
@@ -256,12 +277,26 @@ def _reason(name: str, call: Call, traced: Trace, shared: Mapping[str, str]) -> 
     return None
 
 
+def _parent(name: str) -> str:
+    return name.rpartition(".")[0]
+
+
+def _reads_heads(traced: Trace, reader: str) -> bool:
+    """Whether queries and keys decide what a reader reads."""
+    return any(len(reach.joint) for reach in traced.reaches[reader].values())
+
+
 def _coupled_writers(traced: Trace) -> list[list[str]]:
-    """Writers that share columns of a reader, together; in the order of their calls."""
+    """Writers that share columns of a reader, together; in the order of their calls.
+
+    A grouped convolution goes with those that it reads.
+    """
     names = list(traced.writers)
     index = {name: i for i, name in enumerate(names)}
     pairs = []
-    for by_writer in traced.reaches.values():
+    for reader, by_writer in traced.reaches.items():
+        if is_grouped(traced.readers[reader].module):
+            pairs += [(index[name], index[reader]) for name in by_writer]
         owner: dict[int, int] = {}
         for name, reach in by_writer.items():
             for column in np.unique(reach.columns).tolist():
@@ -282,64 +317,132 @@ def _parts(writers: list[str], traced: Trace, reasons: Mapping[str, str]) -> tup
         if name in reasons:
             others = [other for other in writers if other != name]
             return f"{name} writes the same units, and {reasons[name]}" if others else reasons[name]
-    units, count = _units(writers, traced)
-    if count < 2:
+    entries = _Entries.of(writers, traced)
+    if entries.units < 2:
         return "it has a single unit"
-    parts = []
-    for name in writers:
-        if len(np.unique(units[name])) < len(units[name]):
-            return f"a unit of it is two channels of {name}"
-        if len(units[name]) < count:
-            return f"{name} writes only some of its units"
-        parts.append(Part(name, "producer", units[name]))
-    readers: dict[str, NDArray[np.int64]] = {}
-    for name in writers:
-        for reader, reach in walk(traced, name):
-            call = traced.readers[reader]
-            columns = call.inputs.shape[channel_axis(call.module)]
-            of_columns = readers.setdefault(reader, np.full(columns, -1))
-            of_columns[reach.columns] = units[name][reach.channels]
-    for reader, of_columns in readers.items():
-        module = traced.readers[reader].module
-        each = isinstance(module, Channelwise) or is_depthwise(module)
-        if not each and len(np.setdiff1d(np.arange(count), of_columns)):
-            return f"{reader} reads only some of its units"
-        parts.append(Part(reader, "channelwise" if each else "consumer", of_columns))
+    parts: list[Part] = []
+    for name, role, place in entries.places:
+        part = entries.part(name, role, place)
+        if isinstance(part, str):
+            return part
+        parts.append(part)
     if not any(part.role == "consumer" for part in parts):
         return "no layer reads its units"
     order = list(traced.readers)
-    return tuple(sorted(parts, key=lambda part: order.index(part.module)))
+    parts.sort(key=lambda part: order.index(part.module))
+    return (*parts, *(part for p in parts for part in _owners(p, writers, traced)))
 
 
-def _units(writers: list[str], traced: Trace) -> tuple[dict[str, Int64[NDArray, " _"]], int]:
-    """The unit of each writer's channels, and how many units there are."""
-    starts, total = {}, 0
-    for name in writers:
-        starts[name] = total
-        call = traced.writers[name]
-        total += call.channels
-    channels = total
+def _owners(reading: Part, writers: Sequence[str], traced: Trace) -> Iterator[Part]:
+    """Parts of the modules that state the number of heads which a consumer reads."""
+    if reading.role != "consumer" or not _reads_heads(traced, reading.module):
+        return
+    heads = np.arange(int(reading.unit_of.max()) + 1)
+    channels = np.arange(len(heads) * reading.width)
+    inside = [*writers, *traced.parameters[reading.module]]
+    for owner in dict.fromkeys(_parent(name) for name in inside):
+        yield Part(owner, "heads", heads)
+        yield Part(owner, "head channels", channels, reading.width)
+
+
+@dataclass(frozen=True)
+class _Entries:
+    """Outputs of some writers and columns of their readers, as nodes of two graphs.
+
+    Attributes:
+        places: name and role of each module, and which nodes are its.
+        channel_of: by node. Nodes of a channel are connected by the paths of single channels.
+        unit_of: by node, -1: of none. Nodes of a unit are connected by any path, those through an
+            attention head or a group of a convolution included.
+        units: how many; in the order of the first output that each has.
+    """
+
+    places: tuple[tuple[str, Role, slice], ...]
+    channel_of: Int64[NDArray, " nodes"]
+    unit_of: Int64[NDArray, " nodes"]
+    units: int
+
+    @classmethod
+    def of(cls, writers: Sequence[str], traced: Trace) -> "_Entries":
+        """Those of writers that belong together."""
+        starts: dict[str, int] = {}
+        places: list[tuple[str, Role, slice]] = []
+        total = 0
+        for name in writers:
+            starts[name] = total
+            total += traced.writers[name].channels
+            places.append((name, "producer", slice(starts[name], total)))
+        outputs = total
+        single, joint = [np.zeros((2, 0), dtype=np.int64)], [np.zeros((2, 0), dtype=np.int64)]
+        for reader, by_writer in traced.reaches.items():
+            present = [(name, by_writer[name]) for name in writers if name in by_writer]
+            if not present:
+                continue
+            call = traced.readers[reader]
+            for name, reach in present:
+                pairs = np.stack([reach.channels + starts[name], reach.columns + total])
+                jointly = np.isin(reach.channels, reach.joint)
+                single.append(pairs[:, ~jointly])
+                joint.append(pairs[:, jointly])
+            columns = call.inputs.shape[channel_axis(call.module)]
+            if is_grouped(call.module):
+                joint.append(_group_edges(call.module, starts[reader], total))
+            else:
+                each = isinstance(call.module, Channelwise) or is_depthwise(call.module)
+                role: Role = "channelwise" if each else "consumer"
+                places.append((reader, role, slice(total, total + columns)))
+            total += columns
+        channels, units = (_components(np.hstack(e), total) for e in (single, single + joint))
+        count = int(units[:outputs].max()) + 1
+        return cls(tuple(places), channels, np.where(units < count, units, -1), count)
+
+    def part(self, name: str, role: Role, place: slice) -> Part | str:
+        """What a module has to do with the units, or why they cannot go."""
+        units, channels = self.unit_of[place], self.channel_of[place]
+        mapped = units >= 0
+        entries = np.bincount(units[mapped], minlength=self.units)
+        if role != "channelwise" and not entries.all():
+            verb = "writes" if role == "producer" else "reads"
+            return f"{name} {verb} only some of its units"
+        _, first, inverse = np.unique(channels[mapped], return_index=True, return_inverse=True)
+        of_first = units[mapped][first]
+        widths = np.bincount(of_first)
+        widths = widths[widths > 0]
+        if len(set(widths.tolist())) > 1 or (role == "producer" and len(set(entries.tolist())) > 1):
+            return f"its units have unlike numbers of channels in {name}"
+        # Channels by the unit that they are of, then by their first entry.
+        within = np.empty(len(first), dtype=np.int64)
+        within[np.lexsort((first, of_first))] = np.tile(np.arange(widths[0]), len(widths))
+        channel_of = np.full(len(units), -1)
+        channel_of[mapped] = (of_first * widths[0] + within)[inverse]
+        return Part(name, role, channel_of, int(widths[0]))
+
+
+def _group_edges(module: nn.Module, outputs: int, columns: int) -> Int64[NDArray, "2 edges"]:
+    """Edges from the first output of each group of a convolution to all that it reads and writes.
+
+    ``outputs`` and ``columns`` are the nodes where these begin.
+    """
+    assert isinstance(module, nn.Conv2d)
     edges = []
-    for by_writer in traced.reaches.values():
-        present = [(name, by_writer[name]) for name in writers if name in by_writer]
-        if present:
-            ends = np.concatenate([reach.columns for _, reach in present]) + total
-            begins = np.concatenate([reach.channels + starts[name] for name, reach in present])
-            edges.append(np.stack([begins, ends]))
-            total = max(total, int(ends.max()) + 1)
-    both = np.concatenate(edges, axis=1)
-    matrix = coo_array((np.ones(both.shape[1]), both), shape=(total, total))
-    labels = connected_components(matrix, directed=False)[1][:channels]
-    # Units by the first channel that they have.
+    for count, start in ((module.out_channels, outputs), (module.in_channels, columns)):
+        group_of = np.repeat(np.arange(module.groups), count // module.groups)
+        first = outputs + group_of * (module.out_channels // module.groups)
+        edges.append(np.stack([first, start + np.arange(count)]))
+    return np.hstack(edges)
+
+
+def _components(edges: Int64[NDArray, "2 edges"], nodes: int) -> Int64[NDArray, " nodes"]:
+    """Which nodes are connected: numbers in the order of the first node that each set has."""
+    matrix = coo_array((np.ones(edges.shape[1]), edges), shape=(nodes, nodes))
+    labels = connected_components(matrix, directed=False)[1]
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
-    ranks = np.argsort(np.argsort(first))
-    numbered = ranks[inverse]
-    ends_of = [*list(starts.values())[1:], channels]
-    units = {n: numbered[s:e] for (n, s), e in zip(starts.items(), ends_of, strict=True)}
-    return units, len(first)
+    return np.argsort(np.argsort(first))[inverse]
 
 
-def _described(parts: tuple[Part, ...], traced: Trace) -> FoundLayer:
+def _described(
+    parts: tuple[Part, ...], traced: Trace, modules: Mapping[str, nn.Module]
+) -> FoundLayer:
     """A layer of these parts; its ``parameters`` are a number yet."""
     producers = [part for part in parts if part.role == "producer"]
     consumer = next(part for part in parts if part.role == "consumer")
@@ -348,14 +451,17 @@ def _described(parts: tuple[Part, ...], traced: Trace) -> FoundLayer:
         for part in parts
         if part.role == "channelwise" and isinstance(traced.readers[part.module].module, BatchNorm)
     ]
-    places = [traced.writers[part.module].positions for part in producers]
-    writing = sum(p > 1 for p in places) or len(places)  # a gate writes one value per image
+    calls = [traced.writers[p.module] for p in producers if not is_grouped(modules[p.module])]
+    writing = sum(c.positions > 1 for c in calls) or len(calls)  # a gate: one value per image
     name, units = producers[0].module, int(producers[0].unit_of.max()) + 1
-    count = sum(part.size(traced.readers[part.module].module) for part in parts)
+    heads = any(_reads_heads(traced, p.module) for p in parts if p.role == "consumer")
+    kind = _kind(modules[name]) if len(calls) == len(producers) else "groups"
+    count = sum(part.size(modules[part.module]) for part in parts)
     activations = traced.activations[consumer.module]
     return FoundLayer(
-        name, _kind(traced.writers[name].module), units, parts, writing > 1,
+        name, "heads" if heads else kind, units, parts, heads or writing > 1,
         norms[0] if norms else None, activations[0] if activations else None, count, 0.0,
+        traced.readers[consumer.module].products if heads else 0,
     )  # fmt: skip
 
 
@@ -395,7 +501,7 @@ def _readable(model: nn.Module, found: FoundLayers) -> FoundLayers:
     read: dict[str, list[tuple[str, NDArray[np.int64]]]] = {}
     for layer in found.layers.values():
         for part in layer.of_role("consumer"):
-            read.setdefault(part.module, []).append((layer.name, part.unit_of))
+            read.setdefault(part.module, []).append((layer.name, part.channel_of))
     odd: dict[str, str] = {}
     for consumer, maps in read.items():
         sizes = {name: set(np.bincount(of[of >= 0]).tolist()) for name, of in maps}

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from neuron_pruning.any_network.moments import Measured, Reading, reading
+from neuron_pruning.any_network.surgery import Part
 from neuron_pruning.any_network.tracing import Weighted, WeightedModule
 from neuron_pruning.any_network.unit_layers import FoundLayer, FoundLayers
 from neuron_pruning.models.dense import Dense
@@ -21,17 +22,30 @@ def readings(found: FoundLayers) -> dict[str, Reading]:
     maps: dict[str, list[NDArray[np.int64]]] = {}
     for layer in found.layers.values():
         for part in layer.of_role("consumer"):
-            maps.setdefault(part.module, []).append(part.unit_of)
+            maps.setdefault(part.module, []).append(part.channel_of)
     return {name: reading(name, of) for name, of in maps.items()}
 
 
-def channels_of(layer: FoundLayer, consumer: str, how: Reading) -> Int64[NDArray, " units"]:
-    """Channel of a consumer's reading that each unit of a layer is."""
+def channels_of(layer: FoundLayer, consumer: str, how: Reading) -> Int64[NDArray, "units width"]:
+    """Channels of a consumer's reading that each unit of a layer is."""
     part = next(p for p in layer.of_role("consumer") if p.module == consumer)
-    found = np.empty(layer.units, dtype=np.int64)  # a consumer reads all of a layer's units
-    mapped = part.unit_of >= 0
-    found[part.unit_of[mapped]] = how.channel_of[mapped]
-    return found
+    # A consumer reads all of a layer's units.
+    found = np.empty(layer.units * part.width, dtype=np.int64)
+    mapped = part.channel_of >= 0
+    found[part.channel_of[mapped]] = how.channel_of[mapped]
+    return found.reshape(layer.units, part.width)
+
+
+def unit_rows(
+    values: Float64[NDArray, "rows units*width"], width: int
+) -> Float64[NDArray, "rows*width units"]:
+    """Columns of channels, those of a unit side by side, as columns of units with more rows.
+
+    ASSUME: the first channel of an attention head, or of a group, is compared with the first one
+    of another, and so on: a unit of several channels is one that has several values at a position.
+    """
+    rows, channels = values.shape
+    return values.reshape(rows, -1, width).swapaxes(1, 2).reshape(-1, channels // width)
 
 
 def outgoing_rows(module: WeightedModule, how: Reading) -> Float64[NDArray, "rows channels"]:
@@ -75,10 +89,17 @@ def incoming_rows(layer: FoundLayer, modules: Mapping[str, nn.Module]) -> Dense:
     weights, biases = [], []
     for part in layer.of_role("producer"):
         module = weighted(modules, part.module)
-        order = np.argsort(part.unit_of)
-        weights.append(as_array(module.weight).reshape(len(order), -1)[order])
-        biases.append(as_array(module.bias)[order] if module.bias is not None else 0.0)
+        weights.append(by_unit(as_array(module.weight), part, layer.units))
+        if module.bias is not None:
+            biases.append(by_unit(as_array(module.bias), part, layer.units).sum(axis=1))
     return Dense(np.concatenate(weights, axis=1), np.zeros(layer.units) + sum(biases))
+
+
+def by_unit(
+    values: Float64[NDArray, "*shape"], part: Part, units: int
+) -> Float64[NDArray, "units _"]:
+    """What a producer has for its outputs, side by side for the outputs of each unit."""
+    return values[np.argsort(part.unit_of, kind="stable")].reshape(units, -1)
 
 
 def unit_view(
@@ -98,37 +119,40 @@ def unit_view(
     """
     rows = []
     for consumer in layer.consumers:
-        channels = channels_of(layer, consumer, how[consumer])
         weights = outgoing_rows(weighted(modules, consumer), how[consumer])
-        rows.append(weights[:, channels])
+        channels = channels_of(layer, consumer, how[consumer])
+        rows.append(unit_rows(weights[:, channels.ravel()], channels.shape[1]))
     outgoing = np.concatenate(rows)
     recorded = None
     first = layer.consumers[0]
     if first in measured:
-        channels, rows_of = channels_of(layer, first, how[first]), measured[first].rows
+        channels, rows_of = channels_of(layer, first, how[first]).ravel(), measured[first].rows
         if rows_of is not None:
             recorded = UnitActivations(rows_of[:, channels])
         else:
             recorded = measured[first].moments.of(channels).activations
+        recorded = replace(recorded, activations=unit_rows(recorded.activations, layer.width))
     return UnitLayer(
         layer.name, incoming_rows(layer, modules), Dense(outgoing, np.zeros(len(outgoing))),
         recorded, scores or {}, seed, measured_gates=gates,
     )  # fmt: skip
 
 
-def renumbered(selection: Selection, numbers: Int64[NDArray, " units"], total: int) -> Selection:
-    """A selection among other numbers: those of a consumer's channels for those of the units."""
+def renumbered(
+    selection: Selection, numbers: Int64[NDArray, "units width"], total: int
+) -> Selection:
+    """A selection among other numbers: those of a consumer's channels for those of the units.
 
-    def number(unit: int | None) -> int | None:
-        return None if unit is None else int(numbers[unit])
-
+    A unit of several channels goes channel by channel, each with the same one of its partner.
+    """
     removals = tuple(
         replace(
             removal,
-            unit=int(numbers[removal.unit]),
-            partner=number(removal.partner),
-            members=tuple(int(numbers[member]) for member in removal.members),
+            unit=int(of[removal.unit]),
+            partner=None if removal.partner is None else int(of[removal.partner]),
+            members=tuple(int(of[member]) for member in removal.members),
         )
         for removal in selection.removals
+        for of in numbers.T
     )
     return Selection(total, removals)
