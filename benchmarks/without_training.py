@@ -22,8 +22,9 @@ from benchmarks.common import Row, write_results
 from neuron_pruning.any_network.batches import Batches
 from neuron_pruning.any_network.evaluation import predict
 from neuron_pruning.any_network.images import image_batches
+from neuron_pruning.any_network.options import Method
 from neuron_pruning.any_network.preprocessing import Preprocessing
-from neuron_pruning.any_network.pruner import Method, Pruner
+from neuron_pruning.any_network.pruner import Pruner
 from neuron_pruning.any_network.sources import OpenedNetwork, open_network
 from neuron_pruning.any_network.unit_layers import find_unit_layers
 

@@ -28,7 +28,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.common import Row, peak_mb, write_results
 from neuron_pruning.any_network.batches import Batches
 from neuron_pruning.any_network.costs import CostModel
-from neuron_pruning.any_network.pruner import Method, Pruner
+from neuron_pruning.any_network.options import Method
+from neuron_pruning.any_network.pruner import Pruner
 from neuron_pruning.any_network.saving import FORMAT as PLAN_FORMAT
 from neuron_pruning.any_network.saving import (
     PLAN,

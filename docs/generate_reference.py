@@ -275,7 +275,7 @@ def command_line_page() -> str:
         "# Command line\n",
         "[Prune my network](../how-to/prune-my-network.md) shows the commands at work. Results go "
         "to the standard output, progress and errors to the standard error. The exit code is 0, "
-        "2 for what the user can mend, and 130 after Ctrl-C.",
+        "1 for input that the user can mend, 2 for wrong arguments, and 130 after Ctrl-C.",
     ]
     for name, parser in build_parsers()[1].items():
         lines += [f"\n## neuron-pruning {name}\n", f"{parser.description}\n"]

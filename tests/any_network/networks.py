@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from neuron_pruning.any_network.batches import Batches
-from neuron_pruning.any_network.pruner import Cut, Method, Pruner
+from neuron_pruning.any_network.options import Method
+from neuron_pruning.any_network.pruner import Cut, Pruner
 from neuron_pruning.any_network.unit_layers import FoundLayers, find_unit_layers
 
 

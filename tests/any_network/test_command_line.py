@@ -1,3 +1,4 @@
+import inspect
 import json
 import os
 import re
@@ -12,11 +13,13 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from neuron_pruning import image_batches, load_pruned
-from neuron_pruning.any_network import command_line
+from neuron_pruning import prune as prune_network
+from neuron_pruning.any_network import command_line, commands
 from neuron_pruning.any_network.batches import unpacked
 from neuron_pruning.any_network.command_line import main
 from neuron_pruning.any_network.evaluation import predict
 from neuron_pruning.any_network.preprocessing import Preprocessing
+from neuron_pruning.any_network.sources import OpenedNetwork
 
 ROOT = Path(__file__).parents[2]
 FACTORY = """
@@ -37,6 +40,7 @@ def build():
 """
 PREPARED = ["--size", "8", "8", "--mean", *["0.5"] * 3, "--std", *["0.25"] * 3]
 PRUNE = ["prune", "NET", "--data", "images", *PREPARED, "--draws", "1"]
+ANGLE = [*PRUNE, "--technique", "distinctiveness", "--compensation", "add"]
 
 
 def draw_images(side, count):
@@ -93,6 +97,19 @@ def test_inspect_lists_unit_layers_and_why_the_others_are_none(run):
     assert found["refused"][0]["name"] == "9"
 
 
+def test_reasons_of_like_blocks_are_one(run, net):
+    file = Path(f"{net.partition(':')[0]}.py")
+    file.write_text(
+        "from torch import nn\n"
+        "def build():\n"
+        "    blocks = [nn.Sequential(nn.Linear(192, 192), nn.LayerNorm(192)) for _ in range(3)]\n"
+        "    return nn.Sequential(nn.Flatten(), *blocks, nn.Linear(192, 3))\n"
+    )
+    _, printed, _ = run("inspect", "NET", *PREPARED)
+    assert "3 x LayerNorm *.* mixes its outputs: 1.0, 2.0, 3.0" in printed
+    assert "1 x its outputs are those of the network: 4" in printed
+
+
 def test_inspect_with_images_counts_idle_units_and_says_what_each_share_costs(run):
     rows = as_json(run, "inspect", "NET", *PREPARED, "--data", "images")["layers"]
     assert [row["dead"] for row in rows] == [0, 1, 0]
@@ -139,6 +156,23 @@ def test_labels_may_be_left_out_and_keep_their_places_when_a_class_is_absent(run
     assert np.mean(shares) == pytest.approx(whole)
 
 
+@pytest.mark.parametrize(
+    ("folders", "expected"),
+    [
+        (["n02", "n07"], None), (["cat", "dog"], ("dog", "cat")), (["n02", "cat"], ("dog", "cat")),
+        (["n02"], ("dog", "cat")), ([], ("dog", "cat")),
+    ],
+)  # fmt: skip
+def test_as_many_folders_under_other_names_are_in_the_order_of_the_outputs(
+    tmp_path, folders, expected
+):
+    for name in folders:
+        (tmp_path / name).mkdir()
+    prepared = Preprocessing(8, 8, (0.5,) * 3, (0.25,) * 3)
+    opened = OpenedNetwork(torch.nn.Identity(), prepared, "a network", ("dog", "cat"))
+    assert commands.classes_of(opened, tmp_path) == expected
+
+
 def test_the_names_of_the_classes_may_have_another_order(run):
     Path("names.txt").write_text("cat\nbee\nant\n")
     run(*PRUNE, "--amount", "0.5", "--class-names", "names.txt", "--out", "small")
@@ -154,10 +188,84 @@ def test_layers_budgets_and_losses_are_passed_on(run):
     assert pruned["method"]["order"] == "sequential"
     budget = [*PRUNE, "--budget", "macs=0.6", "--max-loss", "1000", "--evaluation", "images"]
     code, _, told = run(*budget, "--out", "b")
-    assert code == 2
+    assert code == 1
     assert "18 images are both in calibration and in evaluation" in told
     pruned = as_json(run, *budget[:-2], "--out", "b")
     assert pruned["multiply_adds"][1] <= 0.6 * pruned["multiply_adds"][0]
+
+
+def test_the_angle_of_the_paper_and_settings_of_a_technique_are_passed_on(run):
+    at = ["--angle", "15", "--setting", "centring=none", "--setting", "short_threshold=0"]
+    pruned = as_json(run, *ANGLE, *at, "--out", "small")
+    assert pruned["method"]["settings"] == {"centring": "none", "short_threshold": 0}
+    assert pruned["goal"]["angle"] == 15.0
+    wider = as_json(run, *ANGLE, "--layer", "0=80", *at[2:], "--out", "wider")
+    removed = {row["layer"]: row["removed"] for row in pruned["layers"]}
+    assert removed.keys() == {"0", "3", "7"}
+    assert wider["layers"][0]["removed"] > removed["0"]
+
+
+def test_json_of_a_pruning_is_whole(run):
+    found = as_json(run, *PRUNE, "--amount", "0.5", "--seed", "3", "--out", "small")
+    assert set(found) == {
+        "format", "package", "input_shape", "source", "goal", "method", "parameters",
+        "multiply_adds", "agreement", "accuracy", "accuracy_before", "images", "random",
+        "difference", "p", "latency_ms", "layers", "batch_norm_shifts", "notes", "out",
+    }  # fmt: skip
+    assert set(found["layers"][0]) == {
+        "layer", "units", "removed", "rules", "dead", "saturated", "error_without_compensation",
+        "error",
+    }  # fmt: skip
+    assert found["goal"]["amount"] == 0.5
+    assert found["method"]["seed"] == 3
+    for name in ("agreement", "accuracy", "accuracy_before"):
+        value, low, high = found[name]
+        assert 0.0 <= low <= value <= high <= 1.0
+    assert [row["dead"] for row in found["layers"]] == [0, 1, 0]
+    assert [row["saturated"] for row in found["layers"]] == [0, 0, 1]
+    assert set(found["batch_norm_shifts"]) == {"1"}
+    slow, fast = found["latency_ms"]
+    assert fast > 0.0 and slow > 0.0
+
+
+def test_what_a_factory_prints_is_no_result(run, net):
+    file = Path(f"{net.partition(':')[0]}.py")
+    file.write_text(
+        file.read_text().replace("    return net", "    print('hello')\n    return net")
+    )
+    code, printed, told = run("inspect", "NET", *PREPARED, "--json")
+    assert code == 0
+    assert json.loads(printed)["layers"]
+    assert "hello" in told
+
+
+def test_a_figure_is_drawn_for_those_who_ask(run, monkeypatch):
+    run(*PRUNE, "--amount", "0.5", "--out", "small", "--figure", "pictures/why.png")
+    with Image.open("pictures/why.png") as picture:
+        assert picture.width > 1000
+    monkeypatch.setattr(commands, "find_spec", lambda name: None)
+    code, _, told = run(*PRUNE, "--amount", "0.5", "--out", "x", "--figure", "why.png")
+    assert code == 1
+    assert "--figure needs the extra: pip install 'neuron-pruning[networks]'" in told
+    assert not Path("x").exists()
+
+
+def test_a_format_that_matplotlib_does_not_write_is_refused_before_the_work(run):
+    arguments = [*PRUNE, "--amount", "0.5", "--out", "x", "--figure", "why.doc"]
+    refused(run, arguments, "--figure: why.doc: give a name that ends in .png, .pdf or .svg", 2)
+
+
+def test_help_needs_no_torch():
+    code = (
+        "import sys\n"
+        "from neuron_pruning.any_network.command_line import main\n"
+        "try:\n    main(['prune', '--help'])\n"
+        "finally:\n    assert not {'torch', 'scipy', 'pandas'} & set(sys.modules)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "scripts")}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert b"--setting NAME=VALUE" in done.stdout
 
 
 def test_exports_are_written_and_only_json_is_printed(run):
@@ -179,7 +287,7 @@ def test_a_folder_of_ours_is_written_again_and_other_files_in_it_stay(run):
     assert len(json.loads(Path("small/plan.json").read_text())["layers"][0]["kept"]) == 6
 
 
-@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (OSError("full"), 2)])
+@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (OSError("full"), 1)])
 def test_nothing_is_left_of_an_interrupted_pruning(run, monkeypatch, error, code):
     def fail(*arguments, **options):
         raise error
@@ -196,12 +304,6 @@ def test_nothing_is_left_of_an_interrupted_pruning(run, monkeypatch, error, code
     [
         ([], "COMMAND"),
         (["shrink"], "invalid choice: 'shrink'"),
-        (["inspect", "nowhere:build", *PREPARED], "nowhere cannot be imported"),
-        (["inspect", "NET"], "does not say how its images are prepared; give it: --size"),
-        (["inspect", "NET", "--size", "8", "8"], "--size, --mean and --std go together"),
-        (["inspect", "NET", *PREPARED, "--data", "absent"], "absent is no folder"),
-        (["inspect", "NET", *PREPARED, "--weights", "absent.pth"], "absent.pth"),
-        (["inspect", "torchvision/resnet1"], "did you mean"),
         (["prune", "NET", "--out", "x"], "--data"),
         ([*PRUNE, "--amount", "0.5"], "required: --out"),
         ([*PRUNE, "--out", "x"], "say how much to remove by one of"),
@@ -209,11 +311,44 @@ def test_nothing_is_left_of_an_interrupted_pruning(run, monkeypatch, error, code
             [*PRUNE, "--amount", "0.5", "--budget", "macs=0.5", "--out", "x"],
             "given: amount, budget",
         ),
-        ([*PRUNE, "--amount", "2e9", "--out", "x"], "cannot remove 2e+09 of 8 units"),
         ([*PRUNE, "--amount", "0.5", "--technique", "luck", "--out", "x"], "luck"),
+        ([*PRUNE, "--amount", "0.5", "--technique", "varience", "--out", "x"], "mean variance?"),
         ([*PRUNE, "--amount", "0.5", "--order", "odd", "--out", "x"], "invalid choice: 'odd'"),
         ([*PRUNE, "--layer", "0", "--out", "x"], "'0' is not NAME=NUMBER"),
         ([*PRUNE, "--layer", "0=1", "--layer", "0=2", "--out", "x"], "0 is given more than once"),
+        ([*PRUNE, "--angle", "15", "--out", "x"], "l1 takes no angle"),
+        ([*ANGLE, "--amount", "0.5", "--out", "x"], "give angle=15"),
+        ([*ANGLE, "--angle", "95", "--out", "x"], "angle must be in (0, 90]"),
+        ([*ANGLE, "--angle", "9", "--round-to", "8", "--out", "x"], "leave out round_to"),
+        ([*ANGLE, "--angle", "9", "--setting", "x", "--out", "x"], "'x' is not NAME=VALUE"),
+        (
+            [*ANGLE, "--angle", "9", "--setting", "centering=mean", "--out", "x"],
+            "no setting centering; known: centring, short_threshold, constant_threshold, "
+            "complementary, groups; did you mean centring?",
+        ),
+        (
+            [*ANGLE, "--angle", "9", "--setting", "short_threshold=low", "--out", "x"],
+            "short_threshold must be a number of 0 or more; not 'low'",
+        ),
+    ],
+)
+def test_wrong_arguments_are_one_line_and_exit_code_2_before_torch_is_loaded(
+    run, monkeypatch, arguments, message
+):
+    monkeypatch.setitem(sys.modules, "neuron_pruning.any_network.commands", None)
+    refused(run, arguments, message, 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["inspect", "nowhere:build", *PREPARED], "nowhere cannot be imported"),
+        (["inspect", "NET"], "does not say how its images are prepared; give it: --size"),
+        (["inspect", "NET", "--size", "8", "8"], "--size, --mean and --std go together"),
+        (["inspect", "NET", *PREPARED, "--data", "absent"], "absent is no folder"),
+        (["inspect", "NET", *PREPARED, "--weights", "absent.pth"], "absent.pth"),
+        (["inspect", "torchvision/resnet1"], "did you mean"),
+        ([*PRUNE, "--amount", "2e9", "--out", "x"], "cannot remove 2e+09 of 8 units"),
         ([*PRUNE, "--layer", "9=1", "--out", "x"], "9 cannot be pruned: its outputs are those"),
         ([*PRUNE, "--budget", "macs=1e-9", "--out", "x"], "cannot be met: the smallest network"),
         ([*PRUNE, "--amount", "0.5", "--out", "images"], "--out images holds other things"),
@@ -222,12 +357,16 @@ def test_nothing_is_left_of_an_interrupted_pruning(run, monkeypatch, error, code
         (["evaluate", "images", "--data", "images"], "images holds no plan.json"),
     ],
 )
-def test_what_the_user_can_mend_is_one_line_and_exit_code_2(run, arguments, message):
+def test_what_the_user_can_mend_is_one_line_and_exit_code_1(run, arguments, message):
     Path("names.txt").write_text("ant\nbee\n")
     if "--class-names" in arguments:
         Path("images", "cat").rename("cat")
+    refused(run, arguments, message, 1)
+
+
+def refused(run, arguments, message, expected):
     code, printed, told = run(*arguments)
-    assert (code, printed) == (2, "")
+    assert (code, printed) == (expected, "")
     *_, last = told.splitlines()
     assert last.startswith("neuron-pruning: error: ")
     assert message in last
@@ -239,7 +378,7 @@ def test_a_plan_without_its_source_asks_for_it(run, net):
     plan = json.loads(Path("small/plan.json").read_text())
     Path("small/plan.json").write_text(json.dumps(plan | {"source": None}))
     code, _, told = run("evaluate", "small", "--data", "images")
-    assert code == 2
+    assert code == 1
     assert "does not say which network was pruned: give its source behind the folder" in told
     found = as_json(run, "evaluate", "small", "NET", "--data", "images", *PREPARED)
     assert found["images"] == 18
@@ -254,11 +393,13 @@ def test_every_option_of_the_function_has_the_same_default(monkeypatch, run):
         passed.update(options)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command_line, "prune", prune)
-    code, _, told = run("prune", "NET", "--data", "images", *PREPARED, "--out", "x")
-    assert (code, told.splitlines()[-1]) == (130, "neuron-pruning: interrupted")
+    monkeypatch.setattr(commands, "prune", prune)
+    run("prune", "NET", "--data", "images", *PREPARED, "--amount", "0.5", "--out", "x")
+    assert passed.pop("amount") == 0.5
+    assert passed.pop("settings") == {}  # of the function None, which is the same
+    known = {name: p.default for name, p in inspect.signature(prune_network).parameters.items()}
     del passed["progress"]
-    assert passed == {name: command_line.DEFAULTS[name] for name in passed}
+    assert passed == {name: known[name] for name in passed}
     assert {"technique", "compensation", "batch_norm", "order", "random_draws"} <= passed.keys()
 
 
@@ -268,7 +409,7 @@ def test_the_module_is_a_program(net):
         [sys.executable, "-m", command_line.__name__, "inspect", net],
         env=environment, capture_output=True, text=True,
     )  # fmt: skip
-    assert done.returncode == 2
+    assert done.returncode == 1
     assert done.stdout == ""
     assert "\nneuron-pruning: error: preprocessing: " in done.stderr
     assert "Traceback" not in done.stderr

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from neuron_pruning.any_network.pruner import Method, Session
+from neuron_pruning.any_network.options import Method
+from neuron_pruning.any_network.pruner import Session
 from neuron_pruning.any_network.surgery import cut as cut_in_place
 from neuron_pruning.any_network.surgery import kept_entries, mask
 from neuron_pruning.pruning.selection import Removal, Selection

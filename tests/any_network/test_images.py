@@ -193,6 +193,18 @@ def test_one_batch_is_decoded_at_a_time(tmp_path, monkeypatch):
     assert len(read) == 4
 
 
+@pytest.mark.parametrize(("limit", "decoded"), [(2000, 10), (4 * 8 * 8 * 3, 16), (0, 20)])
+def test_pixels_that_fit_into_memory_are_decoded_once(tmp_path, monkeypatch, limit, decoded):
+    batches = image_batches(class_folder(tmp_path, {"a": 5, "b": 5}), PLAIN, batch_size=4)
+    read, original = [], images_module.read_file
+    monkeypatch.setattr(images_module, "read_file", lambda p: read.append(p) or original(p))
+    monkeypatch.setattr(images_module, "PIXELS", limit)
+    first = reds(batches)
+    assert reds(batches) == first
+    assert len(read) == decoded
+    assert reds(batches.split(3)[1]) == first[3:]
+
+
 def test_a_bad_file_is_named(tmp_path):
     draw(tmp_path / "good.png")
     (tmp_path / "bad.jpg").write_bytes(b"\xff\xd8 nothing")

@@ -1,6 +1,7 @@
 import copy
 import math
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from neuron_pruning.any_network.allocation import rounded
 from neuron_pruning.any_network.batch_norm import reestimate
 from neuron_pruning.any_network.batches import Batches
 from neuron_pruning.any_network.gates import NetworkGates, cross_entropy
-from neuron_pruning.any_network.pruner import Method
+from neuron_pruning.any_network.options import Method
 from neuron_pruning.any_network.pruning import prune
 from neuron_pruning.core.errors import NotFinite
 from neuron_pruning.pruning.units import LayerActivations
@@ -154,6 +155,55 @@ def test_result_says_what_it_is_and_the_original_is_untouched():
     text = str(result)
     for word in ("parameters", "multiply-adds", "held-out images", "random removal", "0 "):
         assert word in text
+    assert repr(result) == text
+
+
+def row_of(activation, *biases):
+    """The result's row of a layer two of whose units hardly vary about these biases."""
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Flatten(), nn.Linear(192, 4), activation, nn.Linear(4, 3)
+    ).double()  # fmt: skip
+    with torch.no_grad():
+        model[1].bias[:2] = torch.tensor(biases)
+        model[1].weight[:2] *= 1e-3
+    return pruned(model).rows()[0]
+
+
+@pytest.mark.parametrize(
+    ("activation", "biases", "dead", "saturated"),
+    [
+        (nn.Sigmoid(), (9.0, -9.0), 0, 2), (nn.Tanh(), (3.0, -3.0), 0, 2),
+        (nn.ReLU(), (-9.0, 9.0), 1, 0), (nn.ReLU6(), (-9.0, 9.0), 2, 0),
+        (nn.ReLU6(), (5.99, 3.0), 0, 1), (nn.Hardtanh(), (-9.0, 0.0), 1, 0),
+        (nn.Hardswish(), (-9.0, -2.99), 1, 1), (nn.SiLU(), (-9.0, 9.0), 0, 1),
+        (nn.GELU(), (-3.0, 1.0), 0, 1), (nn.LeakyReLU(), (-9.0, 9.0), 0, 0),
+    ],
+)  # fmt: skip
+def test_dead_and_saturated_units_are_counted(activation, biases, dead, saturated):
+    row = row_of(activation, *biases)
+    assert (row["dead"], row["saturated"]) == (dead, saturated)
+
+
+def test_a_figure_has_each_layer_and_each_normalisation_in_its_place():
+    result = pruned()
+    figure = result.figure()
+    errors, units, shifts = figure.axes
+    assert [label.get_text() for label in errors.get_yticklabels()] == ["0", "3"]
+    assert [label.get_text() for label in shifts.get_yticklabels()] == ["1", "4"]
+    without, fitted = (line.get_xdata() for line in errors.lines[:2])
+    assert list(without) == [row["error without compensation"] for row in result.rows()]
+    assert list(fitted) == [row["error"] for row in result.rows()]
+    assert [bar.get_width() for bar in units.containers[0]] == [50.0, 50.0]
+    assert list(shifts.lines[0].get_xdata()) == list(result.cut.shifts.values())
+    assert len(pruned(amount=0.5, batch_norm="keep").figure().axes) == 2
+
+
+def test_figures_need_an_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.delitem(sys.modules, "neuron_pruning.any_network.figure", raising=False)
+    with pytest.raises(UserError, match=r"pip install 'neuron-pruning\[networks\]'"):
+        pruned().figure()
 
 
 def test_the_same_seed_gives_the_same_network():
@@ -177,6 +227,47 @@ def test_random_removal_has_the_same_counts(monkeypatch):
     assert [method.technique for _, method in asked] == ["l1"] + ["random"] * 3
     assert len({method.seed for _, method in asked}) == 4
     assert {method.compensation for _, method in asked} == {"lstsq"}
+
+
+@pytest.mark.parametrize("compensation", ["add", "affine", "fold"])
+def test_random_units_have_no_merge_target_and_give_their_mean_to_the_bias(compensation):
+    technique = "folding" if compensation == "fold" else "noiseout"
+    merged = pruned(technique=technique, compensation=compensation, amount=0.25)
+    assert len(merged.answer.random) == 2
+    assert "same counts, compensation bias: " in str(merged)
+    assert "same counts, same compensation: " in str(pruned(amount=0.25))
+
+
+def test_removed_units_are_counted_by_rule_where_there_are_rules():
+    model = mlp()
+    with torch.no_grad():  # a clone, a complement and a unit that says nothing
+        model[1].weight[1], model[1].bias[1] = model[1].weight[0], model[1].bias[0]
+        model[1].weight[3], model[1].bias[3] = -model[1].weight[2], -model[1].bias[2]
+        model[1].weight[4], model[1].bias[4] = 0.0, -9.0
+    settings = {"complementary": "lossless"}
+    result = pruned(
+        model, angle=0.01, technique="distinctiveness", settings=settings, compensation="add"
+    )
+    first, second = result.rows()
+    assert first["rules"] == {"short": 1, "similar": 1, "complementary": 1}
+    assert second["rules"] == {}
+    assert "1 short, 1 similar, 1 complementary" in str(result)
+    assert pruned().rows()[0]["rules"] == {"ranked": 4}
+    assert "ranked" not in str(pruned())
+
+
+def test_an_angle_alone_decides_how_many_units_go():
+    def removed(angle):
+        result = pruned(mlp(), angle=angle, technique="distinctiveness", compensation="add")
+        counts = {name: len(units) for name, units in result.cut.removed.items()}
+        assert counts.keys() == {"1", "3"}
+        by_layer = pruned(
+            mlp(), layers={"3": angle}, technique="distinctiveness", compensation="add"
+        )
+        assert by_layer.cut.selections.keys() == {"3"}
+        return sum(counts.values())
+
+    assert removed(5) <= removed(15) < removed(85)
 
 
 def shuffling(count=64, drop_last=False, noise=0.0):
@@ -293,13 +384,18 @@ def test_ranking_units_of_all_layers_together():
         ({"amount": 0.5, "round_to": 0}, "round_to must be 1 or more"),
         ({"layers": {"0": 2}, "across": "network"}, "give amount as a share"),
         ({"amount": 4, "across": "network"}, "give amount as a share"),
-        ({"amount": 0.5, "across": "world"}, "across must be layers or network"),
+        ({"amount": 0.5, "across": "world"}, "across must be one of layers, network; not"),
         ({"amount": 0.5, "held_out": 1.5}, "held_out is a share"),
         ({"amount": 0.5, "technique": "l3"}, "no technique 'l3'"),
         ({"amount": 0.5, "compensation": "money"}, "compensation must be one of none, bias"),
         ({"amount": 0.5, "compensation": "add"}, "l1 removes units without merge targets"),
         ({"amount": 0.5, "order": "backwards"}, "order must be one of"),
         ({"budget": {"macs": 0.5}, "technique": "distinctiveness"}, "takes an angle"),
+        ({"amount": 0.5, "technique": "distinctiveness"}, r"decides by it.*give angle=15"),
+        ({"angle": 15}, "l1 takes no angle: .* a technique that takes one: distinctiveness, "),
+        ({"angle": 15, "amount": 0.5, "technique": "distinctiveness"}, "given: amount, angle"),
+        ({"angle": 0, "technique": "distinctiveness"}, r"angle must be in \(0, 90\]"),
+        ({"max_loss": math.nan}, "max_loss is a number of points, 0 or more"),
     ],
     ids=str,
 )
@@ -317,7 +413,10 @@ def test_goals_that_cannot_be(goal, message):
         ([torch.full((4, 3, 8, 8), math.nan)], "images with NaN"),
         ([(images(4), torch.rand(4, 3))], "one class number per image"),
         ([(images(4), torch.zeros(4, 1).long())], r"shape \(4, 1\) for 4 images"),
-        ([images(1)], "no images to evaluate on|give one at least"),
+        (
+            [images(1)],
+            "of 1 images, 25% of which are held out, there are none to (evaluate|fit) on",
+        ),
     ],
     ids=["generator", "empty", "names", "NaN", "soft labels", "columns", "one image"],
 )

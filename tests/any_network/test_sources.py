@@ -3,9 +3,11 @@ import os
 import re
 import subprocess
 import sys
+from argparse import Namespace
 from collections import OrderedDict
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torchvision
@@ -56,6 +58,8 @@ def diverged():
     net.fc.bias.data[1] = float("nan")
     return net
 def lazy(): return nn.Sequential(nn.LazyLinear(3))
+def ends(): raise SystemExit(3)
+def parallel(): return nn.DataParallel(Net())
 number = 3
 """
 
@@ -132,14 +136,38 @@ def test_weights_are_loaded(factories, tmp_path, suffix):
     assert torch.equal(opened.module(images), network(images))
 
 
-@pytest.mark.parametrize("nesting", ["state_dict", "model", "model_state_dict", "net"])
+@pytest.mark.parametrize(
+    "nesting", ["state_dict", "model", "model_state_dict", "net", "model_ema", "state_dict_ema"]
+)
 @pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod.", "model."])
 def test_what_training_programs_wrap_weights_in_is_taken_off(factories, tmp_path, nesting, prefix):
     network, path = build(factories), tmp_path / "checkpoint.pth"
     tensors = OrderedDict((prefix + name, value) for name, value in network.state_dict().items())
-    torch.save({nesting: tensors, "epoch": 3, "optimizer": {"lr": 0.1}}, path)
+    beside = {"epoch": 3, "optimizer": {"lr": 0.1}, "args": Namespace(lr=0.1)}
+    torch.save({nesting: tensors, "best": np.float64(0.5), **beside}, path)
     opened = open_network(f"{factories}:build", path, preprocessing=SMALL)
     assert torch.equal(opened.module.fc.weight, network.fc.weight)
+
+
+def test_averaged_weights_are_taken_where_there_are_no_others(factories, tmp_path):
+    network, path = build(factories), tmp_path / "checkpoint.pth"
+    other = {name: torch.zeros_like(value) for name, value in network.state_dict().items()}
+    torch.save({"ema": other, "model": network.state_dict()}, path)
+    opened = open_network(f"{factories}:build", path, preprocessing=SMALL)
+    assert torch.equal(opened.module.fc.weight, network.fc.weight)
+
+
+def test_a_network_is_taken_out_of_its_wrapper(factories, tmp_path):
+    tensors = {f"module.{name}": value for name, value in build(factories).state_dict().items()}
+    torch.save(tensors, tmp_path / "w.pth")
+    opened = open_network(f"{factories}:parallel", tmp_path / "w.pth", preprocessing=SMALL)
+    assert type(opened.module).__name__ == "Net"
+    assert torch.equal(opened.module.fc.weight, tensors["module.fc.weight"])
+
+
+def test_a_factory_that_ends_the_program_is_refused(factories):
+    with pytest.raises(UserError, match="behind if __name__ == '__main__'"):
+        open_network(f"{factories}:ends", preprocessing=SMALL)
 
 
 def test_a_prefix_that_the_network_has_too_stays(factories, tmp_path):
@@ -239,11 +267,13 @@ class Evil:
     ("content", "message"),
     [
         (b"nothing of the kind", "cannot be read as weights"),
+        (b"hello", "cannot be read as weights .*(damaged|header)"),
         (b"", "cannot be read as weights"),
         (Evil(), "cannot be read as weights .*not run.*torch.save"),
         ([torch.zeros(2)], "holds no tensors by name but one list"),
         ({"epoch": 3, "loss": 0.1}, "holds no tensors by name but epoch, loss; save model.state"),
         ({"state_dict": {}}, "holds no tensors by name; save"),
+        ({"state_dict": {}, "args": Namespace(run=Evil())}, "not run, such as posix.system"),
     ],
 )
 def test_files_that_are_no_weights_are_refused(factories, tmp_path, content, message):

@@ -312,7 +312,9 @@ def test_a_network_without_logits():
 
 def test_a_network_that_does_not_run_says_where():
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Sequential(nn.Conv2d(4, 5, 3), nn.Flatten(9)))
-    with pytest.raises(UserError, match=r"shape \(2, 3, 8, 8\): IndexError in '1\.1'.*right size"):
+    with pytest.raises(
+        UserError, match=r"shape \(2, 3, 8, 8\) in float64: IndexError in '1\.1'.*right size"
+    ):
         found_in(model)
 
 

@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "scripts" / "neuron_pruning"
 BASE = ("core", "statistics", "models", "pruning", "training", "evaluation", "any_network")
 OPTIONAL = {  # modules of these folders that belong to the extras "workflow" or "networks"
+    "neuron_pruning.any_network.figure",  # matplotlib, where a figure is asked for
     "neuron_pruning.any_network.images",  # Pillow, where an image is read
     "neuron_pruning.models.backbones",  # torchvision
     "neuron_pruning.models.pretrained",  # torchvision

@@ -8,16 +8,16 @@ compensation, from the moments of what they read in the unpruned network: no ste
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
 from neuron_pruning.any_network.costs import CostModel, Size
-from neuron_pruning.any_network.pruner import Method, Pruner, Sensitivity
+from neuron_pruning.any_network.options import Method
+from neuron_pruning.any_network.pruner import Pruner, Sensitivity
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.pruning.selection import resolve_count
 
-Cost = Literal["macs", "parameters", "latency_ms"]
 Counts = Mapping[str, int]  # removed units by layer
 STEPS = 16  # of a layer's curve of errors
 LARGEST_SHARE = 15 / 16  # ASSUME: of a layer that a budget may take
@@ -181,21 +181,3 @@ def furthest(steps: int, allowed: Callable[[int], bool]) -> int:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if allowed(middle) else (low, middle - 1)
     return low
-
-
-def check_budget(budget: Mapping[str, float]) -> tuple[Cost, float]:
-    """The one cost that a budget names, and its limit.
-
-    Raises:
-        UserError: another number of costs, an unknown one, or a limit out of range.
-    """
-    if len(budget) != 1:
-        raise UserError(f"a budget names one of {', '.join(get_args(Cost))}; not {dict(budget)}")
-    ((name, limit),) = budget.items()
-    if name not in get_args(Cost):
-        raise UserError(f"budget {name!r} is unknown; known: {', '.join(get_args(Cost))}")
-    if not limit > 0.0 or (name != "latency_ms" and limit > 1.0):
-        raise UserError(
-            f"budget {name}={limit:g}: give a share above 0, at most 1, or milliseconds"
-        )
-    return name, float(limit)  # type: ignore[return-value]

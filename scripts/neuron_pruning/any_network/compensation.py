@@ -6,7 +6,7 @@ become zero: the network computes what it will compute after the cut.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -25,15 +25,11 @@ from neuron_pruning.any_network.views import (
     renumbered,
     weighted,
 )
-from neuron_pruning.core.errors import UserError
 from neuron_pruning.models.dense import Dense
 from neuron_pruning.pruning.compensations import compensate
 from neuron_pruning.pruning.selection import Removal, Selection
 from neuron_pruning.pruning.units import UnitLayer
 
-NetworkCompensation = Literal[
-    "none", "bias", "add", "scaled", "affine", "lstsq", "lstsq_patches", "ridge", "fold"
-]
 WITHOUT_STATISTICS = ("none", "add", "fold")
 LEAST_SQUARES = ("lstsq", "lstsq_patches")
 
@@ -46,13 +42,6 @@ class LayerError(NamedTuple):
 
     without_compensation: float
     with_compensation: float
-
-
-def check_compensation(name: str) -> None:
-    """Refuse, with a UserError, a compensation that networks of any kind cannot have."""
-    if name not in get_args(NetworkCompensation):
-        known = ", ".join(get_args(NetworkCompensation))
-        raise UserError(f"compensation must be one of {known}; not {name!r}")
 
 
 def uses_patches(name: str, module: nn.Module) -> bool:

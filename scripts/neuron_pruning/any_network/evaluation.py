@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from neuron_pruning.any_network.batches import contents
-from neuron_pruning.any_network.tracing import first_tensor
+from neuron_pruning.any_network.logits import check_labels, logits_of
 from neuron_pruning.core.errors import NotFinite, UserError
 from neuron_pruning.statistics.resampling import Resampling
 from neuron_pruning.statistics.significance import wilson
@@ -38,17 +38,18 @@ def predict(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor | None]]) -
     """Predictions of a network in evaluation mode.
 
     Raises:
-        UserError: no images.
+        UserError: no images, no logits, or labels that are none of their classes.
         NotFinite: logits with NaN or infinite values.
     """
     classes, labels, marks = [], list[NDArray[np.int64]](), list[int]()
     for images, known in batches:
         marks += contents(images)
-        logits = first_tensor(model(images))
+        logits = logits_of(model, images)
         if not torch.isfinite(logits).all():
             raise NotFinite("the network's logits are NaN or infinite")
         classes.append(logits.argmax(dim=-1).cpu().numpy())
         if known is not None:
+            check_labels(known, logits.shape[1])
             labels.append(known.cpu().numpy())
     if not classes:
         raise UserError("there are no images to evaluate on: give more, or an evaluation loader")
@@ -68,6 +69,11 @@ class Share:
     low: float
     high: float
     images: int
+
+    @property
+    def interval(self) -> list[float]:
+        """The share and its interval, as JSON has it."""
+        return [self.value, self.low, self.high]
 
     def __str__(self) -> str:
         """In percent."""

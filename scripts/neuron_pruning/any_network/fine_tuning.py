@@ -8,8 +8,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from neuron_pruning.any_network.batches import Batches, device_of
+from neuron_pruning.any_network.logits import check_labels, logits_of
 from neuron_pruning.any_network.result import PruningResult
-from neuron_pruning.any_network.tracing import BatchNorm, first_tensor
+from neuron_pruning.any_network.tracing import BatchNorm
 from neuron_pruning.core.errors import NotFinite, UserError
 
 
@@ -38,7 +39,7 @@ def fine_tune(
         progress: is told the mean loss of each epoch, a line at a time.
 
     Raises:
-        UserError: no teacher, no labels, or no images.
+        UserError: no teacher, no labels, no images, or nothing that may be trained.
         NotFinite: the loss is no longer finite.
     """
     model = network.model if isinstance(network, PruningResult) else network
@@ -50,8 +51,10 @@ def fine_tune(
         teacher = network.unpruned
     teacher = teacher.to(device_of(model)).eval() if distil and teacher is not None else None
     weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if not weights:
+        raise UserError("all parameters are frozen: call requires_grad_(True) on the network first")
     optimiser = torch.optim.Adam(weights, learning_rate)
-    batches = Batches(loader, 0.0, device_of(model))
+    batches = Batches.of(model, loader)
     model.train()
     try:
         with torch.random.fork_rng(), torch.enable_grad():
@@ -88,12 +91,13 @@ def _epoch(
 def _loss(
     model: nn.Module, teacher: nn.Module | None, images: Tensor, labels: Tensor | None
 ) -> Tensor:
-    logits = first_tensor(model(images))
+    logits = logits_of(model, images)
     if teacher is not None:
         with torch.no_grad():
-            wanted = first_tensor(teacher(images)).log_softmax(dim=-1)
+            wanted = logits_of(teacher, images).log_softmax(dim=-1)
         ours = logits.log_softmax(dim=-1)
         return functional.kl_div(ours, wanted, reduction="batchmean", log_target=True)
     if labels is None:
         raise UserError("distil=False needs labels: give a loader of (images, labels)")
+    check_labels(labels, logits.shape[1])
     return functional.cross_entropy(logits, labels)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from neuron_pruning.any_network.tracing import first_tensor
+from neuron_pruning.any_network.logits import check_labels, logits_of
 from neuron_pruning.any_network.unit_layers import FoundLayer
 from neuron_pruning.core.seeds import derive_seed
 
@@ -102,8 +102,9 @@ class NetworkGates:
         handles = [modules[n].register_forward_pre_hook(gated(n)) for n in sorted(wanted)]
         try:
             with torch.enable_grad():
-                logits = first_tensor(self.model(images.detach().requires_grad_(True)))
+                logits = logits_of(self.model, images.detach().requires_grad_(True))
                 classes = logits.argmax(dim=1) if labels is None else labels
+                check_labels(classes, logits.shape[1])
                 names = list(inputs)
                 total = loss(logits, classes).sum()
                 gradients = torch.autograd.grad(total, [inputs[n] for n in names])
@@ -153,10 +154,10 @@ class NetworkGates:
         for images, labels in self.batches():
             classes = labels
             if classes is None:
-                classes = first_tensor(self.model(images)).argmax(dim=1)
+                classes = logits_of(self.model, images).argmax(dim=1)
             handles = [modules[n].register_forward_pre_hook(hook_for(n)) for n in silent]
             try:
-                losses = cross_entropy(first_tensor(self.model(images)), classes)
+                losses = cross_entropy(logits_of(self.model, images), classes)
             finally:
                 for handle in handles:
                     handle.remove()

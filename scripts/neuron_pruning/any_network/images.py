@@ -4,7 +4,7 @@ import importlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from PIL import Image  # an extra, imported where an image is read
 
 TOLERANCE = 0.02  # of pixels in [0, 1], in the mean: libraries round, and resize by their own code
+PIXELS = 512 * 2**20  # bytes that stay in memory: pruning goes through the images a dozen times
 FORMATS = "PNG or JPEG images by their names"
 
 
@@ -37,7 +38,7 @@ class ImageBatches:
     """Images of a folder, in batches, as often as they are asked for.
 
     Iterating yields images, float32 N x channels x height x width, or with labels pairs of those
-    and int64 labels. Memory holds one batch.
+    and int64 labels. Pixels stay in memory as far as ``PIXELS`` allows; others are decoded again.
 
     Attributes:
         files: of the images, in the order in which they come.
@@ -45,6 +46,7 @@ class ImageBatches:
         classes: names of the classes by index; empty without class folders.
         preprocessing: what brings each image to what the network reads.
         batch_size: images of a batch; the last may have fewer.
+        kept: pixels of batches that were decoded, by their first image.
     """
 
     files: tuple[Path, ...]
@@ -52,6 +54,7 @@ class ImageBatches:
     classes: tuple[str, ...]
     preprocessing: Preprocessing
     batch_size: int = 64
+    kept: dict[int, NDArray[np.uint8]] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
         """Batches."""
@@ -66,7 +69,11 @@ class ImageBatches:
         with ThreadPoolExecutor() as threads:
             for start in range(0, len(self.files), self.batch_size):
                 part = slice(start, start + self.batch_size)
-                pixels = np.stack([*threads.map(self._read, self.files[part])])
+                pixels = self.kept.get(start)
+                if pixels is None:
+                    pixels = np.stack([*threads.map(self._read, self.files[part])])
+                    if pixels.nbytes + sum(p.nbytes for p in self.kept.values()) <= PIXELS:
+                        self.kept[start] = pixels
                 images = normalised(pixels, self.preprocessing)
                 yield (images, torch.tensor(self.labels[part])) if self.labels else images
 
@@ -75,7 +82,7 @@ class ImageBatches:
         return self._part(slice(first)), self._part(slice(first, None))
 
     def _part(self, rows: slice) -> "ImageBatches":
-        return replace(self, files=self.files[rows], labels=self.labels[rows])
+        return replace(self, files=self.files[rows], labels=self.labels[rows], kept={})
 
     def _read(self, path: Path) -> NDArray[np.uint8]:
         """Pixels of an image, height x width x channels."""
@@ -250,7 +257,7 @@ def _class_index(
     if unclear:
         raise UserError(
             f"{folder}: {shortened(unclear)} is not the name of one class of the network; its "
-            f"classes are {shortened(known)}. Rename the folders, or give the classes in the order "
-            "of the network's outputs"
+            f"classes are {shortened(known)}. Rename the folders, give the classes in the order of "
+            "the network's outputs (--class-names), or leave labels out (--no-labels)"
         )
     return {name: known.index(name) for name in folders}

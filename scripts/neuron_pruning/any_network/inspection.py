@@ -1,23 +1,20 @@
 """What could go from a network: its unit layers, idle units, and how much the layers would lose."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-from jaxtyping import Bool
-from numpy.typing import NDArray
 from torch import nn
 
-from neuron_pruning.any_network.batches import Batches, device_of
-from neuron_pruning.any_network.moments import Moments
-from neuron_pruning.any_network.pruner import Method, Pruner, Session
-from neuron_pruning.any_network.unit_layers import FoundLayer, FoundLayers
-from neuron_pruning.any_network.views import channels_of
+from neuron_pruning.any_network.batches import Batches
+from neuron_pruning.any_network.idle import idle_units
+from neuron_pruning.any_network.options import Method
+from neuron_pruning.any_network.pruner import Pruner, Session
+from neuron_pruning.any_network.unit_layers import FoundLayer, FoundLayers, NoLayer
 from neuron_pruning.core.errors import UserError
 
+NUMBER = re.compile(r"\d+")
 SHARES = (0.25, 0.5, 0.75)  # of a layer's units, whose loss is looked at
-RANGES = {"sigmoid": (0.0, 1.0), "hardsigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
-NEAR = 0.01  # ASSUME: of the range, how near one end a saturated unit is on all images
 
 
 def layer_rows(found: FoundLayers) -> list[dict[str, Any]]:
@@ -50,12 +47,14 @@ def measured_rows(
         images: batches, with or without labels; one pass.
         method: technique and compensation.
     """
-    session = Pruner(model, found, Batches(images, 0.0, device_of(model))).session(method)
+    session = Pruner(model, found, Batches.of(model, images)).session(method)
     session.measure(list(found.layers))
-    return [
-        {"layer": name, **_idle(session, layer), **_errors(session, layer)}
-        for name, layer in found.layers.items()
-    ]
+    rows = []
+    for name, layer in found.layers.items():
+        idle = idle_units(layer, session.pruner.readings, session.measured)
+        assert idle is not None
+        rows.append({"layer": name, **idle._asdict(), **_errors(session, layer)})
+    return rows
 
 
 def _errors(session: Session, layer: FoundLayer) -> dict[str, float | None]:
@@ -71,31 +70,17 @@ def _errors(session: Session, layer: FoundLayer) -> dict[str, float | None]:
     return dict(zip(names, errors, strict=True))
 
 
-def _idle(session: Session, layer: FoundLayer) -> dict[str, int]:
-    """Units that read the same on all images, and units that stay at an end of their range."""
-    dead = np.ones(layer.units, dtype=bool)
-    saturated = np.ones(layer.units, dtype=bool)
-    for consumer in layer.consumers:
-        channels = channels_of(layer, consumer, session.pruner.readings[consumer])
-        moments = session.measured[consumer].moments.of(channels.ravel())
-        dead &= moments.constant.reshape(channels.shape).all(axis=1)
-        at_an_end = _at_an_end(moments, layer.activation)
-        saturated &= at_an_end.reshape(channels.shape).all(axis=1)
-    return {"dead": int(dead.sum()), "saturated": int((saturated & ~dead).sum())}
-
-
-def _at_an_end(moments: Moments, activation: str | None) -> Bool[NDArray, " channels"]:
-    """Which channels are always near one end of an activation's range; none where it has none."""
-    low, high = RANGES.get(activation or "", (-np.inf, np.inf))
-    if not np.isfinite(low) or moments.low.min() < low or moments.high.max() > high:
-        return np.zeros(len(moments.low), dtype=bool)  # something else lies behind the activation
-    near = NEAR * (high - low)
-    return (moments.high <= low + near) | (moments.low >= high - near)
-
-
 def why_not_rows(found: FoundLayers) -> dict[str, list[str]]:
-    """Names of the layers whose units cannot be removed, by reason."""
-    by_reason: dict[str, list[str]] = {}
+    """Names of the layers whose units cannot be removed, by reason.
+
+    Reasons that differ in numbers alone, such as those of blocks, are one, with stars for these.
+    """
+    by_kind: dict[str, list[NoLayer]] = {}
     for layer in found.refused.values():
-        by_reason.setdefault(layer.reason, []).append(layer.name)
-    return by_reason
+        by_kind.setdefault(NUMBER.sub("*", layer.reason), []).append(layer)
+    return {
+        kind if len({layer.reason for layer in layers}) > 1 else layers[0].reason: [
+            layer.name for layer in layers
+        ]
+        for kind, layers in by_kind.items()
+    }

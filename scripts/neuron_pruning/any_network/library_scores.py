@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from neuron_pruning.any_network.tracing import first_tensor
+from neuron_pruning.any_network.logits import logits_of
 from neuron_pruning.any_network.unit_layers import FoundLayer
 from neuron_pruning.any_network.views import by_unit, weighted
 from neuron_pruning.core.errors import UserError, reason_of
@@ -59,7 +59,7 @@ def _some(
         images.append(values.cpu())
         if labels is None:
             with torch.inference_mode():
-                labels = first_tensor(model(images[-1])).argmax(dim=1)
+                labels = logits_of(model, images[-1]).argmax(dim=1)
         classes.append(labels.cpu())
         count += len(values)
         if count >= IMAGES:

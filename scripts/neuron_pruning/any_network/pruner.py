@@ -2,9 +2,9 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch import nn
@@ -16,74 +16,25 @@ from neuron_pruning.any_network.compensation import (
     WITHOUT_STATISTICS,
     Consumers,
     LayerError,
-    check_compensation,
     uses_patches,
 )
 from neuron_pruning.any_network.gates import NetworkGates
-from neuron_pruning.any_network.library_scores import library_scores
+from neuron_pruning.any_network.idle import Idle, idle_units
 from neuron_pruning.any_network.moments import (
     Accumulator,
     Measured,
     Request,
     collect,
 )
+from neuron_pruning.any_network.options import Method
 from neuron_pruning.any_network.surgery import cut, kept_entries
 from neuron_pruning.any_network.unit_layers import FoundLayer, FoundLayers
 from neuron_pruning.any_network.views import channels_of, readings, unit_view
-from neuron_pruning.core.errors import UserError
 from neuron_pruning.pruning.row_sample import SAMPLE_ROWS
 from neuron_pruning.pruning.selection import Selection
-from neuron_pruning.pruning.techniques import find_technique
-from neuron_pruning.pruning.techniques.technique import Technique
 from neuron_pruning.pruning.units import UnitLayer
 
-Order = Literal["sequential", "parallel"]
-BatchNormRule = Literal["reestimate", "rescale", "keep"]
 Amounts = Mapping[str, float]  # by layer: units that are removed, or a threshold in degrees
-
-
-@dataclass(frozen=True)
-class Method:
-    """A pruning method: how units are chosen, and what the rest gets.
-
-    Attributes:
-        technique: a name of ``techniques()``.
-        settings: of the technique.
-        compensation: ``none bias add scaled affine lstsq lstsq_patches ridge fold``.
-        batch_norm: ``reestimate`` measures the statistics again after the cut; ``rescale`` gives
-            the normalisation behind a consumer the variance that least squares leave of its
-            outputs (of Linears, 1x1 convolutions and ``lstsq_patches``); ``keep`` leaves them.
-        order: ``sequential``: each layer is measured behind the cuts in front of it;
-            ``parallel``: all in the unpruned network, in one pass.
-        seed: of what is drawn.
-    """
-
-    technique: str = "l1"
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    compensation: str = "lstsq"
-    batch_norm: BatchNormRule = "reestimate"
-    order: Order = "parallel"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_compensation(self.compensation)
-        self.chosen.check_settings(self.settings)
-        reason = self.chosen.refusal(self.compensation.removesuffix("_patches"))
-        if reason is not None:
-            raise UserError(reason)
-        for name, kind in (("batch_norm", BatchNormRule), ("order", Order)):
-            if getattr(self, name) not in get_args(kind):
-                options = ", ".join(get_args(kind))
-                raise UserError(f"{name} must be one of {options}; not {getattr(self, name)!r}")
-
-    @property
-    def chosen(self) -> Technique:
-        """The technique itself."""
-        return find_technique(self.technique)
-
-    def randomly(self, seed: int) -> "Method":
-        """The same compensation for units removed at random."""
-        return replace(self, technique="random", settings={}, seed=seed)
 
 
 @dataclass(frozen=True)
@@ -94,8 +45,7 @@ class Cut:
         model: smaller, in evaluation mode.
         selections: by layer, in the order in which they were cut.
         errors: by layer, then by consumer.
-        constant: units that never varied over the images, by layer, where they were measured: dead
-            or saturated ones.
+        idle: dead and saturated units by layer, where they were measured.
         shifts: by batch normalisation, how far its means moved when they were measured again, in
             standard deviations.
     """
@@ -103,7 +53,7 @@ class Cut:
     model: nn.Module
     selections: Mapping[str, Selection]
     errors: Mapping[str, Mapping[str, LayerError]]
-    constant: Mapping[str, int]
+    idle: Mapping[str, Idle]
     shifts: Mapping[str, float]
 
     @property
@@ -162,7 +112,7 @@ class Pruner:
         shifts = {}
         if method.batch_norm == "reestimate" and any(s.removals for s in selections.values()):
             shifts = reestimate(working, self.batches.calibration())
-        return Cut(working, selections, session.errors, session.constant, shifts)
+        return Cut(working, selections, session.errors, session.idle, shifts)
 
     def session(self, method: Method) -> "Session":
         """A pass through the layers of the unpruned network, which it leaves as it is."""
@@ -203,7 +153,7 @@ class Session:
             self.measured, self.alive,
         )  # fmt: skip
         self.errors: dict[str, Mapping[str, LayerError]] = {}
-        self.constant: dict[str, int] = {}
+        self.idle: dict[str, Idle] = {}
         self._need = method.chosen.needed(method.settings)
 
     def measure(self, names: Sequence[str]) -> None:
@@ -247,6 +197,9 @@ class Session:
         if self._need in ("gates", "loss"):
             gates = NetworkGates(self.working, (layer,), labelled, self.method.seed).of(layer)
         if self.method.technique.startswith("torch_pruning_"):
+            # Imported where it is asked for: the library brings others that take seconds to load.
+            from neuron_pruning.any_network.library_scores import library_scores
+
             scores = library_scores(self.working, layer, self.method.technique, labelled())
         return unit_view(
             layer, self.modules, self.pruner.readings, self.measured,
@@ -279,13 +232,9 @@ class Session:
         technique = self.method.chosen
         select = technique.prepared(self.view(layer), **self.settings_for(layer))
         selection = select(amount)
-        first = self.measured.get(layer.consumers[0])
-        if first is not None:
-            channels = channels_of(
-                layer, layer.consumers[0], self.pruner.readings[layer.consumers[0]]
-            )
-            constant = first.moments.constant[channels].all(axis=1)
-            self.constant[layer.name] = int(constant.sum())
+        idle = idle_units(layer, self.pruner.readings, self.measured)
+        if idle is not None:
+            self.idle[layer.name] = idle
         if selection.removals:
             self.errors[layer.name] = self.consumers.apply(
                 layer, selection, self.method.compensation, self.method.batch_norm == "rescale"

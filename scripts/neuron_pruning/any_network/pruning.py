@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from neuron_pruning.any_network.allocation import (
-    check_budget,
     furthest,
     global_counts,
     path,
@@ -16,91 +16,54 @@ from neuron_pruning.any_network.allocation import (
     whole_counts,
     within_budget,
 )
-from neuron_pruning.any_network.batches import Batches, check_apart, device_of, unpacked
+from neuron_pruning.any_network.batches import Batches, check_apart
 from neuron_pruning.any_network.costs import CostModel, latency
 from neuron_pruning.any_network.evaluation import Predictions, check_same_images, judge, predict
-from neuron_pruning.any_network.pruner import BatchNormRule, Method, Order, Pruner
+from neuron_pruning.any_network.network_copy import copied, unwrapped
+from neuron_pruning.any_network.options import (
+    HELD_OUT,
+    RANDOM_DRAWS,
+    Across,
+    BatchNormRule,
+    Goal,
+    Method,
+    Order,
+    check_budget,
+)
+from neuron_pruning.any_network.pruner import Pruner
 from neuron_pruning.any_network.result import PruningResult
-from neuron_pruning.any_network.tracing import copied
+from neuron_pruning.any_network.tracing import run
 from neuron_pruning.any_network.unit_layers import find_unit_layers
 from neuron_pruning.any_network.weights import check_finite
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.seeds import derive_seed
 
-HELD_OUT = 0.25  # ASSUME: share of the images that judges, where no other images are given
 ONE_SIDED = 1.645  # standard errors of a confidence of 95 %, one-sided
 
 
-@dataclass(frozen=True)
-class Goal:
-    """How much is removed: one of ``amount``, ``layers`` and ``budget``, or ``max_loss`` alone.
-
-    Attributes:
-        amount: of every layer: a share below 1 or a number of units; degrees for techniques that
-            take an angle.
-        layers: the same by layer.
-        budget: one of ``macs`` and ``parameters``, as a share of the whole network's, or
-            ``latency_ms`` of the given batch.
-        max_loss: points of accuracy (agreement, without labels) that the network may lose, with
-            95 % confidence. With a budget: the cut ends earlier where it would lose more.
-        across: ``layers``: the amount holds for each; ``network``: units of all layers are ranked
-            together.
-        coupled: whether units that several layers write are removed too, as along residual
-            streams, and attention heads.
-        round_to: what the number of kept units is a multiple of.
-    """
-
-    amount: float | None = None
-    layers: Mapping[str, float] | None = None
-    budget: Mapping[str, float] | None = None
-    max_loss: float | None = None
-    across: Literal["layers", "network"] = "layers"
-    coupled: bool = False
-    round_to: int = 1
-
-    def __post_init__(self) -> None:
-        given = [n for n in ("amount", "layers", "budget") if getattr(self, n) is not None]
-        if len(given) > 1 or not (given or self.max_loss is not None):
-            raise UserError(
-                "say how much to remove by one of amount=0.5, layers={'name': 0.5}, "
-                f"budget={{'macs': 0.5}} and max_loss=1.0; given: {', '.join(given) or 'nothing'}"
-            )
-        if self.max_loss is not None and given and given != ["budget"]:
-            raise UserError(f"max_loss goes with a budget or alone, not with {given[0]}")
-        if self.budget is not None:
-            check_budget(self.budget)
-        if self.round_to < 1:
-            raise UserError(f"round_to must be 1 or more, not {self.round_to}")
-        if self.across not in ("layers", "network"):
-            raise UserError(f"across must be layers or network; not {self.across!r}")
-        ranked = self.amount is not None and 0.0 <= self.amount < 1.0
-        if self.across == "network" and not ranked:
-            raise UserError(
-                "across='network' ranks the units of all layers together: give amount as a share "
-                "of them, below 1"
-            )
-
-
+@torch.inference_mode(False)
+@torch.enable_grad()
 def prune(
     model: nn.Module,
     calibration: Iterable[Any],
     *,
     amount: float | None = None,
+    angle: float | None = None,
     layers: Mapping[str, float] | None = None,
     budget: Mapping[str, float] | None = None,
     max_loss: float | None = None,
-    technique: str = "l1",
+    technique: str = Method.technique,
     settings: Mapping[str, Any] | None = None,
-    compensation: str = "lstsq",
-    batch_norm: BatchNormRule = "reestimate",
-    order: Order = "parallel",
-    across: Literal["layers", "network"] = "layers",
-    coupled: bool = False,
-    round_to: int = 1,
+    compensation: str = Method.compensation,
+    batch_norm: BatchNormRule = Method.batch_norm,
+    order: Order = Method.order,
+    across: Across = Goal.across,
+    coupled: bool = Goal.coupled,
+    round_to: int = Goal.round_to,
     evaluation: Iterable[Any] | None = None,
     held_out: float = HELD_OUT,
-    random_draws: int = 5,
-    seed: int = 0,
+    random_draws: int = RANDOM_DRAWS,
+    seed: int = Method.seed,
     progress: Callable[[str], None] | None = None,
 ) -> PruningResult:
     """Remove units from a trained network, compensate for them, and say what it cost.
@@ -110,12 +73,15 @@ def prune(
         calibration: batches of images, ``(images,)`` or ``(images, labels)``, prepared as the
             network expects them; gone through several times. A quarter of them, chosen by content,
             is held out and judges the result, unless ``evaluation`` is given.
-        amount: see :class:`Goal`, as ``layers budget max_loss across coupled round_to``.
-        layers: names as in :func:`find_unit_layers`.
+        amount: of every layer: a share below 1 or a number of units. See :class:`Goal` for this
+            and ``angle layers budget max_loss across coupled round_to``.
+        angle: in degrees, for techniques that take one: ``angle=15,
+            technique="distinctiveness", compensation="add"`` is the paper's rule.
+        layers: amounts (or angles) by layer; names as in :func:`find_unit_layers`.
         budget: for instance ``{"macs": 0.5}``.
         max_loss: in points.
         technique: which units go; a name of ``techniques()``.
-        settings: of the technique.
+        settings: of the technique, for instance ``{"centring": "mean"}``.
         compensation: what the others get: ``none bias add scaled affine lstsq lstsq_patches ridge
             fold``.
         batch_norm: ``reestimate``, ``rescale`` or ``keep`` the statistics; see :class:`Method`.
@@ -135,8 +101,9 @@ def prune(
     Raises:
         UserError: a network, images or settings that do not fit; each message says what to do.
     """
-    goal = Goal(amount, layers, budget, max_loss, across, coupled, round_to)
+    goal = Goal(amount, angle, layers, budget, max_loss, across, coupled, round_to)
     method = Method(technique, settings or {}, compensation, batch_norm, order, seed)
+    goal.check_technique(method.chosen)
     tell = progress or (lambda line: None)
     work = Work(_prepared(model, calibration, evaluation, held_out), method, goal, tell)
     return work.result(random_draws)
@@ -154,19 +121,17 @@ class Prepared:
 def _prepared(
     model: nn.Module, calibration: Iterable[Any], evaluation: Iterable[Any] | None, held_out: float
 ) -> Prepared:
-    device = device_of(model)
-    batches = Batches(calibration, 0.0 if evaluation is not None else held_out, device)
+    whole = copied(unwrapped(model)).eval()
+    check_finite(whole.state_dict(), "the network")
+    batches = Batches.of(whole, calibration, 0.0 if evaluation is not None else held_out)
     judging = batches.evaluation
     if evaluation is not None:
-        judges = Batches(evaluation, 0.0, device)
+        judges = Batches.of(whole, evaluation)
         check_apart(batches, judges)
         judging = judges.labelled
-    first = next(unpacked(calibration), None)
-    if first is None or not len(first[0]):
-        raise UserError("the loader yields no images: give some")
-    whole = copied(model).eval()
-    check_finite(whole.state_dict(), "the network")
-    example = first[0][:1].to(device)
+    example = next(iter(batches))[0][:1].to(batches.device)
+    with torch.inference_mode():
+        run(whole, example)
     found = find_unit_layers(whole, example)
     if not found.layers:
         raise UserError("no layer of this network can be pruned:\n" + found.why_not())
@@ -212,7 +177,7 @@ class Work:
         )
         models = (self.pruner.model, cut.model)
         return PruningResult(
-            cut.model, self.found, self.method, cut,
+            cut.model, self.found, self.goal, self.method, cut,
             (self.costs.size({}), self.costs.size(counts)),
             tuple(latency(models, self.prepared.example)),  # type: ignore[arg-type]
             judge(self.before, after, random), tuple(self.prepared.example.shape),
@@ -227,24 +192,24 @@ class Work:
     def _amounts(self) -> dict[str, float]:
         """What the technique takes, by layer."""
         goal, units = self.goal, {n: layer.units for n, layer in self.found.layers.items()}
-        by_angle = self.method.chosen.amount == "angle"
         if goal.budget is not None or goal.max_loss is not None:
-            if by_angle:
-                raise UserError(
-                    f"{self.method.technique} takes an angle, so it cannot meet a budget: give "
-                    "amount=15 (degrees) or layers, or another technique"
-                )
             return dict(self._within())
         if goal.across == "network":
             assert goal.amount is not None
             return dict(
                 global_counts(self.pruner, self.names, goal.amount, self.method, goal.round_to)
             )
-        wanted = goal.layers if goal.layers is not None else dict.fromkeys(self.names, goal.amount)
+        if goal.angle is not None:
+            return dict.fromkeys(self.names, goal.angle)
+        if goal.amount is not None:
+            wanted = dict.fromkeys(self.names, goal.amount)
+        else:
+            wanted = dict(goal.layers or {})
         for name in wanted:
             self.found[name]  # refuses a layer that is none
-        amounts = {name: float(amount) for name, amount in wanted.items() if amount is not None}
-        return amounts if by_angle else dict(whole_counts(units, amounts, goal.round_to))
+        if self.method.chosen.amount == "angle":
+            return wanted
+        return dict(whole_counts(units, wanted, goal.round_to))
 
     def _within(self) -> dict[str, int]:
         """Counts within the budget and the loss that is allowed."""

@@ -3,6 +3,7 @@
 import copy
 import importlib
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import neuron_pruning
+from neuron_pruning.any_network.network_copy import unwrapped
 from neuron_pruning.any_network.surgery import cut, kept_heads, resize, set_tensor
 from neuron_pruning.any_network.tracing import first_tensor
 from neuron_pruning.any_network.weights import check_finite
@@ -38,7 +40,12 @@ def save_pruned(
     source: Mapping[str, Any] | None,
 ) -> None:
     """See :meth:`PruningResult.save`."""
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"{folder} cannot be made ({error.strerror}): name another folder"
+        ) from error
     write_tensors(folder / WEIGHTS, result.model)
     if exported:
         _save_exported(result, folder / EXPORTED)
@@ -65,19 +72,13 @@ def plan_of(result: "PruningResult", source: Mapping[str, Any] | None = None) ->
         "unpruned": shapes_of(result.unpruned),
         "pruned": shapes_of(result.model),
         "layers": layers_of(result.found, result.cut),
-        "method": {
-            "technique": result.method.technique,
-            "settings": dict(result.method.settings),
-            "compensation": result.method.compensation,
-            "batch_norm": result.method.batch_norm,
-            "order": result.method.order,
-            "seed": result.method.seed,
-        },
+        "goal": asdict(result.goal),
+        "method": asdict(result.method),
         "parameters": [size.parameters for size in result.sizes],
         "multiply_adds": [size.multiply_adds for size in result.sizes],
-        "agreement": [answer.agreement.value, answer.agreement.low, answer.agreement.high],
-        "accuracy": None if answer.accuracy is None else answer.accuracy.value,
-        "accuracy_before": None if answer.accuracy_before is None else answer.accuracy_before.value,
+        "agreement": answer.agreement.interval,
+        "accuracy": answer.accuracy and answer.accuracy.interval,
+        "accuracy_before": answer.accuracy_before and answer.accuracy_before.interval,
         "images": answer.agreement.images,
         "random": list(answer.random),
         "difference": answer.difference,
@@ -123,7 +124,7 @@ def load_pruned(folder: Path | str, factory: Callable[[], nn.Module]) -> nn.Modu
     """
     folder = Path(folder)
     plan = read_plan(folder)
-    model = build(factory).cpu().eval()
+    model = unwrapped(build(factory)).cpu().eval()
     _check_definition(folder, plan["unpruned"], shapes_of(model))
     tensors = read_tensors(folder / WEIGHTS, "prune again")
     check_finite(tensors, str(folder / WEIGHTS), "prune again")
@@ -152,6 +153,8 @@ def build(factory: Callable[[], nn.Module]) -> nn.Module:
     Raises:
         UserError: it raises something, or makes no network.
     """
+    if isinstance(factory, nn.Module):
+        raise UserError("give the function that builds the network, not the network itself")
     try:
         model = factory()
     except Exception as error:

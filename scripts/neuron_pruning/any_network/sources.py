@@ -3,7 +3,6 @@
 Nothing is downloaded and no pickle is run. Only a factory runs code that is not installed.
 """
 
-import difflib
 import importlib
 import re
 import sys
@@ -16,6 +15,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from neuron_pruning.any_network.network_copy import unwrapped
+from neuron_pruning.any_network.options import SOURCES
 from neuron_pruning.any_network.preprocessing import (
     GIVE,
     Preprocessing,
@@ -24,12 +25,9 @@ from neuron_pruning.any_network.preprocessing import (
     torchvision_preprocessing,
 )
 from neuron_pruning.any_network.weights import Tensors, check_finite, load_weights
-from neuron_pruning.core.errors import UserError, refuse_unreadable
+from neuron_pruning.core.errors import UserError, did_you_mean, refuse_unreadable
 
-SOURCES = (
-    "package.module:factory, torchvision/<name>, timm/<name>, or a folder that Hugging Face's "
-    "save_pretrained wrote"
-)
+CORRECT = "; correct the name"
 RANDOM = "random weights: no file of weights was given"
 TRAINING_PARTS = ("aux1", "aux2", "AuxLogits")  # classifiers of torchvision's for training
 OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")  # as its files are named
@@ -103,7 +101,7 @@ def open_network(
 def _from_factory(
     source: str, weights: Path | None, preprocessing: Preprocessing | None
 ) -> OpenedNetwork:
-    with _importable_from_here():
+    with _importable_from_here(), _staying(source):
         factory = _find_factory(source)
         with refuse_unreadable(
             f"{source} raised an error", "it is called without arguments: make that work in Python"
@@ -111,6 +109,7 @@ def _from_factory(
             module = factory()
     if not isinstance(module, nn.Module):
         raise UserError(f"{source} returned {type(module).__name__}; return a torch.nn.Module")
+    module = unwrapped(module)
     if weights is not None:
         load_weights(module, weights, source)
     if preprocessing is None:
@@ -127,6 +126,18 @@ def _importable_from_here() -> Iterator[None]:
         yield
     finally:
         sys.path.remove(here)
+
+
+@contextmanager
+def _staying(source: str) -> Iterator[None]:
+    """While this is entered, a program that ends itself is refused."""
+    try:
+        yield
+    except SystemExit as error:
+        raise UserError(
+            f"{source} ends the program (sys.exit, or arguments read while it is imported): put "
+            "what it does as a program behind if __name__ == '__main__'"
+        ) from error
 
 
 def _find_factory(source: str) -> Callable[[], Any]:
@@ -148,7 +159,9 @@ def _find_factory(source: str) -> Callable[[], Any]:
     factory = getattr(module, name, None)
     if not callable(factory):
         known = [key for key, value in vars(module).items() if callable(value) and key[0] != "_"]
-        raise UserError(f"{source}: {place} has no function {name}{_meant(name, known)}")
+        raise UserError(
+            f"{source}: {place} has no function {name}{did_you_mean(name, known) or CORRECT}"
+        )
     return factory
 
 
@@ -226,7 +239,8 @@ def _from_hugging_face(
         )
     transformers = _extra("transformers")
     remedy = "give a folder that save_pretrained of an image classifier of that library wrote"
-    with refuse_unreadable(f"{folder} is no image classifier of transformers", remedy):
+    unreadable = refuse_unreadable(f"{folder} is no image classifier of transformers", remedy)
+    with _without_bars(transformers), unreadable:
         model, loading = transformers.AutoModelForImageClassification.from_pretrained(
             folder,
             local_files_only=True,
@@ -246,6 +260,19 @@ def _from_hugging_face(
     labels = tuple(name for _, name in sorted((model.config.id2label or {}).items()))
     unnamed = labels == tuple(f"LABEL_{n}" for n in range(len(labels)))
     return OpenedNetwork(Logits(model), preprocessing, str(folder), () if unnamed else labels)
+
+
+@contextmanager
+def _without_bars(transformers: ModuleType) -> Iterator[None]:
+    """While this is entered, the library shows no progress, which takes no time here."""
+    logging = transformers.utils.logging
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _processor_of(folder: Path, transformers: ModuleType) -> Preprocessing:
@@ -272,10 +299,4 @@ def _extra(name: str) -> ModuleType:
 def _check_name(source: str, name: str, known: Sequence[str]) -> None:
     """Refuse a network that a library does not have."""
     if name not in known:
-        raise UserError(f"{source}: there is no such network{_meant(name, known)}")
-
-
-def _meant(name: str, known: Sequence[str]) -> str:
-    """The names that a wrong one may stand for."""
-    close = difflib.get_close_matches(name, known)
-    return f"; did you mean {', '.join(close)}?" if close else "; correct the name"
+        raise UserError(f"{source}: there is no such network{did_you_mean(name, known) or CORRECT}")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from neuron_pruning.any_network.tracing import BatchNorm, first_tensor
+from neuron_pruning.core.errors import reason_of
 
 if TYPE_CHECKING:
     from neuron_pruning.any_network.unit_layers import FoundLayer
@@ -180,12 +181,15 @@ def removed_as_masked(
         try:
             expected = first_tensor(whole(images))
         except Exception as error:  # noqa: BLE001 - whatever the network's own code raises
-            return f"the network does not run in float64, so nothing can be verified ({error})"
-        cut(whole, kept)
+            return (
+                "the network does not run in float64, so nothing can be verified "
+                f"({reason_of(error)})"
+            )
         try:
+            cut(whole, kept)
             outputs = first_tensor(whole(images))
         except Exception as error:  # noqa: BLE001 - whatever the network's own code raises
-            return f"the network does not run without some of its units ({error})"
+            return f"the network does not run without some of its units ({reason_of(error)})"
     scale = float(expected.abs().max()) or 1.0
     if outputs.shape != expected.shape:
         return "without some of its units the network returns something else in shape"

@@ -15,7 +15,7 @@ gating, attention and functional calls are seen by what they do.
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from functools import partial
 from typing import Any
 
@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from neuron_pruning.any_network.network_copy import copied
 from neuron_pruning.core.errors import UserError
 
 OUTPUT = "output"  # the reader that stands for what the network returns
@@ -147,7 +148,7 @@ def trace(model: nn.Module, example_inputs: Tensor) -> Trace:
     first = example_inputs[:1].detach().cpu()
     images = torch.cat([first] * IMAGES).double()
     with torch.enable_grad(), recorder.recording(), counter:
-        outputs = first_tensor(_run(replica, images))
+        outputs = first_tensor(run(replica, images))
     readers = dict(recorder.readers)
     readers[OUTPUT] = Call(nn.Identity(), outputs)
     parameters = {n: p for n, p in replica.named_parameters() if id(p) in recorder.other_parameters}
@@ -167,14 +168,20 @@ def trace(model: nn.Module, example_inputs: Tensor) -> Trace:
     )  # fmt: skip
 
 
-def _run(model: nn.Module, images: Tensor) -> Any:
+def run(model: nn.Module, images: Tensor) -> Any:
+    """What a network returns.
+
+    Raises:
+        UserError: it does not run; says in which module it fails.
+    """
     try:
         return model(images)
     except Exception as error:
-        where = _innermost_module(model, error)
+        where, kind = _innermost_module(model, error), str(images.dtype).removeprefix("torch.")
         raise UserError(
-            f"the network does not run on an example of shape {tuple(images.shape)}: "
-            f"{type(error).__name__} in {where}: {error}; give example_inputs of the right size"
+            f"the network does not run on an example of shape {tuple(images.shape)} in {kind}: "
+            f"{type(error).__name__} in {where}: {error}; give images of the right size and kind, "
+            "or wrap it in a module that takes such images alone"
         ) from error
 
 
@@ -188,22 +195,6 @@ def _innermost_module(model: nn.Module, error: BaseException) -> str:
             found = f"{names[id(owner)]!r}"
         frame = frame.tb_next
     return found
-
-
-def copied(model: nn.Module, memo: dict[int, Any] | None = None) -> nn.Module:
-    """A copy of a network; with ``memo``, some of its tensors are others.
-
-    Raises:
-        UserError: weights that are computed from others.
-    """
-    try:
-        return copy.deepcopy(model, memo)
-    except RuntimeError as error:
-        raise UserError(
-            "the network cannot be copied: some of its weights are computed from others, as by "
-            "weight_norm or torch.nn.utils.prune; remove that first, for instance with "
-            "torch.nn.utils.remove_weight_norm or torch.nn.utils.prune.remove"
-        ) from error
 
 
 def _replica(model: nn.Module) -> nn.Module:
@@ -238,9 +229,13 @@ def _random(shape: torch.Size, generator: torch.Generator) -> Tensor:
 
 
 def first_tensor(value: Any) -> Tensor:
-    """The first tensor of what a network returns: its logits."""
+    """Of what a network returns, what is named logits, or the first tensor."""
     if isinstance(value, Tensor):
         return value
+    if is_dataclass(value):
+        value = {part.name: getattr(value, part.name) for part in fields(value)}
+    if isinstance(value, Mapping) and isinstance(value.get("logits"), Tensor):
+        return value["logits"]
     values = value.values() if isinstance(value, Mapping) else value
     for item in values if isinstance(value, Mapping | tuple | list) else ():
         if isinstance(item, Tensor | Mapping | tuple | list):

@@ -21,6 +21,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor, nn
 
+from neuron_pruning.any_network.network_copy import unwrapped
 from neuron_pruning.any_network.surgery import Part, Role, removed_as_masked
 from neuron_pruning.any_network.tracing import (
     OUTPUT,
@@ -35,7 +36,7 @@ from neuron_pruning.any_network.tracing import (
     trace,
     walk,
 )
-from neuron_pruning.core.errors import UserError
+from neuron_pruning.core.errors import UserError, did_you_mean
 
 Kind = Literal["linear", "convolution", "heads", "groups"]
 
@@ -134,7 +135,10 @@ class FoundLayers:
         owner = next((f.name for f in self.layers.values() if name in f.producers), None)
         if owner is not None:
             raise UserError(f"{name} writes the units of {owner}: name that layer")
-        raise UserError(f"the network has no layer {name!r}; it has {', '.join(self.layers)}")
+        meant = did_you_mean(str(name), self.layers)
+        raise UserError(
+            f"the network has no layer {name!r}; it has {', '.join(self.layers)}{meant}"
+        )
 
     def why_not(self) -> str:
         """One line per layer whose units cannot be removed."""
@@ -146,6 +150,8 @@ class FoundLayers:
         return tuple(name for name, layer in self.layers.items() if not layer.coupled)
 
 
+@torch.inference_mode(False)
+@torch.enable_grad()
 def find_unit_layers(
     model: nn.Module, example_inputs: Tensor, *, verify: bool = True
 ) -> FoundLayers:
@@ -160,6 +166,7 @@ def find_unit_layers(
     Raises:
         UserError: the network does not run on the example.
     """
+    model = unwrapped(model)
     traced = trace(model, example_inputs)
     found = _found(model, traced)
     if verify:

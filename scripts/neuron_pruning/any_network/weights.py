@@ -78,6 +78,11 @@ def check_finite(tensors: Tensors, origin: str, remedy: str = REMEDY) -> None:
         UserError: a tensor has no numbers yet.
     """
     for name, tensor in tensors.items():
+        if not isinstance(tensor, Tensor):
+            raise UserError(
+                f"{origin}: {name} is a {type(tensor).__name__}, not a tensor, as in a quantised "
+                "network: prune first, and quantise the result"
+            )
         if nn.parameter.is_lazy(tensor) or tensor.is_meta:
             raise UserError(
                 f"{origin}: {name} has no values yet; build the network on the CPU, pass an image "

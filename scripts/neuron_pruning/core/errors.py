@@ -1,7 +1,8 @@
 """The one exception for errors that the user can fix, and what turns others into it."""
 
+import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,6 +23,12 @@ def reason_of(error: Exception) -> str:
     text = re.sub(r" ?<[^<>]* at 0x[0-9A-Fa-f]+>", "", str(error))
     lines = (line for line in text.splitlines() if line.strip())
     return next(lines, type(error).__name__)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The known names that a wrong one may stand for, as the end of a sentence; else nothing."""
+    close = difflib.get_close_matches(name, list(known))
+    return f"; did you mean {' or '.join(close)}?" if close else ""
 
 
 @contextmanager

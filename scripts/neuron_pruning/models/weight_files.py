@@ -1,11 +1,14 @@
 """Files of weights from outside: tensors by name, whatever program wrote them."""
 
+import re
 import zipfile
+from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, TypeGuard
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
@@ -13,7 +16,15 @@ from torch import Tensor
 from neuron_pruning.core.errors import UserError, refuse_unreadable
 from neuron_pruning.core.files import check_unpacked_size
 
-NESTINGS = ("state_dict", "model_state_dict", "model", "net")  # where training programs put them
+NESTINGS = (  # where training programs put them; averaged ones where there are no others
+    "state_dict", "model_state_dict", "model", "net", "state_dict_ema", "model_ema",
+    "ema_state_dict", "ema",
+)  # fmt: skip
+# What training programs put beside them; to build these runs no code of the file's.
+HARMLESS: list[Any] = [
+    Namespace, np.dtype, np.dtypes.Float32DType, np.dtypes.Float64DType, np.dtypes.Int64DType,
+    *((np.float64().__reduce__()[0], f"numpy.{n}.multiarray.scalar") for n in ("core", "_core")),
+]  # fmt: skip
 REMEDY = "write it with torch.save(model.state_dict(), path)"
 
 
@@ -22,7 +33,8 @@ def read_tensors(path: Path, remedy: str = REMEDY) -> dict[str, Tensor]:
 
     Args:
         path: ``.safetensors``, or what torch.save wrote: a state dict, also within a checkpoint
-            of a training program. No object that a pickle may contain is made.
+            of a training program. Of the objects that a pickle may contain, only settings of
+            argparse and numbers of NumPy are made.
         remedy: for a file that cannot be read.
 
     Raises:
@@ -47,9 +59,14 @@ def _unpickled(path: Path) -> Any:
         with path.open("rb") as file:
             check_unpacked_size(file, path.stat().st_size)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(HARMLESS):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:  # torch's own message advises to run what it contains
-        raise ValueError("no weights, or Python objects beside them, which are not run") from error
+        named = re.search(r"GLOBAL (\S+)", str(error))
+        what = f", such as {named[1]}" if named else ""
+        raise ValueError(f"no weights, or Python objects beside them, not run{what}") from error
+    except Exception as error:
+        raise ValueError("torch.save has not written it, or it is damaged") from error
 
 
 def _is_dict(content: Any) -> TypeGuard[Mapping[Any, Any]]:

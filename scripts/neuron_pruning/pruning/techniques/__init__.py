@@ -3,7 +3,7 @@
 from importlib import import_module
 from pkgutil import iter_modules
 
-from neuron_pruning.core.errors import UserError
+from neuron_pruning.core.errors import UserError, did_you_mean
 from neuron_pruning.pruning.techniques.technique import Technique
 
 
@@ -38,5 +38,6 @@ def find_technique(name: str) -> Technique:
         UserError: there is none of that name; the message lists those there are.
     """
     if name not in REGISTRY:
-        raise UserError(f"no technique {name!r}; known: {', '.join(REGISTRY)}")
+        known = ", ".join(REGISTRY)
+        raise UserError(f"no technique {name!r}; known: {known}{did_you_mean(name, REGISTRY)}")
     return REGISTRY[name]

@@ -14,6 +14,7 @@ All take what else is known of the technique: see :class:`About`.
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, Required, TypedDict, Unpack, get_args
@@ -22,7 +23,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy.typing import NDArray
 
-from neuron_pruning.core.errors import UserError
+from neuron_pruning.core.errors import UserError, did_you_mean
 from neuron_pruning.pruning.angles import check_activations
 from neuron_pruning.pruning.compensations import WITHOUT_MERGE_TARGET, find_compensation
 from neuron_pruning.pruning.selection import Removal, Selection
@@ -134,7 +135,8 @@ class Technique:
         odd = sorted(settings.keys() - self.settings.keys())
         if odd:
             known = ", ".join(self.settings) or "none"
-            raise UserError(f"{self.name} has no setting {', '.join(odd)}; known: {known}")
+            meant = did_you_mean(odd[0], self.settings)
+            raise UserError(f"{self.name} has no setting {', '.join(odd)}; known: {known}{meant}")
         parameters = inspect.signature(self.function).parameters
         for name, value in settings.items():
             kind = parameters[name].annotation
@@ -144,6 +146,22 @@ class Technique:
             if not options and not _is_number(value, whole=kind is int):
                 wanted = "a whole number" if kind is int else "a number"
                 raise UserError(f"{name} must be {wanted} of 0 or more; not {value!r}")
+
+    def parsed_settings(self, texts: Mapping[str, str]) -> dict[str, Any]:
+        """Settings from text, as on a command line: numbers for those that are numbers.
+
+        Raises:
+            UserError: a setting that the technique does not have, or a value of another kind.
+        """
+        parameters = inspect.signature(self.function).parameters
+        found = {
+            name: _number(text)
+            if name in parameters and not get_args(parameters[name].annotation)
+            else text
+            for name, text in texts.items()
+        }
+        self.check_settings(found)
+        return found
 
     def refusal(self, compensation: str) -> str | None:
         """Why a compensation makes no sense for this selection; None where it does."""
@@ -167,6 +185,14 @@ class Technique:
 def _is_number(value: object, whole: bool) -> bool:
     kinds = int if whole else (int, float)
     return isinstance(value, kinds) and not isinstance(value, bool) and 0 <= value < math.inf
+
+
+def _number(text: str) -> int | float | str:
+    """The number that a text says; the text itself where it says none."""
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(text)
+    return text
 
 
 def _declare(returns: Returns, **about: Unpack[About]) -> Callable[[Callable[..., Any]], Technique]:
