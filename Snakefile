@@ -47,6 +47,7 @@ include: "rules/evaluate.smk"
 include: "rules/baseline.smk"
 include: "rules/prune.smk"
 include: "rules/compare.smk"
+include: "rules/networks.smk"
 include: "rules/tables.smk"
 include: "rules/cuts.smk"
 include: "rules/audit.smk"
@@ -60,6 +61,7 @@ localrules:
     all,
     sizes,
     comparison,
+    networks,
 
 
 rule all:

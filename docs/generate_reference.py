@@ -13,6 +13,12 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from neuron_pruning.any_network.command_line import build_parsers
+from neuron_pruning.any_network.network_schemas import (
+    LAYERS_SCHEMA,
+    PLAN_SCHEMA,
+    POINTS_SCHEMA,
+    PREDICTIONS_SCHEMA,
+)
 from neuron_pruning.baselines.descriptors import FEATURES_SCHEMA
 from neuron_pruning.baselines.feature_table import FAULTS_SCHEMA
 from neuron_pruning.configuration.models_pruning import TECHNIQUES, TechniqueLabel
@@ -50,6 +56,8 @@ TABLES = {
     "table6": ("compensations", "Table 6: compensations"),
     "table7": ("models", "Table 7: networks, support vector machines and constants"),
     "table8": ("svm", "Table 8: support vector machines"),
+    "table9": ("unit_layers", "Table 9: unit layers of imported networks (`snakemake networks`)"),
+    "table10": ("networks", "Table 10: imported networks at shares of their multiply-adds"),
     "sizes": ("sizes", "Sizes and latencies of cut networks (`snakemake sizes`)"),
 }
 
@@ -64,7 +72,8 @@ class Output(NamedTuple):
 
 def outputs() -> list[Output]:
     """Every file below ``results/EXPERIMENT/``, in the order of the stages."""
-    return [*_data(), *_networks(), *_pruned(), *_baselines(), *_tables(), *_records()]
+    stages = (_data, _networks, _pruned, _baselines, _imported, _tables, _records)
+    return [output for stage in stages for output in stage()]
 
 
 def _data() -> Iterator[Output]:
@@ -126,6 +135,14 @@ def _baselines() -> Iterator[Output]:
     yield Output(PATHS.svm["metrics"], "Figures of each part.", SVM_METRICS_SCHEMA)
 
 
+def _imported() -> Iterator[Output]:
+    layers, predictions = PATHS.imported["layers"], PATHS.imported["predictions"]
+    yield Output(layers, "Unit layers of a network trained elsewhere.", LAYERS_SCHEMA)
+    yield Output(predictions, "Its prediction for each evaluation image.", PREDICTIONS_SCHEMA)
+    yield Output(PATHS.plan, "Units that each of its layers loses, by budget.", PLAN_SCHEMA)
+    yield Output(PATHS.points, "What pruned networks do, by technique.", POINTS_SCHEMA)
+
+
 def _tables() -> Iterator[Output]:
     for name, (module, text) in TABLES.items():
         table = import_module(f"neuron_pruning.tables.{module}").TABLE
@@ -135,6 +152,7 @@ def _tables() -> Iterator[Output]:
 def _records() -> Iterator[Output]:
     yield Output(PATHS.report, "The report, one page without outside files.")
     yield Output(PATHS.comparison, "The same with Tables 7 and 8 (`snakemake comparison`).")
+    yield Output(PATHS.networks, "The report on networks trained elsewhere (`snakemake networks`).")
     yield Output(PATHS.log("RULE", "WILDCARDS"), "What a job printed.")
     yield Output(PATHS.benchmarks, "Time and memory of each job, one JSON file per job.")
     yield Output(PATHS.tracking, "Records that wait for MLflow (`pending`) or that it refused.")

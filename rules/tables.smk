@@ -70,3 +70,16 @@ use rule table_grid as table_sizes with:
     input: measured=targets.measured_cuts
     wildcard_constraints: table="sizes"
     params: settings=dict(module="sizes"), code=table_digest("sizes")
+
+
+use rule table_grid as table_unit_layers with:
+    input: layers=targets.of_imported(paths.imported["layers"])
+    wildcard_constraints: table="table9"
+    params: settings=dict(module="unit_layers"), code=table_digest("unit_layers")
+
+
+use rule table_grid as table_networks with:
+    input: points=targets.network_points
+    wildcard_constraints: table="table10"
+    resources: mem_mb=growing(2000)
+    params: settings=dict(module="networks"), code=table_digest("networks")

@@ -77,7 +77,7 @@ class Project:
             assert "Nothing to be done" in ran.stdout + ran.stderr
             return {}
         counts = {line.split()[0]: int(line.split()[1]) for line in table[1].splitlines()}
-        names = ("total", "all", "comparison")  # nothing that runs
+        names = ("total", "all", "comparison", "networks")  # nothing that runs
         return {rule: n for rule, n in counts.items() if rule not in names}
 
 

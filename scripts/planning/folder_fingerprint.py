@@ -13,7 +13,7 @@ from stat import S_ISREG
 from neuron_pruning.core.checksums import file_digest
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.files import atomic_path
-from neuron_pruning.data.image_folder import image_files
+from neuron_pruning.data.image_folder import flat_images, image_files
 
 READ = Path(".snakemake/images")  # digests of images by name, size and time, a file per folder
 
@@ -21,7 +21,7 @@ Known = Mapping[str, list[int | str]]  # size in bytes, time in nanoseconds, dig
 
 
 def folder_fingerprint(folder: Path) -> str:
-    """Digest of the names and contents of all images in a folder of class folders.
+    """Digest of the names and contents of all images in a folder of class folders, or a flat one.
 
     Files of the same name, size and time as at an earlier start are not read again.
     """
@@ -29,7 +29,9 @@ def folder_fingerprint(folder: Path) -> str:
         return ""
     place = READ / f"{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()}.json"
     known = _read(place)
-    paths = {str(path.relative_to(folder)): path for path in image_files(folder)}
+    paths = {
+        str(path.relative_to(folder)): path for path in image_files(folder) or flat_images(folder)
+    }
     found = {name: _state(path, known.get(name)) for name, path in paths.items()}
     if found != known:
         # It may be a folder that is not ours to write, or a full disk.

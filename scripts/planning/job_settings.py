@@ -14,6 +14,7 @@ from neuron_pruning.configuration.derived import (
     technique_choices,
 )
 from neuron_pruning.configuration.models_training import BFLOAT16_RECIPES, RECIPES
+from neuron_pruning.core.checksums import file_digest
 from neuron_pruning.pruning.techniques import find_technique
 from planning.code_digest import code_digest
 from planning.folder_fingerprint import folder_fingerprint
@@ -232,6 +233,53 @@ class JobSettings:
         latency = self.config["pruning"]["latency"]
         return {"keys": self.keys(wildcards), "cut": wildcards["cut"], "latency": latency}
 
+    # Networks that were trained elsewhere
+
+    def inspect_network(self, wildcards: Wildcards) -> Settings:
+        """Settings of a look at a network."""
+        angles = self.config["network_pruning"]["angles"]
+        return {**self._imported(wildcards, {}), "angles": angles}
+
+    def plan_network(self, wildcards: Wildcards) -> Settings:
+        """Settings of the sizes that a network is pruned to."""
+        shares = self.config["network_pruning"]["multiply_adds"]
+        draw = {"draw": int(wildcards["draw"])}
+        return {**self._imported(wildcards, draw), "multiply_adds": shares}
+
+    def prune_network(self, wildcards: Wildcards) -> Settings:
+        """Settings of one technique on one network."""
+        section = self.config["network_pruning"]
+        draw = {"draw": int(wildcards["draw"])}
+        return {
+            **self._imported(wildcards, draw),
+            **self.technique(wildcards),
+            "methods": {name: section[name] for name in ("compensations", "batch_norms", "order")},
+        }
+
+    def _imported(self, wildcards: Wildcards, keys: Settings) -> Settings:
+        name, section = wildcards["network"], self.config["network_pruning"]
+        return {
+            "keys": {"network": name, **keys},
+            "imported": {
+                "section": self.config["networks"][name],
+                "calibration_images": section["calibration_images"],
+                "evaluation_images": section["evaluation_images"],
+                "contents": self._contents[name],
+            },
+        }
+
+    @cached_property
+    def _contents(self) -> dict[str, list[str]]:
+        """By network, digests of its images, and of its factory's module or its own folder."""
+        contents = {}
+        for name, section in self.config["networks"].items():
+            folders = [Path(section[kind]) for kind in ("calibration", "evaluation")]
+            own = sorted(Path(section["source"]).glob("*.*"))
+            own += [Path(*section["source"].partition(":")[0].split(".")).with_suffix(".py")]
+            files = map(file_digest, filter(Path.is_file, own))
+            contents[name] = [*map(folder_fingerprint, folders), *files]
+        return contents
+
     # Baselines, report, tracking, code
 
     def classify(self, wildcards: Wildcards) -> Settings:
@@ -249,6 +297,11 @@ class JobSettings:
         hidden = ("tracking", "resume")
         stated = {key: value for key, value in self.config.items() if key not in hidden}
         return {"config": stated, "benchmarks": benchmarks}
+
+    def networks_report(self) -> Settings:
+        """What the report on networks that were trained elsewhere states."""
+        stated = ("experiment", "networks", "network_pruning")
+        return {"config": {name: self.config[name] for name in stated}}
 
     def tracking(self) -> Settings:
         """Where records of jobs are sent."""

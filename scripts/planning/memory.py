@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from neuron_pruning.models.architectures import Architecture, layer_sizes, memory_mb, with_classes
 from planning.job_settings import JobSettings, Wildcards
@@ -47,6 +48,19 @@ class Memory:
             downstream = [sizes[name] for name in names[names.index(wildcards["layer"]) :]]
             weights = sum(layer.inputs * layer.outputs for layer in downstream)
             return round(1500 + 8 * (3 * weights + 6 * downstream[0].outputs ** 2) / 1e6)
+
+        return growing(megabytes)
+
+    def imported(self) -> Resource:
+        """A network that was trained elsewhere, of which only the weights' file is known.
+
+        ASSUME: 2 GB for the libraries, images and Gram matrices, and ten times the weights.
+        """
+
+        def megabytes(wildcards: Wildcards) -> int:
+            path = self.settings.config["networks"][wildcards["network"]]["weights"]
+            file = Path(path) if path else None
+            return 2000 + 10 * (file.stat().st_size // 2**20 if file and file.is_file() else 100)
 
         return growing(megabytes)
 

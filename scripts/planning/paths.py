@@ -28,6 +28,9 @@ CUT = wildcards_in_path(*RUN_KEYS, "state", "cut")
 SPLIT = wildcards_in_path("split", "seed")
 IMAGES = wildcards_in_path("crop", "size")
 SVM = wildcards_in_path("baseline", "split", "seed")
+IMPORTED = wildcards_in_path("network")
+DRAW = wildcards_in_path("network", "draw")
+NETWORK_PRUNING = wildcards_in_path("network", "draw", "technique")
 
 
 def combinations(**values: Iterable[Any]) -> list[dict[str, Any]]:
@@ -63,8 +66,11 @@ class Paths:
         self.sweep = f"{root}/sweeps/{SWEEP}.parquet"
         self.compensations = f"{root}/compensations/{LAYER}.parquet"
         self.features = f"{root}/baselines/baseline~{{baseline}}/features.parquet"
+        self.plan = f"{root}/imported/{DRAW}/plan.parquet"
+        self.points = f"{root}/imported/{NETWORK_PRUNING}/points.parquet"
         self.report = f"{root}/report.html"
         self.comparison = f"{root}/comparison.html"
+        self.networks = f"{root}/networks.html"
         self.benchmarks = f"{root}/benchmarks"
         self.tracking = f"{root}/tracking"
         self.index = self._in("dataset", index="parquet", audit="parquet")
@@ -85,6 +91,7 @@ class Paths:
             activations="safetensors",
         )
         self.svm = self._in(f"baselines/{SVM}", predictions="parquet", metrics="parquet")
+        self.imported = self._in(f"imported/{IMPORTED}", predictions="parquet", layers="parquet")
         self.pruned, self.cut = (
             {
                 **self._network(folder, "pruned"),

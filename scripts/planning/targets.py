@@ -8,6 +8,7 @@ from typing import Any
 
 from neuron_pruning.configuration.derived import compared_labels, input_size_of, pruned_layers
 from neuron_pruning.configuration.validation import check_comparison
+from neuron_pruning.core.errors import UserError
 from planning.job_settings import Config, JobSettings, Wildcards
 from planning.paths import CELL_KEYS, Paths, combinations, fill
 
@@ -98,12 +99,14 @@ class Targets:
             "technique": self.settings.techniques,
             "baseline": ["images", "feature_table"],
             "cut": self.config["pruning"]["cuts"] or ["none"],
+            "network": self.config["networks"] or ["none"],
         }
         number, whole = r"[0-9.e-]+", r"\d+"
         return {
             **{key: "|".join(map(re.escape, known)) for key, known in names.items()},
             **{"size": r"\d+x\d+", "layer": r"fc\d+"},
-            **{"learning_rate": number, "amount": number, "batch_size": whole, "seed": whole},
+            **{"learning_rate": number, "amount": number},
+            **{"batch_size": whole, "seed": whole, "draw": whole},
         }
 
     def published(self, name: str) -> list[str]:
@@ -277,3 +280,42 @@ class Targets:
         """The images, where whole networks are fine-tuned."""
         whole = self.config["pruning"]["fine_tuning"]["trainable"] == "all"
         return [self.images(wildcards)] if whole else []
+
+    # Networks that were trained elsewhere
+
+    @property
+    def network_tables(self) -> list[str]:
+        """Tables of target ``networks``."""
+        return [self.paths.table(name) for name in ("table9", "table10")]
+
+    def network_files(self, wildcards: Wildcards) -> list[str]:
+        """What target ``networks`` makes.
+
+        Raises:
+            UserError: the config names no network.
+        """
+        if not self.config["networks"]:
+            raise UserError(
+                "networks: the config names none; copy configs/any_network.yaml, and give it with "
+                "--configfile"
+            )
+        rendered = [file for name in ("table9", "table10") for file in self.rendered(name)]
+        return [self.paths.networks, *self.network_tables, *rendered]
+
+    def of_imported(self, pattern: str) -> list[str]:
+        """``pattern`` for every network of the config."""
+        return fill(pattern, combinations(network=self.config["networks"]))
+
+    def network_points(self, wildcards: Wildcards) -> list[str]:
+        """Files of all prunings of these networks."""
+        section = self.config["network_pruning"]
+        labels = dict.fromkeys([*section["techniques"], "random"])
+        rows = combinations(
+            network=self.config["networks"], draw=range(section["draws"]), technique=labels
+        )
+        return fill(self.paths.points, rows)
+
+    def weights(self, wildcards: Wildcards) -> str | None:
+        """File of the weights of a network, if the config names one."""
+        path: str | None = self.config["networks"][wildcards["network"]]["weights"]
+        return path

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from neuron_pruning import image_batches, load_pruned
 from neuron_pruning import prune as prune_network
-from neuron_pruning.any_network import command_line, commands
+from neuron_pruning.any_network import command_line, commands, network_images
 from neuron_pruning.any_network.batches import unpacked
 from neuron_pruning.any_network.command_line import main
 from neuron_pruning.any_network.evaluation import predict
@@ -170,7 +170,7 @@ def test_as_many_folders_under_other_names_are_in_the_order_of_the_outputs(
         (tmp_path / name).mkdir()
     prepared = Preprocessing(8, 8, (0.5,) * 3, (0.25,) * 3)
     opened = OpenedNetwork(torch.nn.Identity(), prepared, "a network", ("dog", "cat"))
-    assert commands.classes_of(opened, tmp_path) == expected
+    assert network_images.classes_of(opened, tmp_path) == expected
 
 
 def test_the_names_of_the_classes_may_have_another_order(run):

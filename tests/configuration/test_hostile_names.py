@@ -21,6 +21,7 @@ LONGEST_FILE_NAME = 255  # bytes, of Linux's file systems
 LARGEST_PROCESS = 4194304  # of Linux
 NETWORK = {"learning_rate": 0.0005, "batch_size": 64, "crops": ["none"]}
 CUT = {"technique": "l2", "amount": 1, "layers": "hidden"}
+IMPORTED = {"source": "mynet:build", "calibration": "seen", "evaluation": "unseen"}
 MODEL = {"architecture": "vgg8", "input_size": [48, 48], "widths": [8], "pruned_layer": "fc1"}
 # A config that uses a name in each place where one may stand, and the wildcard that it fills.
 PLACES = {
@@ -32,6 +33,7 @@ PLACES = {
         "pruning": {"techniques": {name: {"technique": "l2"}}, "saved_techniques": [name]}
     },
     "cut": lambda name: {"pruning": {"cuts": {name: CUT}}},
+    "network": lambda name: {"networks": {name: IMPORTED}},
 }
 # Names that stand for sections elsewhere: refused there too, even were there such a section.
 REFERENCES = {
@@ -43,6 +45,7 @@ REFERENCES = {
         }
     },
     "pruning.techniques_compared": lambda name: {"pruning": {"techniques_compared": [name]}},
+    "network_pruning.techniques": lambda name: {"network_pruning": {"techniques": [name]}},
     "pruning.cuts": lambda name: {"pruning": {"cuts": {"mine": {**CUT, "technique": name}}}},
 }
 HOSTILE = st.one_of(
@@ -98,11 +101,11 @@ def test_every_file_of_a_valid_name_can_be_written(name, place):
     config = PLACES[place](name)
     check_config(config)
     paths = Paths(config["experiment"])
-    given_names = dict.fromkeys(["split", "recipe", "model", "technique", "cut"], name)
+    given_names = dict.fromkeys(["split", "recipe", "model", "technique", "cut", "network"], name)
     others = dict(
         crop="face", learning_rate="0.0000123456789", batch_size=10**9, seed=10**9,
         size="9999x9999", state="untrained", amount="0.0000123456789", layer="fc100",
-        compensation="add_incoming", baseline="feature_table",
+        compensation="add_incoming", baseline="feature_table", draw=10**9,
     )  # fmt: skip
     for pattern in all_patterns(paths):
         written = pattern.format_map({**others, **given_names})

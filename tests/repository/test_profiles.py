@@ -12,7 +12,8 @@ CLUSTERS = ["slurm", "kubernetes"]
 ALONE = {"all", "sizes", "comparison", "select_hyperparameters", "audit_paper", "sync_tracking"}
 ALONE |= {"table_grid", "table_classes", "table_pruning", "table_techniques"}
 ALONE |= {"table_compensations", "table_models", "table_svm", "build_report"}
-ALONE |= {"table_sizes", "build_comparison_report"}
+ALONE |= {"table_sizes", "build_comparison_report", "table_unit_layers", "table_networks"}
+ALONE |= {"networks", "inspect_network", "plan_network", "prune_network", "build_networks_report"}
 
 
 def profile(name):

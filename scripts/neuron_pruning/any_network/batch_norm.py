@@ -13,14 +13,15 @@ EPSILON = 1e-12  # of a variance: a channel that never varied has none
 SMALLEST_BATCH = 16  # ASSUME: images whose variance is worth as much as that of a larger batch
 
 
-def _tracks(module: nn.Module) -> bool:
+def tracks(module: nn.Module) -> bool:
+    """Whether a module normalises by statistics that it has kept."""
     return isinstance(module, BatchNorm) and module.running_mean is not None
 
 
 @contextmanager
 def _measuring(model: nn.Module) -> Iterator[None]:
     """Only batch normalisations are in training mode, and average over all batches equally."""
-    norms = [m for m in model.modules() if isinstance(m, BatchNorm) and _tracks(m)]
+    norms = [m for m in model.modules() if isinstance(m, BatchNorm) and tracks(m)]
     before = [(norm.training, norm.momentum) for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
@@ -45,7 +46,7 @@ def reestimate(model: nn.Module, batches: Iterable[Tensor]) -> dict[str, float]:
         By how many of the former standard deviations the means moved, the mean over channels, by
         name.
     """
-    norms = {n: m for n, m in model.named_modules() if isinstance(m, BatchNorm) and _tracks(m)}
+    norms = {n: m for n, m in model.named_modules() if isinstance(m, BatchNorm) and tracks(m)}
     joined = _large_enough(batches)
     first = next(joined, None) if norms else None
     if first is None:

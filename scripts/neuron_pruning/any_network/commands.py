@@ -8,18 +8,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import torch
 from tqdm import tqdm
 
-from neuron_pruning.any_network.batches import unpacked
+from neuron_pruning.any_network.batches import Batches, unpacked
 from neuron_pruning.any_network.command_line import tell
 from neuron_pruning.any_network.costs import latency
 from neuron_pruning.any_network.evaluation import predict, share_of
-from neuron_pruning.any_network.images import ImageBatches, image_batches
+from neuron_pruning.any_network.images import ImageBatches
 from neuron_pruning.any_network.inspection import layer_rows, measured_rows, why_not_rows
-from neuron_pruning.any_network.logits import logits_of
+from neuron_pruning.any_network.network_images import example_image, images_for
 from neuron_pruning.any_network.options import SOURCES, Method
 from neuron_pruning.any_network.preprocessing import Preprocessing
+from neuron_pruning.any_network.pruner import Pruner
 from neuron_pruning.any_network.pruning import prune
 from neuron_pruning.any_network.result import PruningResult, text_table
 from neuron_pruning.any_network.saving import (
@@ -35,7 +35,7 @@ from neuron_pruning.any_network.sources import OpenedNetwork, open_network
 from neuron_pruning.any_network.unit_layers import find_unit_layers
 from neuron_pruning.core.errors import UserError, refuse_unreadable
 from neuron_pruning.core.files import read_file
-from neuron_pruning.data.image_folder import class_folders, shortened
+from neuron_pruning.data.image_folder import shortened
 
 Result = tuple[Mapping[str, Any], str]  # as JSON and as text
 
@@ -54,12 +54,13 @@ class Shown:
 def run_inspect(given: argparse.Namespace) -> Result:
     """Unit layers of a network; with images, idle units and sensitivity."""
     opened = _open(given.source, given.weights, given.classes, _preprocessing(given))
-    model, example = opened.module, _example(opened.preprocessing)
+    model, example = opened.module, example_image(opened.preprocessing)
     found = find_unit_layers(model, example)
     rows = layer_rows(found)
     if given.data is not None:
         images = _images(given.data, opened, given)
-        measured = measured_rows(model, found, Shown(images), Method(seed=given.seed))
+        pruner = Pruner(model, found, Batches.of(model, Shown(images)))
+        measured = measured_rows(pruner, Method(seed=given.seed))
         rows = [row | more for row, more in zip(rows, measured, strict=True)]
     reasons = why_not_rows(found)
     result = {
@@ -131,7 +132,7 @@ def run_evaluate(given: argparse.Namespace) -> Result:
     images = _images(given.data, opened, given, class_names)
     right = predict(model, unpacked(Shown(images))).right
     accuracy = None if right is None else share_of(right)
-    milliseconds = latency([model], _example(opened.preprocessing))[0]
+    milliseconds = latency([model], example_image(opened.preprocessing))[0]
     parameters, adds = plan["parameters"], plan["multiply_adds"]
     result = {
         "folder": str(given.folder),
@@ -188,13 +189,6 @@ def _preprocessing(given: argparse.Namespace) -> Preprocessing | None:
     return Preprocessing(height, width, tuple(given.mean), tuple(given.std))
 
 
-def _example(preprocessing: Preprocessing) -> torch.Tensor:
-    """One image as the network reads it."""
-    generator = torch.Generator().manual_seed(0)
-    shape = (1, preprocessing.channels, preprocessing.height, preprocessing.width)
-    return torch.randn(shape, generator=generator)
-
-
 def _images(
     folder: Path, opened: OpenedNetwork, given: argparse.Namespace, names: Sequence[str] = ()
 ) -> ImageBatches:
@@ -210,34 +204,11 @@ def _images(
         with refuse_unreadable(f"{given.class_names} is no list of names", "write one per line"):
             names = read_file(given.class_names).decode().split("\n")
         names = [name.strip() for name in names if name.strip()]
-    images = image_batches(
-        folder, opened.preprocessing, limit=given.limit, seed=given.seed,
-        classes=names or classes_of(opened, folder), labelled=given.labelled,
+    return images_for(
+        opened, folder, limit=given.limit, seed=given.seed, classes=names,
+        labelled=given.labelled,
+        remedy="give --class-names, a file with the class folder of each output, or --no-labels",
     )  # fmt: skip
-    example = _example(opened.preprocessing)
-    with refuse_unreadable(
-        f"{opened.source} does not run on an image of shape {tuple(example.shape)}",
-        "give --size, --mean and --std that fit it",
-    ):
-        outputs = logits_of(opened.module, example).shape[1]
-    if images.classes and len(images.classes) != outputs:
-        raise UserError(
-            f"{folder}: {len(images.classes)} classes, but the network has {outputs} outputs; give "
-            "--class-names, a file with the class folder of each output, or --no-labels"
-        )
-    return images
-
-
-def classes_of(opened: OpenedNetwork, folder: Path) -> Sequence[str] | None:
-    """Names of a network's classes by index; None where the folders are taken in their order.
-
-    ASSUME: as many folders as there are classes, all of them under other names, are in the order
-    of the outputs, as ImageNet's are, whose names are numbers.
-    """
-    folders = {place.name for place in class_folders(folder)} if folder.is_dir() else set()
-    if len(folders) == len(opened.labels) and folders.isdisjoint(opened.labels):
-        return None
-    return opened.labels or None
 
 
 def _json_keys(row: Mapping[str, Any]) -> dict[str, Any]:

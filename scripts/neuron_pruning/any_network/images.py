@@ -19,7 +19,7 @@ from neuron_pruning.core.files import read_file
 from neuron_pruning.core.seeds import derive_seed
 from neuron_pruning.data.image_folder import (
     class_folders,
-    is_image,
+    flat_images,
     list_unused,
     shortened,
     unused_images,
@@ -210,8 +210,8 @@ def _files_by_class(folder: Path) -> dict[str | None, list[Path]]:
     """Images of every class folder, or under None those of a flat folder, sorted by name."""
     if not folder.is_dir():
         raise UserError(f"{folder} is no folder; give one of images, or of a folder per class")
-    flat, folders = _images_in(folder), class_folders(folder)
-    found: dict[str | None, list[Path]] = {place.name: _images_in(place) for place in folders}
+    flat, folders = flat_images(folder), class_folders(folder)
+    found: dict[str | None, list[Path]] = {place.name: flat_images(place) for place in folders}
     empty = [name for name, files in found.items() if not files and name is not None]
     if flat and len(empty) == len(folders):
         return {None: flat}
@@ -228,11 +228,6 @@ def _files_by_class(folder: Path) -> dict[str | None, list[Path]]:
             f"the images or one folder per class{f'. {unused}' if unused else ''}"
         )
     return found
-
-
-def _images_in(folder: Path) -> list[Path]:
-    """Files of a folder that are images by their names, sorted."""
-    return sorted(file for file in folder.iterdir() if is_image(file.name) and not file.is_dir())
 
 
 def _in_turn(

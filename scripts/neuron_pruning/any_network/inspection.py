@@ -1,20 +1,16 @@
 """What could go from a network: its unit layers, idle units, and how much the layers would lose."""
 
 import re
-from collections.abc import Iterable
 from typing import Any
 
-from torch import nn
-
-from neuron_pruning.any_network.batches import Batches
 from neuron_pruning.any_network.idle import idle_units
+from neuron_pruning.any_network.network_schemas import SHARES
 from neuron_pruning.any_network.options import Method
 from neuron_pruning.any_network.pruner import Pruner, Session
 from neuron_pruning.any_network.unit_layers import FoundLayer, FoundLayers, NoLayer
 from neuron_pruning.core.errors import UserError
 
 NUMBER = re.compile(r"\d+")
-SHARES = (0.25, 0.5, 0.75)  # of a layer's units, whose loss is looked at
 
 
 def layer_rows(found: FoundLayers) -> list[dict[str, Any]]:
@@ -36,21 +32,17 @@ def layer_rows(found: FoundLayers) -> list[dict[str, Any]]:
     ]
 
 
-def measured_rows(
-    model: nn.Module, found: FoundLayers, images: Iterable[Any], method: Method
-) -> list[dict[str, Any]]:
+def measured_rows(pruner: Pruner, method: Method) -> list[dict[str, Any]]:
     """One row per unit layer: idle units, and errors of its consumers by share of removed units.
 
     Args:
-        model: the network.
-        found: its unit layers.
-        images: batches, with or without labels; one pass.
+        pruner: the network, its unit layers and images; one pass.
         method: technique and compensation.
     """
-    session = Pruner(model, found, Batches.of(model, images)).session(method)
-    session.measure(list(found.layers))
+    session, layers = pruner.session(method), pruner.found.layers
+    session.measure(list(layers))
     rows = []
-    for name, layer in found.layers.items():
+    for name, layer in layers.items():
         idle = idle_units(layer, session.pruner.readings, session.measured)
         assert idle is not None
         rows.append({"layer": name, **idle._asdict(), **_errors(session, layer)})

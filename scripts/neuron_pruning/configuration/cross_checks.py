@@ -38,7 +38,10 @@ def refuse(faults: Iterable[str]) -> None:
 def check_sections(config: Checked) -> None:
     """Refuse faults between sections; ``check_pruning`` has those within the section pruning."""
     refuse(_unknown_names(config))
-    checks = (_check_split, _check_selection, _check_cuts, _check_models)
+    checks = (
+        _check_split, _check_selection, _check_cuts, _check_models, _check_networks,
+        _check_network_pruning,
+    )  # fmt: skip
     refuse(chain.from_iterable(check(config) for check in checks))
 
 
@@ -207,3 +210,31 @@ def check_pruning(pruning: Checked) -> Iterator[str]:
         for label in labels:
             if label not in known:
                 yield f"pruning.{key}: no technique {label!r}; known: {', '.join(known)}"
+
+
+def _check_networks(config: Checked) -> Iterator[str]:
+    for name, network in config["networks"].items():
+        if network["calibration"] == network["evaluation"]:
+            yield (
+                f"networks.{name}.evaluation: is the folder of calibration, so that pruning would "
+                "be judged by what it was fitted on; give other images"
+            )
+        given = network["input"]
+        if given is not None and not len(given["mean"]) == len(given["std"]) != 2:
+            yield (
+                f"networks.{name}.input: mean and std need one number for grey images or three for "
+                "RGB"
+            )
+
+
+def _check_network_pruning(config: Checked) -> Iterator[str]:
+    """Labels of techniques that do not exist, or that take no number of units."""
+    known = technique_choices(config["pruning"])
+    for label in config["network_pruning"]["techniques"]:
+        if label not in known:
+            yield f"network_pruning.techniques: no technique {label!r}; known: {', '.join(known)}"
+        elif known[label]["amount"] == "angle":
+            yield (
+                f"network_pruning.techniques: {label} takes an angle, so it cannot meet a share of "
+                "multiply-adds; Table 9 counts the pairs within network_pruning.angles"
+            )

@@ -25,6 +25,7 @@ from neuron_pruning.configuration.fields import (
     Whole,
     built_in,
 )
+from neuron_pruning.configuration.models_networks import ImportedNetwork, NetworkPruning
 from neuron_pruning.configuration.models_pruning import Pruning
 from neuron_pruning.configuration.models_training import (
     MODELS,
@@ -258,6 +259,10 @@ class Config(Section):
     comparison: Comparison = Comparison()
     baseline: Baseline = Baseline()
     controls: Controls = Controls()
+    networks: dict[Name, ImportedNetwork] = {}
+    """Networks that were trained elsewhere, by names of your choice: the target networks prunes
+    them."""
+    network_pruning: NetworkPruning = NetworkPruning()
     tables: Tables = Tables()
     report: Report = Report()
     tracking: Tracking = Tracking()

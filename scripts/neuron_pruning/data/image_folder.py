@@ -52,6 +52,11 @@ def image_files(folder: Path) -> list[Path]:
     return [f for c in class_folders(folder) for f in sorted(c.iterdir()) if is_image(f.name)]
 
 
+def flat_images(folder: Path) -> list[Path]:
+    """Images by their names of a folder itself, sorted."""
+    return sorted(file for file in folder.iterdir() if is_image(file.name) and not file.is_dir())
+
+
 def is_image(name: str) -> bool:
     """Whether a file is an image by its name."""
     return Path(name).suffix.lower() in SUFFIXES and not name.startswith(COMPANION)

@@ -22,13 +22,18 @@ def provenance(speed: pd.DataFrame, benchmarks: Path, commit: str) -> dict[str, 
     return {
         "commit": commit,
         "python": platform.python_version(),
-        "packages": {package: installed_version(package) for package in PACKAGES},
+        "packages": package_versions(),
         "devices": sorted(set(speed["device"])),
         "precisions": sorted(set(speed["precision"])),
         "runs": len(speed.drop_duplicates(TRAINING_KEYS)),
         "seconds": speed["seconds"].sum(),
         "stages": job_seconds(benchmarks),
     }
+
+
+def package_versions() -> dict[str, str | None]:
+    """Versions of what the results depend on."""
+    return {package: installed_version(package) for package in PACKAGES}
 
 
 def installed_version(package: str) -> str | None:

@@ -6,14 +6,27 @@ from typing import Any
 import pandas as pd
 
 from neuron_pruning.core.parquet import read_frame
-from neuron_pruning.tables import compensations, grid, models, per_class, pruning, svm, techniques
+from neuron_pruning.tables import (
+    compensations,
+    grid,
+    models,
+    networks,
+    per_class,
+    pruning,
+    svm,
+    techniques,
+    unit_layers,
+)
 
-MODULES = (grid, per_class, per_class, pruning, techniques, compensations, models, svm)
+MODULES = (
+    *(grid, per_class, per_class, pruning, techniques, compensations, models, svm),
+    *(unit_layers, networks),
+)
 TABLES = {number: module.TABLE for number, module in enumerate(MODULES, 1)}
 FIRST_LINES = 12  # of every network in Table 5 that the page does not fold
 UNTRAINED = ", untrained"  # as Tables 5 and 6 mark it
 SHARED = len(svm.SHARED)  # first columns of Table 8, which become headings of its rows
-TEXT_COLUMNS = ("Technique", "Compensation")
+TEXT_COLUMNS = ("Technique", "Compensation", "Batch norm", "Layer", "Activation")
 
 
 def read_tables(paths: list[Path]) -> dict[int, pd.DataFrame]:
@@ -31,7 +44,7 @@ def page_table(number: int, rows: pd.DataFrame) -> dict[str, Any]:
     groups = shown.groupby(keys, sort=False) if keys else ()
     inner, early = shown.iloc[:, len(keys) :], in_sight(number, shown)
     # In the other tables names of columns may be the user's.
-    texts_in = TEXT_COLUMNS if number in (5, 6) else ()
+    texts_in = TEXT_COLUMNS if number in (5, 6, 9, 10) else ()
     return {
         "number": number,
         "caption": TABLES[number].caption(rows),

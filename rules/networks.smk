@@ -1,0 +1,59 @@
+# Target `networks`: networks that were trained elsewhere, pruned on images alone.
+rule inspect_network:
+    input: about=lambda wildcards: user_file(targets.weights(wildcards))
+    output: **paths.imported
+    log: paths.log("inspect_network", names.IMPORTED)
+    benchmark: paths.benchmark("inspect_network", names.IMPORTED)
+    conda: ENVIRONMENT
+    threads: 4
+    resources: mem_mb=memory.imported()
+    params: settings=settings.inspect_network, code=code_digest("inspect_network")
+    message: "Find the unit layers of {wildcards.network}"
+    script: "../scripts/inspect_network.py"
+
+
+rule plan_network:
+    input: about=lambda wildcards: user_file(targets.weights(wildcards))
+    output: plan=paths.plan
+    log: paths.log("plan_network", names.DRAW)
+    benchmark: paths.benchmark("plan_network", names.DRAW)
+    conda: ENVIRONMENT
+    threads: 4
+    resources: mem_mb=memory.imported()
+    params: settings=settings.plan_network, code=code_digest("plan_network")
+    message: "Plan the sizes of {wildcards.network}, draw {wildcards.draw}"
+    script: "../scripts/plan_network.py"
+
+
+rule prune_network:
+    input:
+        about=lambda wildcards: user_file(targets.weights(wildcards)),
+        plan=paths.plan,
+        predictions=paths.imported["predictions"],
+    output: points=paths.points
+    log: paths.log("prune_network", names.NETWORK_PRUNING)
+    benchmark: paths.benchmark("prune_network", names.NETWORK_PRUNING)
+    conda: ENVIRONMENT
+    threads: 4
+    resources: mem_mb=memory.imported()
+    params: settings=settings.prune_network, code=settings.code("prune_network")
+    message: "Prune {wildcards.network} by {wildcards.technique}, draw {wildcards.draw}"
+    script: "../scripts/prune_network.py"
+
+
+rule build_networks_report:
+    input: points=targets.network_points, tables=targets.network_tables
+    output: page=report(paths.networks, caption="../report/page.rst", category="Report")
+    log: paths.log("build_networks_report")
+    benchmark: paths.benchmark("build_networks_report")
+    conda: ENVIRONMENT
+    resources: mem_mb=growing(1000)
+    params:
+        settings=settings.networks_report(),
+        code=code_digest("build_networks_report"),
+    message: "Build the report on networks trained elsewhere"
+    script: "../scripts/build_networks_report.py"
+
+
+rule networks:
+    input: targets.network_files

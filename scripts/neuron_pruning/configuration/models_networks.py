@@ -1,0 +1,82 @@
+"""Sections of the config about networks that were trained elsewhere: where they are, what goes."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from neuron_pruning.configuration.fields import (
+    Angle,
+    Count,
+    Name,
+    OpenShare,
+    Pair,
+    Positive,
+    Section,
+    Some,
+)
+
+# Literals that stand in any_network too, which lies above this folder; a test compares.
+Compensation = Literal[
+    "none", "bias", "add", "scaled", "affine", "lstsq", "lstsq_patches", "ridge", "fold"
+]
+BatchNormRule = Literal["reestimate", "rescale", "keep"]
+Order = Literal["sequential", "parallel"]
+
+Channels = Annotated[list[float], Field(min_length=1, max_length=3)]
+
+
+class NetworkInput(Section):
+    """How an image becomes what a network reads, where its own metadata do not say so."""
+
+    size: Pair[Count]
+    """Height and width in pixels."""
+    mean: Channels
+    """Mean of each channel of values in [0, 1]; three are RGB, one is grey."""
+    std: Annotated[list[Positive], Field(min_length=1, max_length=3)]
+    """Deviation of each channel, likewise."""
+
+
+class ImportedNetwork(Section):
+    """A network that was trained elsewhere: it is never trained here."""
+
+    source: str
+    """package.module:factory, torchvision/NAME, timm/NAME, or a folder that Hugging Face's
+    save_pretrained wrote."""
+    weights: str | None = None
+    """File of its weights, .safetensors or a state dict; null where the source has them."""
+    calibration: str
+    """Folder of images to measure and fit on, a folder per class or flat."""
+    evaluation: str
+    """Folder of other images, which judge the pruned networks."""
+    labelled: bool = True
+    """Whether the class folders of the evaluation images are the network's classes; without labels
+    the unpruned network's predictions are what pruned ones are compared with."""
+    class_names: Some[str] | None = None
+    """Class folders in the order of the network's outputs; null means the order of their names."""
+    classes: Count | None = None
+    """How many classes the network tells apart, where torchvision or timm builds it."""
+    input: NetworkInput | None = None
+    """Preprocessing; null means that of the network's metadata."""
+
+
+class NetworkPruning(Section):
+    """How networks that were trained elsewhere are pruned, for Tables 9 and 10."""
+
+    multiply_adds: Some[OpenShare] = [0.75, 0.5, 0.35, 0.25]
+    """Shares of a network's multiply-adds that pruned ones may have."""
+    techniques: Some[Name] = ["l1", "variance"]
+    """Labels of the techniques that are compared; random is always among them."""
+    compensations: Some[Compensation] = ["none", "lstsq"]
+    """What the remaining units get in return."""
+    batch_norms: Some[BatchNormRule] = ["keep", "reestimate"]
+    """What becomes of the statistics of batch normalisations behind the cuts."""
+    order: Order = "parallel"
+    """All layers measured in the unpruned network, or each behind the cuts in front of it."""
+    draws: Count = 5
+    """Draws of calibration images, each with a random removal of its own."""
+    calibration_images: Count = 256
+    """Images of a draw."""
+    evaluation_images: Count | None = None
+    """Evaluation images at most; null means all."""
+    angles: Some[Angle] = [15, 10, 5]
+    """Angles in degrees within which Table 9 counts pairs of similar units."""

@@ -1,0 +1,141 @@
+"""Table 10: networks that were trained elsewhere, pruned to shares of their multiply-adds."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from neuron_pruning.core.parquet import column, schema
+from neuron_pruning.statistics.resampling import Resampling, ends, unpacked
+from neuron_pruning.statistics.significance import SIGNIFICANT, holm
+from neuron_pruning.statistics.technique_comparison import averages
+from neuron_pruning.tables.rendering import counted, display_name, percent, signed
+from neuron_pruning.tables.table import Table
+
+METHOD = ["technique", "compensation", "batch_norm", "order"]
+KEYS = ["network", "budget", *METHOD]
+SIZED = ["network", "budget", "compensation", "batch_norm", "order"]  # with a random control
+AVERAGED = {
+    "accuracy": "accuracy on the evaluation images",
+    "agreement": "share of evaluation images with the unpruned network's prediction",
+    "parameters": "share of the parameters that stayed",
+    "multiply_adds": "share of the multiply-adds that stayed",
+}
+SCHEMA = schema(
+    column("network", pa.string(), "key of networks in the config"),
+    column("budget", pa.float64(), "share of the multiply-adds that may stay"),
+    column("technique", pa.string(), "label of the technique"),
+    column("compensation", pa.string(), "what the remaining units got in return"),
+    column("batch_norm", pa.string(), "what became of the statistics of batch normalisations"),
+    column("order", pa.string(), "whether layers were measured one behind the other"),
+    column("draws", pa.int64(), "draws of calibration images in the mean"),
+    column("images", pa.int64(), "evaluation images", "images"),
+    column("accuracy_before", pa.float64(), "accuracy of the unpruned network"),
+    *(
+        column(f"{name}_{how}", pa.float64(), f"{text}, {how} over draws")
+        for name, text in AVERAGED.items()
+        for how in ("mean", "std")
+    ),
+    column("difference", pa.float64(), "accuracy (agreement, without labels) less that at random"),
+    column("difference_low", pa.float64(), "lower end of its 95 % interval: draws and images"),
+    column("difference_high", pa.float64(), "upper end of it"),
+    column("p", pa.float64(), "of no difference: images turned round at random (Holm)"),
+    column("tests", pa.int64(), "size of the family: lines of the network but random removal"),
+    run=False,
+)
+
+
+def network_rows(points: pd.DataFrame) -> pd.DataFrame:
+    """Means over draws, and the paired difference from random removal of as many units."""
+    grouped = points.groupby(KEYS, sort=False)
+    rows = grouped.agg(
+        draws=("draw", "nunique"),
+        images=("images", "max"),
+        accuracy_before=("accuracy_before", "max"),
+        **averages(AVERAGED),
+    ).reset_index()
+    found = [
+        {**dict(zip(KEYS, key, strict=True)), **difference(cells, points)}
+        for key, cells in grouped
+        if key[KEYS.index("technique")] != "random"
+    ]
+    columns = [*KEYS, "difference", "difference_low", "difference_high", "p"]
+    compared = pd.DataFrame(found, columns=columns)
+    family = compared.groupby("network")["p"]
+    compared = compared.assign(p=family.transform(holm), tests=family.transform("size"))
+    return rows.merge(compared, how="left", on=KEYS)
+
+
+def difference(cells: pd.DataFrame, points: pd.DataFrame) -> dict[str, float]:
+    """Mean difference from random removal, its interval, and p.
+
+    ASSUME: draws and images are drawn independently of each other, as seeds and clips are.
+    """
+    first = cells.iloc[0]
+    same = (points[SIZED] == first[SIZED]).all(axis=1) & points["draw"].isin(cells["draw"])
+    random = points[same & (points["technique"] == "random")]
+    own, others = (outcomes(rows) for rows in (cells, random))
+    images = Resampling({draw: np.arange(first["images"]) for draw in own})
+    low, high = ends(images.accuracies(own) - images.accuracies(others))
+    by_image = images.by_clip(own, others)
+    return {
+        "difference": float(by_image.sum()),
+        "difference_low": low,
+        "difference_high": high,
+        "p": float(images.p_values(by_image[None])[0]),
+    }
+
+
+def outcomes(rows: pd.DataFrame) -> dict[int, Any]:
+    """By draw, which evaluation images are right: 1 x images."""
+    return {
+        int(draw): unpacked([bits], images)
+        for draw, bits, images in zip(rows["draw"], rows["correct"], rows["images"], strict=True)
+    }
+
+
+def caption(rows: pd.DataFrame) -> str:
+    """What the figures are."""
+    draws = counted(int(rows["draws"].max()), "draw")
+    return (
+        "Networks that were trained elsewhere, pruned on images alone, without labels and "
+        "training, to shares of their multiply-adds: accuracy and agreement with the unpruned "
+        f"network in percent, mean ± standard deviation over {draws} of calibration images; in "
+        "brackets the difference in points from random removal of as "
+        "many units of each layer with the same compensation, and its 95 % interval over draws "
+        "and images; * a significant difference: images turned round at random, p < 0.05 after "
+        "Holm's correction for all lines of the network."
+    )
+
+
+def display(rows: pd.DataFrame) -> pd.DataFrame:
+    """One line per method, one column per budget."""
+    lines = []
+    for key, cells in rows.groupby(["network", *METHOD], sort=False):
+        network, technique, compensation, rule, _ = map(str, key)
+        line = {"Network": before(network, cells.iloc[0]), "Technique": technique}
+        line |= {"Compensation": compensation, "Batch norm": rule}
+        line |= {f"{row['budget']:g}": cell(row) for row in cells.to_dict("records")}
+        lines.append(line)
+    return pd.DataFrame(lines).fillna("–")
+
+
+def before(network: str, row: "pd.Series[Any]") -> str:
+    """``resnet56 (83.0)``: with its accuracy, where there are labels."""
+    accuracy = row["accuracy_before"]
+    name = display_name(network)
+    return name if pd.isna(accuracy) else f"{name} ({percent(accuracy, digits=1)})"
+
+
+def cell(row: dict[Any, Any]) -> str:
+    """``73.6 ± 0.4 (+4.1 [3.0, 5.2])*``."""
+    measured = "agreement" if pd.isna(row["accuracy_mean"]) else "accuracy"
+    text = percent(row[f"{measured}_mean"], row[f"{measured}_std"], digits=1)
+    if pd.isna(row["difference"]):
+        return text
+    ends_ = f"[{signed(row['difference_low'])}, {signed(row['difference_high'])}]"
+    return f"{text} ({signed(row['difference'])} {ends_}){'*' if row['p'] < SIGNIFICANT else ''}"
+
+
+TABLE = Table(SCHEMA, network_rows, display, caption)
