@@ -1,13 +1,15 @@
 """Networks of other packages: which units are found, cut, saved and loaded again.
 
-    python -m benchmarks.zoo [--names NAME ...]
+    python -m benchmarks.zoo [--names NAME ...] [--minutes M] [--gigabytes G]
 
 Every classifier of torchvision; families of timm and networks built from a configuration of
 Hugging Face where these packages are there. Weights are random. Half of the units of every layer
-go; the network without them must compute what it computes with them silenced.
+go; the network without them must compute what it computes with them silenced. A run that was
+stopped, or ended by ``--minutes``, is taken up where it was by the same command.
 """
 
 import argparse
+import copy
 import json
 import multiprocessing
 import re
@@ -25,7 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.common import Row, peak_mb, write_results
+from benchmarks.common import SCRATCH, Row, peak_mb, write_results
 from neuron_pruning.any_network.batches import Batches
 from neuron_pruning.any_network.costs import CostModel
 from neuron_pruning.any_network.options import Method
@@ -42,10 +44,13 @@ from neuron_pruning.any_network.saving import (
 from neuron_pruning.any_network.surgery import kept_entries, mask, removed_as_masked
 from neuron_pruning.any_network.tracing import BatchNorm, first_tensor
 from neuron_pruning.any_network.unit_layers import FoundLayers, find_unit_layers, verified
+from neuron_pruning.core.errors import UserError
 from neuron_pruning.core.files import write_json
+from neuron_pruning.core.row_cache import Journal
 
 SIZES = (64, 96, 128, 192, 224, 256, 299)  # pixels; the smallest that a network takes is used
 MINUTES, GIGABYTES = 10, 14  # a network's process may take
+ELSEWHERE = 5  # billions of multiply-adds: where networks stand whose package does not say it
 TOLERANCE = 1e-5  # of the largest logit, in float32
 TIMM = (
     "beit_base_patch16_224", "cait_xxs24_224", "coat_tiny", "convmixer_768_32", "convnextv2_atto",
@@ -59,17 +64,16 @@ HUGGING_FACE = ("ConvNext", "DeiT", "Swin", "ViT")
 
 
 def network_names() -> list[str]:
-    """All networks that are there."""
+    """All networks that are there, the cheapest first."""
     import torchvision
 
     names = torchvision.models.list_models(module=torchvision.models)
-    weights = {name: torchvision.models.get_model_weights(name).DEFAULT.meta for name in names}
-    names.sort(key=lambda name: weights[name]["_ops"])
+    costs = {n: torchvision.models.get_model_weights(n).DEFAULT.meta["_ops"] for n in names}
     if find_spec("timm"):
         names += [f"timm/{name}" for name in TIMM]
     if find_spec("transformers"):
         names += [f"transformers/{name}" for name in HUGGING_FACE]
-    return names
+    return sorted(names, key=lambda name: costs.get(name, ELSEWHERE))
 
 
 def factory(name: str) -> Callable[[], nn.Module]:
@@ -126,11 +130,11 @@ def example_of(model: nn.Module) -> Tensor:
         images = torch.randn(2, 3, size, size)
         try:
             with torch.inference_mode():
-                model(images)
+                copy.deepcopy(model)(images)  # Swin's windows shrink to small images, and stay so
         except (RuntimeError, AssertionError, ValueError):
             continue
         return images
-    raise SystemExit("the network takes images of none of the sizes")
+    raise UserError("the network takes images of none of the sizes")
 
 
 def measure(name: str) -> Row:
@@ -225,28 +229,30 @@ def _cut_and_loaded(
     }
 
 
-def in_limits(name: str) -> Row:
+def in_limits(name: str, gigabytes: int = GIGABYTES) -> Row:
     """One network in a process of its own, forked so that nothing is imported again."""
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_job, args=(name, sender))
+    process = context.Process(target=_job, args=(name, gigabytes, sender))
     process.start()
     sender.close()
     try:
         row: Row = receiver.recv()
     except EOFError:  # killed by a limit
-        row = {"failure": f"more than {MINUTES} minutes or {GIGABYTES} GB"}
+        row = {"unmeasured": f"more than {MINUTES} minutes or {gigabytes} GB"}
     process.join()
     return {"network": name, **row}
 
 
-def _job(name: str, sender: Connection) -> None:
-    resource.setrlimit(resource.RLIMIT_DATA, (GIGABYTES * 10**9,) * 2)
+def _job(name: str, gigabytes: int, sender: Connection) -> None:
+    resource.setrlimit(resource.RLIMIT_DATA, (gigabytes * 10**9,) * 2)
     resource.setrlimit(resource.RLIMIT_CPU, (60 * MINUTES,) * 2)
     try:
         row = measure(name)
     except Exception as error:  # noqa: BLE001 - the table says what the network's own code raises
         row = {"failure": f"{type(error).__name__}: {error}", "where": traceback.format_exc()}
+        if isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error):
+            row = {"unmeasured": f"more than {gigabytes} GB"}
     sender.send({**row, "peak_mb": peak_mb()})
 
 
@@ -258,16 +264,19 @@ def report(rows: Sequence[Row]) -> str:
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
         *map(_line, rows),
     ]
-    good = [row for row in rows if is_good(row)]
-    odd = [f"{row['network']} ({_trouble(row)})" for row in rows if not is_good(row)]
+    measured = [row for row in rows if "unmeasured" not in row]
+    good = [row for row in measured if is_good(row)]
+    odd = [f"{row['network']} ({_trouble(row)})" for row in measured if not is_good(row)]
+    beyond = [f"{row['network']} ({_trouble(row)})" for row in rows if "unmeasured" in row]
     slowest = max(rows, key=lambda row: row.get("trace_seconds", 0.0))
     return "\n".join(
         [
             *lines,
             "",
-            f"{len(good)} of {len(rows)} networks lose half of the units of every layer found, "
+            f"{len(good)} of {len(measured)} networks lose half of the units of every layer found, "
             "compute the same as with these units silenced, and come back from files bit for bit.",
             f"Exceptions: {', '.join(odd) or 'none'}.",
+            f"Not measured: {', '.join(beyond) or 'none'}.",
             f"Slowest to trace: {slowest['network']}, {slowest.get('trace_seconds', 0.0):.1f} s.",
         ]
     )
@@ -284,8 +293,9 @@ def is_good(row: Row) -> bool:
 
 
 def _trouble(row: Row) -> str:
-    if "failure" in row:
-        return str(row["failure"])
+    for key in ("failure", "unmeasured"):
+        if key in row:
+            return str(row[key])
     if not row["layers"]:
         return f"no layer: {row['reason']}"
     return row["in_float64"] or f"{row['difference']:.1e} apart, changed by {row['changed']:.1e}"
@@ -303,21 +313,41 @@ def _line(row: Row) -> str:
     )
 
 
+def rows_of(names: Sequence[str], minutes: float, gigabytes: int, journal: Journal) -> list[Row]:
+    """A row per network: those of the journal, and new ones, until so many minutes are over."""
+    known = {row["network"]: row for row in journal.read()}
+    rows, started = list[Row](), time.monotonic()
+    for name in names:
+        row = known.get(name)
+        if row is None and time.monotonic() - started > 60 * minutes:
+            row = {"network": name, "unmeasured": "the time was over"}
+        elif row is None:
+            row = in_limits(name, gigabytes)
+            journal.add([row])
+            print(json.dumps(row), flush=True)
+        rows.append(row)
+    return rows
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--names", nargs="+", help="of networks; all where left out")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="none begins later")
+    parser.add_argument("--gigabytes", type=int, default=GIGABYTES, help="that a network may take")
     arguments = parser.parse_args()
-    started, rows = time.time(), []
-    for name in arguments.names or network_names():
-        rows.append(in_limits(name))
-        print(json.dumps(rows[-1]), flush=True)
+    started, journal = time.time(), Journal(SCRATCH / "zoo.rows")
+    journal.path.parent.mkdir(parents=True, exist_ok=True)
+    names = arguments.names or network_names()
+    rows = rows_of(names, arguments.minutes, arguments.gigabytes, journal)
     note = (
         "\n\nRandom weights; half of the units by their weights' absolute sum; the smallest images "
         "that each network takes; seconds of one core. *Difference*: of the largest logit, in "
         "float32; in float64 it is at most 1e-9. *Parameters left* when every layer loses half."
     )
     write_results("zoo", rows, report(rows) + note, started)
+    if {*names} <= {row["network"] for row in journal.read()}:
+        journal.path.unlink()  # the next run begins from scratch
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from neuron_pruning.any_network import compensation as compensation_module
 from neuron_pruning.any_network.options import Method
 from neuron_pruning.any_network.pruner import Session
 from neuron_pruning.any_network.surgery import cut as cut_in_place
@@ -126,6 +127,14 @@ def test_a_padded_kernel_is_better_with_patches_where_a_constant_is_needed():
     for name in ("none", "lstsq", "lstsq_patches"):
         errors[name] = apart(model, without(model, PLANTED, name)[0])
     assert 1e-6 < errors["lstsq_patches"] < errors["lstsq"] < errors["none"]
+
+
+@pytest.mark.parametrize("limit", [72, 71])
+def test_auto_looks_at_patches_where_a_kernel_sees_little(monkeypatch, limit):
+    model = network("complement", "padded")  # its kernels see 8 channels at 3 x 3
+    monkeypatch.setattr(compensation_module, "PATCH_VALUES", limit)
+    expected = without(model, PLANTED, "lstsq_patches" if limit == 72 else "lstsq")[0]
+    assert apart(expected, without(model, PLANTED, "auto")[0]) == 0.0
 
 
 PAIRS = [Removal(5 + unit, "similar", unit) for unit in range(3)]

@@ -226,7 +226,7 @@ def test_random_removal_has_the_same_counts(monkeypatch):
     assert [amounts for amounts, _ in asked] == [{"0": 3, "3": 3}] * 4
     assert [method.technique for _, method in asked] == ["l1"] + ["random"] * 3
     assert len({method.seed for _, method in asked}) == 4
-    assert {method.compensation for _, method in asked} == {"lstsq"}
+    assert {method.compensation for _, method in asked} == {"auto"}
 
 
 @pytest.mark.parametrize("compensation", ["add", "affine", "fold"])

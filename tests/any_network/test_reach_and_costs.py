@@ -37,6 +37,22 @@ class Twice(nn.Module):
         return self.head(torch.relu(self.again(hidden)).mean((2, 3)))
 
 
+class Shared(nn.Module):
+    """A layer that works on the image, and on half of its height and width; another behind it."""
+
+    def __init__(self, conv):
+        super().__init__()
+        self.conv, self.shared = conv, nn.Conv2d(3, 6, 1) if conv else nn.Linear(3, 6)
+        self.inside, self.head = nn.Linear(6, 4), nn.Linear(4, 2)
+
+    def forward(self, images):
+        found = torch.zeros(())
+        for values in (images, images[..., ::2, ::2]):
+            tokens = values if self.conv else values.flatten(2).mT
+            found = found + torch.relu(self.shared(tokens)).mean((2, 3) if self.conv else 1)
+        return self.head(torch.relu(self.inside(found)))
+
+
 class Highest(nn.Module):
     """The largest value of each channel of a large map."""
 
@@ -95,6 +111,13 @@ def test_multiply_adds_are_those_that_pytorch_counts(model):
 
 def test_one_position_of_a_large_map_is_enough():
     assert find_unit_layers(Highest(), torch.randn(1, 3, 64, 64)).inner == ("conv",)
+
+
+@pytest.mark.parametrize("conv", [True, False])
+def test_layers_may_be_called_again_on_another_shape(conv):
+    found = find_unit_layers(Shared(conv), torch.randn(1, 3, 8, 8))
+    assert found.inner == ("inside",)
+    assert "calls it 2 times" in found.refused["shared"].reason
 
 
 def test_what_reads_no_images_has_units_too():

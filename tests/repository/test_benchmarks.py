@@ -4,13 +4,16 @@ from subprocess import CalledProcessError
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 from torch.autograd import DeviceType
 
-from benchmarks import common, floor, growth, profile, training
+from benchmarks import common, floor, growth, profile, training, without_training, zoo
+from neuron_pruning.core.row_cache import Journal
 from neuron_pruning.models.architectures import (
     activation_bytes,
     count_multiply_adds,
@@ -104,3 +107,57 @@ def test_a_gpus_profile_counts_each_kernel_once():
     events = [event(DeviceType.CPU), kernel, event(DeviceType.CUDA, annotated=True)]
     assert profile.operators(events, torch.device("cuda")) == [kernel]
     assert profile.operators(events, torch.device("cpu")) == events
+
+
+def test_a_zoo_that_was_stopped_goes_on_where_it_was(monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(zoo, "in_limits", lambda name, _: asked.append(name) or {"network": name})
+    journal = Journal(tmp_path / "rows")
+    journal.add([{"network": "a", "layers": 3}])
+    rows = zoo.rows_of(["a", "b"], 1.0, 8, journal)
+    assert asked == ["b"] and rows == [{"network": "a", "layers": 3}, {"network": "b"}]
+    late = zoo.rows_of(["a", "b", "c"], -1.0, 8, journal)
+    assert asked == ["b"] and late[:2] == rows and "time" in late[2]["unmeasured"]
+    assert "Not measured: c (the time was over)" in zoo.report([late[2]])
+
+
+def test_methods_are_compared_with_random_removal_in_the_same_draw():
+    same = {
+        "network": "net", "share": 0.5, "compensation": "lstsq", "order": "parallel",
+        "batch_norm": "keep", "agreement": 0.9, "seconds": 1.0,
+    }  # fmt: skip
+    scores = {("l1", 0): 0.8, ("l1", 1): 0.6, ("random", 0): 0.5, ("random", 1): None}
+    rows = [
+        {**same, "technique": technique, "draw": draw, "accuracy": score}
+        for (technique, draw), score in scores.items()
+    ]
+    table = without_training.table_of(pd.DataFrame(rows)).set_index("technique")
+    assert table.score.to_dict() == {"l1": 70.0, "random": 70.0}  # agreement without labels: 0.9
+    assert table.lowest.l1 == 60.0 and table.draws.l1 == 2
+    assert table.above_random.l1 == 0.0  # +30 and -30 points
+
+
+def test_a_trial_that_was_stopped_measures_only_what_is_missing(monkeypatch, tmp_path):
+    measured = []
+
+    class Trial:
+        model = nn.Linear(2, 2)
+        judge = SimpleNamespace(unpruned=None, scored=lambda found: {"accuracy": 1.0})
+
+        def row(self, method, share):
+            measured.append((method.technique, method.order, method.seed))
+            return {"accuracy": 0.5}
+
+    monkeypatch.setattr(without_training, "trials", lambda given: lambda draw: Trial())
+    given = SimpleNamespace(
+        source="net", share=0.5, test_images=9, calibration_images=8, draws=2, minutes=1.0,
+        techniques=["l1"], compensations=["none"], closely=["l1"], fitted=["lstsq"],
+        orders=["parallel", "sequential"], batch_norms=["keep"],
+    )  # fmt: skip
+    journal = Journal(tmp_path / "rows")
+    rows, left = without_training.run(given, journal)
+    assert (len(rows), left, len(measured)) == (8, 0, 6)
+    assert measured[2] == ("l1", "sequential", 0) and measured[5] == ("l1", "sequential", 1)
+    assert without_training.run(given, journal) == (rows, 0) and len(measured) == 6
+    given.draws, given.minutes = 3, -1.0
+    assert without_training.run(given, journal) == (rows, 4)

@@ -4,6 +4,7 @@ Every consumer of a layer is compensated by itself, from what it reads. Weights 
 become zero: the network computes what it will compute after the cut.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -31,7 +32,8 @@ from neuron_pruning.pruning.selection import Removal, Selection
 from neuron_pruning.pruning.units import UnitLayer
 
 WITHOUT_STATISTICS = ("none", "add", "fold")
-LEAST_SQUARES = ("lstsq", "lstsq_patches")
+# ASSUME: kernels of 3 x 3 on up to 256 channels: 42 MB of products per consumer.
+PATCH_VALUES = 2304  # that a kernel sees, for which ``auto`` looks at patches
 
 
 class LayerError(NamedTuple):
@@ -46,9 +48,10 @@ class LayerError(NamedTuple):
 
 def uses_patches(name: str, module: nn.Module) -> bool:
     """Whether a compensation looks at the patches that a consumer's kernels see."""
-    return (
-        name == "lstsq_patches" and isinstance(module, nn.Conv2d) and module.kernel_size != (1, 1)
-    )
+    if not isinstance(module, nn.Conv2d) or module.kernel_size == (1, 1):
+        return False
+    seen = module.in_channels * math.prod(module.kernel_size)
+    return name == "lstsq_patches" or (name == "auto" and seen <= PATCH_VALUES)
 
 
 def pads_with_zeros(module: nn.Module) -> bool:

@@ -21,8 +21,9 @@ HELD_OUT = 0.25  # ASSUME: share of the images that judges, where no other image
 RANDOM_DRAWS = 5
 
 NetworkCompensation = Literal[
-    "none", "bias", "add", "scaled", "affine", "lstsq", "lstsq_patches", "ridge", "fold"
+    "auto", "none", "bias", "add", "scaled", "affine", "lstsq", "lstsq_patches", "ridge", "fold"
 ]
+LEAST_SQUARES = ("auto", "lstsq", "lstsq_patches")
 BatchNormRule = Literal["reestimate", "rescale", "keep"]
 Order = Literal["sequential", "parallel"]
 Across = Literal["layers", "network"]
@@ -148,10 +149,12 @@ class Method:
     Attributes:
         technique: a name of ``techniques()``.
         settings: of the technique.
-        compensation: ``none bias add scaled affine lstsq lstsq_patches ridge fold``.
+        compensation: ``none bias add scaled affine lstsq lstsq_patches ridge fold``, or ``auto``:
+            ``lstsq_patches`` where a kernel sees at most 2,304 values, else ``lstsq``.
         batch_norm: ``reestimate`` measures the statistics again after the cut; ``rescale`` gives
             the normalisation behind a consumer the variance that least squares leave of its
-            outputs (of Linears, 1x1 convolutions and ``lstsq_patches``); ``keep`` leaves them.
+            outputs (of Linears, 1x1 convolutions and where they fit patches); ``keep`` leaves
+            them.
         order: ``sequential``: each layer is measured behind the cuts in front of it;
             ``parallel``: all in the unpruned network, in one pass.
         seed: of what is drawn.
@@ -159,7 +162,7 @@ class Method:
 
     technique: str = "l1"
     settings: Mapping[str, Any] = field(default_factory=dict)
-    compensation: str = "lstsq"
+    compensation: str = "auto"
     batch_norm: BatchNormRule = "reestimate"
     order: Order = "parallel"
     seed: int = 0
@@ -181,7 +184,9 @@ class Method:
 
     def _refusal(self, technique: Technique) -> str | None:
         """Why a technique's removals cannot have this compensation."""
-        return technique.refusal(self.compensation.removesuffix("_patches"))
+        return technique.refusal(
+            "lstsq" if self.compensation in LEAST_SQUARES else self.compensation
+        )
 
     def randomly(self, seed: int) -> "Method":
         """The same compensation for units removed at random.

@@ -82,8 +82,8 @@ def prune(
         max_loss: in points.
         technique: which units go; a name of ``techniques()``.
         settings: of the technique, for instance ``{"centring": "mean"}``.
-        compensation: what the others get: ``none bias add scaled affine lstsq lstsq_patches ridge
-            fold``.
+        compensation: what the others get: ``auto``, or one of ``none bias add scaled affine lstsq
+            lstsq_patches ridge fold``; see :class:`Method`.
         batch_norm: ``reestimate``, ``rescale`` or ``keep`` the statistics; see :class:`Method`.
         order: ``sequential``, each layer measured behind the cuts in front of it, or ``parallel``.
         across: whether ``amount`` holds for each layer or for all together.

@@ -14,6 +14,7 @@ gating, attention and functional calls are seen by what they do.
 """
 
 import copy
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import partial
@@ -300,7 +301,8 @@ class _Recorder:
                 call.outputs = leaf.requires_grad_(True)
                 self.writers[name] = call
             self._counted = self.counter.multiply_adds
-            return self.writers[name].written.clone()  # an operation in place may follow
+            # A copy: an operation in place may follow.
+            return _written_again(self.writers[name], values).clone()
 
         return written
 
@@ -362,6 +364,18 @@ def _output_shape(module: nn.Module, values: Tensor) -> torch.Size:
         empty.__dict__.pop("forward", None)
         shape: torch.Size = empty(values.detach().to("meta")).shape
     return shape
+
+
+def _written_again(call: Call, values: Tensor) -> Tensor:
+    """What a writer wrote; for inputs of another shape, at its first positions over and over."""
+    if values.shape == call.inputs.shape:
+        return call.written
+    axis = channel_axis(call.module)
+    shape = list(_output_shape(call.module, values))
+    rows = call.written.movedim(axis, -1).reshape(-1, call.channels)
+    shape.append(shape.pop(axis))
+    wanted = torch.arange(math.prod(shape[:-1])) % len(rows)
+    return rows[wanted].view(shape).movedim(-1, axis)
 
 
 def _sources(values: Tensor, writers: Mapping[str, Call]) -> list[str]:

@@ -17,7 +17,7 @@ from neuron_pruning.configuration.fields import (
 
 # Literals that stand in any_network too, which lies above this folder; a test compares.
 Compensation = Literal[
-    "none", "bias", "add", "scaled", "affine", "lstsq", "lstsq_patches", "ridge", "fold"
+    "auto", "none", "bias", "add", "scaled", "affine", "lstsq", "lstsq_patches", "ridge", "fold"
 ]
 BatchNormRule = Literal["reestimate", "rescale", "keep"]
 Order = Literal["sequential", "parallel"]
@@ -66,8 +66,9 @@ class NetworkPruning(Section):
     """Shares of a network's multiply-adds that pruned ones may have."""
     techniques: Some[Name] = ["l1", "variance"]
     """Labels of the techniques that are compared; random is always among them."""
-    compensations: Some[Compensation] = ["none", "lstsq"]
-    """What the remaining units get in return."""
+    compensations: Some[Compensation] = ["none", "auto"]
+    """What the remaining units get in return; auto is least squares, on patches where kernels see
+    few values."""
     batch_norms: Some[BatchNormRule] = ["keep", "reestimate"]
     """What becomes of the statistics of batch normalisations behind the cuts."""
     order: Order = "parallel"
