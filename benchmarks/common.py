@@ -22,7 +22,9 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 RESULTS = Path(os.environ.get("BENCHMARK_RESULTS", HERE / "results"))  # a rehearsal's lie elsewhere
 SCRATCH = ROOT / "results" / "bench"
-PACKAGES = ("torch", "torchvision", "numpy", "pyarrow", "mlflow", "snakemake")
+PACKAGES = (
+    "torch", "torchvision", "torch-pruning", "numpy", "scipy", "pyarrow", "mlflow", "snakemake",
+)  # fmt: skip
 Row = dict[str, Any]
 
 

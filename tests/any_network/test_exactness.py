@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from neuron_pruning.any_network import compensation as compensation_module
+from neuron_pruning.any_network import moments
 from neuron_pruning.any_network.options import Method
 from neuron_pruning.any_network.pruner import Session
 from neuron_pruning.any_network.surgery import cut as cut_in_place
@@ -188,6 +189,42 @@ def test_a_depthwise_convolution_between_goes_with_the_units():
     ).double().eval()  # fmt: skip
     for compensation in ("lstsq", "fold", "add"):
         assert apart(model, without(model, PAIRS, compensation)[0]) < 1e-10
+
+
+def wide(units):
+    """Linear, ReLU, Linear; the last half of the units are scaled clones of the first."""
+    torch.manual_seed(0)
+    body = [nn.Flatten(), nn.Linear(192, units), nn.ReLU(), nn.Linear(units, 3)]
+    model, half = nn.Sequential(*body).double().eval(), units // 2
+    with torch.no_grad():
+        for values in (model[1].weight, model[1].bias):
+            values[half:] = 1.5 * values[:half]
+    return model
+
+
+def no_eigenvalues(matrix):
+    raise AssertionError("of ten thousand units they take minutes")
+
+
+def test_planted_units_of_a_wide_layer_leave_no_trace_without_eigenvalues(monkeypatch):
+    monkeypatch.setattr(np.linalg, "eigh", no_eigenvalues)
+    model = wide(600)
+    found = pruner_of(model, [images(700)]).cut({"1": 300}, Method("l1"))
+    assert set(found.removed["1"]) == set(range(300))
+    assert apart(model, found.model) < 1e-10
+
+
+def test_a_wide_layer_that_fewer_images_than_units_tell_apart_is_exact_on_these():
+    model, few = wide(600), images(100)
+    smaller = pruner_of(model, [few]).cut({"1": 200}, Method("random")).model
+    with torch.inference_mode():
+        assert float((model(few) - smaller(few)).abs().max()) < 1e-10
+
+
+@pytest.mark.parametrize("technique", ["l1", "random"])
+def test_techniques_that_need_weights_alone_make_no_rows(monkeypatch, technique):
+    monkeypatch.setattr(moments, "representative_rows", None)
+    pruner_of(wide(20)).cut({"1": 10}, Method(technique))
 
 
 @given(

@@ -13,7 +13,8 @@ from torch.nn import functional as F
 from neuron_pruning import UserError, find_technique, techniques
 from neuron_pruning.any_network.costs import CostModel
 from neuron_pruning.any_network.inspection import layer_rows, measured_rows
-from neuron_pruning.any_network.pruner import Method, Session
+from neuron_pruning.any_network.options import Method
+from neuron_pruning.any_network.pruner import Session
 from neuron_pruning.any_network.pruning import prune
 from neuron_pruning.any_network.saving import load_pruned
 from neuron_pruning.any_network.surgery import cut as cut_in_place

@@ -3,12 +3,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info, threadpool_limits
 from torch import nn
 
 from neuron_pruning import UserError
+from neuron_pruning.any_network import moments
 from neuron_pruning.any_network.moments import (
     Accumulator,
     Request,
+    _at_once,
     collect,
     patches,
     reading,
@@ -61,6 +64,22 @@ def test_representative_rows_of_odd_rows(rows):
     assert_stands_for(rows)
 
 
+def test_representative_rows_are_one_more_than_the_rank():
+    rows = np.random.default_rng(0).normal(size=(20, 60))
+    assert representative_rows(moments_of(rows)).shape == (20, 60)
+    assert representative_rows(moments_of(rows[:, :5])).shape == (6, 5)
+    assert representative_rows(moments_of(np.ones((20, 5)))).shape == (2, 5)
+    assert_stands_for(rows)
+
+
+def test_products_are_those_of_the_rows_about_their_mean_above_the_diagonal_too():
+    rows = np.random.default_rng(0).normal(size=(50, 7)) + 100.0
+    apart = rows - rows.mean(axis=0)
+    found = moments_of(rows).products
+    np.testing.assert_allclose(found, apart.T @ apart, atol=1e-11)
+    np.testing.assert_array_equal(found, found.T)
+
+
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=8), st.integers(1, 40))
 @settings(max_examples=30)
 def test_moments_and_sample_do_not_depend_on_the_batches(sizes, sample):
@@ -95,6 +114,42 @@ def test_moments_of_some_channels():
     some, alone = moments_of(rows).of(np.array([3, 1])), moments_of(rows[:, [3, 1]])
     for name in ("mean", "products", "low", "high"):
         np.testing.assert_allclose(getattr(some, name), getattr(alone, name))
+
+
+def taken_in(module, values, beside):
+    how = reading("c", [np.arange(values.shape[1])])
+    request = Request(how, Accumulator("rows", 30), Accumulator("patches"))
+    request.take(module, values, beside)
+    assert request.patches is not None
+    return request.rows, request.patches
+
+
+@pytest.mark.parametrize("cached", [1, 200, 10**6])
+def test_what_is_taken_in_does_not_depend_on_how_much_of_it_at_once(monkeypatch, cached):
+    module = nn.Conv2d(3, 4, 2, padding=1)
+    values, beside = torch.randn(2, 9, 3, 4, 5)
+    rows, seen = (
+        torch.cat([read(module, each) for each in (values, beside)], dim=1).double().numpy()
+        for read in (reading("c", [np.arange(3)]).rows, patches)
+    )
+    monkeypatch.setattr(moments, "CACHED", cached)
+    found = taken_in(module, values, beside)
+    for accumulator, expected in zip(found, (rows, seen), strict=True):
+        for name in ("rows", "mean", "products", "low", "high"):
+            one, other = getattr(accumulator.moments, name), getattr(moments_of(expected), name)
+            np.testing.assert_allclose(one, other, atol=1e-10)
+    assert found[0].drawn.shape == (30, 6)
+
+
+def test_images_are_taken_in_together_as_far_as_the_cache_holds_them_or_as_rows_are_few():
+    def sizes(*shape, **about):
+        parts = _at_once([torch.empty(shape)], shape[1], **about)
+        return [len(part) for (part,) in parts]
+
+    assert sizes(8, 16, 64, 64) == [2, 2, 2, 2]
+    assert sizes(8, 16, 64, 64, places=2) == [1] * 8
+    assert sizes(8, 16, 128, 128) == [1] * 8
+    assert sizes(300, 1024) == [300]
 
 
 @pytest.mark.parametrize("odd", [float("nan"), float("inf")])
@@ -164,3 +219,20 @@ def test_a_pass_ends_at_the_last_consumer_that_is_asked_for():
     assert request.rows.moments.rows == 5
     assert not ran
     assert not model[1]._forward_pre_hooks
+
+
+def test_numpys_threads_leave_the_cores_to_torch_during_a_pass():
+    seen = []
+
+    def threads():
+        return [p["num_threads"] for p in threadpool_info() if p["user_api"] == "blas"]
+
+    model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 5))
+    model[0].register_forward_hook(lambda *_: seen.extend(threads()))
+    before = threads()
+    request = Request(reading("1", [np.arange(4)]), Accumulator("1"))
+    with threadpool_limits(2, user_api="blas"):
+        collect(model, [torch.ones(2, 3)], {"1": request})
+    assert seen
+    assert set(seen) == {1}
+    assert threads() == before

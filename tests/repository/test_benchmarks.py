@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.autograd import DeviceType
 
-from benchmarks import common, floor, growth, profile, training, without_training, zoo
+from benchmarks import (
+    any_network,
+    common,
+    floor,
+    growth,
+    profile,
+    training,
+    without_training,
+    zoo,
+)
+from neuron_pruning.any_network.unit_layers import find_unit_layers
 from neuron_pruning.core.row_cache import Journal
 from neuron_pruning.models.architectures import (
     activation_bytes,
@@ -161,3 +171,26 @@ def test_a_trial_that_was_stopped_measures_only_what_is_missing(monkeypatch, tmp
     assert without_training.run(given, journal) == (rows, 0) and len(measured) == 6
     given.draws, given.minutes = 3, -1.0
     assert without_training.run(given, journal) == (rows, 4)
+
+
+def test_random_images_are_the_same_each_time_and_none_is_held():
+    images = any_network.RandomImages(10, (1, 2, 2), 4)
+    first, second = list(images), list(images)
+    assert [len(batch) for batch in first] == [4, 4, 2]
+    assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("across", ["uniform", "global"])
+def test_torch_pruning_is_set_beside_on_inner_channels_alone(across):
+    torch.manual_seed(0)
+    body = [torch.nn.Conv2d(3, 8, 3), torch.nn.BatchNorm2d(8), torch.nn.ReLU()]
+    network = torch.nn.Sequential(*body, torch.nn.Conv2d(8, 4, 3), torch.nn.Flatten()).eval()
+    found = find_unit_layers(network, torch.zeros(1, 3, 6, 6))
+    images = [(torch.randn(2, 3, 6, 6), torch.tensor([0, 1]))]
+    given = any_network.Trained("x", network, found, images, [images])
+    for name in any_network.importances():
+        smaller = any_network.pruned_by_theirs(given, name, across, 0)
+        assert [m.out_channels for m in (smaller[0], smaller[3])] == [4, 4]
+    assert network[0].out_channels == 8
+    (cut, *_), whole = any_network.rows_of_ours(given), given.row(network, {})
+    assert cut["multiply_adds"] < 0.6 * whole["multiply_adds"]

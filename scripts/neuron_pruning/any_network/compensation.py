@@ -15,7 +15,9 @@ from jaxtyping import Bool, Float64, Int64
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from neuron_pruning.any_network.least_squares import refit
 from neuron_pruning.any_network.moments import Measured, Moments, Reading
+from neuron_pruning.any_network.options import LEAST_SQUARES
 from neuron_pruning.any_network.tracing import BatchNorm, WeightedModule
 from neuron_pruning.any_network.unit_layers import FoundLayer, FoundLayers
 from neuron_pruning.any_network.views import (
@@ -28,7 +30,7 @@ from neuron_pruning.any_network.views import (
 )
 from neuron_pruning.models.dense import Dense
 from neuron_pruning.pruning.compensations import compensate
-from neuron_pruning.pruning.selection import Removal, Selection
+from neuron_pruning.pruning.selection import Selection
 from neuron_pruning.pruning.units import UnitLayer
 
 WITHOUT_STATISTICS = ("none", "add", "fold")
@@ -206,7 +208,8 @@ def _by_channels(
     rows = outgoing_rows(module, how)
     there = np.flatnonzero(alive)
     constant = held and not pads_with_zeros(module)
-    view = _view(rows[:, there], None if moments is None else moments.of(there), constant)
+    known = None if moments is None else moments.of(there)
+    view = _view(rows[:, there], known, constant)
     chosen = renumbered(selection, np.searchsorted(there, channels), len(there))
     weights = compensate(view, chosen, "add" if name == "fold" else name)
     if not held:
@@ -214,11 +217,13 @@ def _by_channels(
     rows, kept = np.zeros_like(rows), list(chosen.kept)
     rows[:, there[kept]] = weights.outgoing.weight[:, kept]
     error = None
-    if moments is not None:
-        outputs = view.activations @ view.outgoing.weight.T
-        silenced = view.activations[:, kept] @ view.outgoing.weight[:, kept].T
-        given = view.activations[:, kept] @ weights.outgoing.weight[:, kept].T
-        error = _error(outputs, silenced, given + weights.outgoing.bias)
+    if known is not None:
+        before = view.outgoing.weight
+        silenced, given = (
+            np.where(np.isin(np.arange(len(there)), kept), values, 0.0)
+            for values in (before, weights.outgoing.weight)
+        )
+        error = _error(known, before, silenced, Dense(given, weights.outgoing.bias))
     return Change(from_rows(rows, module, how), _by_output(weights.outgoing.bias, module), error)
 
 
@@ -256,30 +261,40 @@ def _by_least_squares(
         leaves = np.concatenate([gone[there], np.ones(columns, dtype=bool)])
     else:
         chosen, outgoing, leaves = there, rows[:, there], gone[there]
-    view = _view(outgoing, moments.of(chosen), constant)
-    removals = tuple(Removal(int(column), "ranked") for column in np.flatnonzero(leaves))
-    weights = compensate(view, Selection(len(chosen), removals), "lstsq").outgoing
-    kept = np.flatnonzero(~leaves)  # of those that are there, in both cases
-    fitted = np.zeros_like(rows)
-    fitted[:, there[kept]] = weights.weight[:, kept]
-    outputs = view.activations @ outgoing.T
-    silenced = view.activations[:, kept] @ rows[:, there[kept]].T
-    given = view.activations[:, kept] @ weights.weight[:, kept].T + weights.bias
-    before = outputs.var(axis=0)
-    ratio = np.divide(given.var(axis=0), before, out=np.ones_like(before), where=before > 0.0)
-    return fitted, weights.bias, _error(outputs, silenced, given), ratio
+    known = moments.of(chosen)
+    given = refit(outgoing, known, leaves, constant)
+    fitted, silenced = np.zeros_like(rows), np.zeros_like(outgoing)
+    fitted[:, there] = given.weight[:, : len(there)]
+    silenced[:, : len(there)] = np.where(leaves[: len(there)], 0.0, rows[:, there])
+    before, after = _variances(outgoing, known), _variances(given.weight, known)
+    ratio = np.divide(after, before, out=np.ones_like(before), where=before > 0.0)
+    return fitted, given.bias, _error(known, outgoing, silenced, given), ratio
+
+
+def _variances(
+    weights: Float64[NDArray, "rows columns"], moments: Moments
+) -> Float64[NDArray, " rows"]:
+    """Variance of each output, from the moments of what is read."""
+    found = ((weights @ moments.products) * weights).sum(axis=1) / moments.rows
+    return np.maximum(found, 0.0)  # rounding
 
 
 def _error(
-    outputs: Float64[NDArray, "patterns rows"],
-    silenced: Float64[NDArray, "patterns rows"],
-    given: Float64[NDArray, "patterns rows"],
+    moments: Moments,
+    outgoing: Float64[NDArray, "rows columns"],
+    silenced: Float64[NDArray, "rows columns"],
+    given: Dense,
 ) -> LayerError:
     """What a removal does to a consumer's outputs, from the moments of what it reads."""
-    spread = float(((outputs - outputs.mean(axis=0)) ** 2).sum())
+
+    def apart(weights: NDArray[np.float64], constants: NDArray[np.float64] | float) -> float:
+        shifts = weights @ moments.mean + constants
+        return float((_variances(weights, moments) + shifts**2).sum())
+
+    spread = float(_variances(outgoing, moments).sum())
     scale = spread if spread > 0.0 else 1.0
-    lost, left = (float(((outputs - other) ** 2).sum()) / scale for other in (silenced, given))
-    return LayerError(lost, left)
+    lost, left = apart(silenced - outgoing, 0.0), apart(given.weight - outgoing, given.bias)
+    return LayerError(lost / scale, left / scale)
 
 
 def _view(

@@ -19,7 +19,7 @@ from neuron_pruning.any_network.evaluation import Predictions, check_same_images
 from neuron_pruning.any_network.imported import ImportedNetwork
 from neuron_pruning.any_network.inspection import layer_rows, measured_rows
 from neuron_pruning.any_network.network_schemas import LAYERS_SCHEMA, SHARES
-from neuron_pruning.any_network.options import LEAST_SQUARES, BatchNormRule, Method, Order
+from neuron_pruning.any_network.options import BatchNormRule, Method, Order, refusal
 from neuron_pruning.any_network.unit_layers import FoundLayer
 from neuron_pruning.core.errors import UserError
 from neuron_pruning.pruning.angles import Centring, centre, is_flat, pairs_within
@@ -192,9 +192,7 @@ def methods_for(
     Without batch normalisation all rules are ``keep``.
     """
     chosen = find_technique(technique)
-    allowed = [
-        c for c in compensations if chosen.refusal("lstsq" if c in LEAST_SQUARES else c) is None
-    ]
+    allowed = [name for name in compensations if refusal(chosen, name) is None]
     rules: list[BatchNormRule] = ["keep"]
     if any(map(tracks, model.modules())):
         rules = list(batch_norms)

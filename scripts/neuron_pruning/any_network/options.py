@@ -173,7 +173,7 @@ class Method:
         ):  # fmt: skip
             _check_choice(name, getattr(self, name), kind)
         self.chosen.check_settings(self.settings)
-        reason = self._refusal(self.chosen)
+        reason = refusal(self.chosen, self.compensation)
         if reason is not None:
             raise UserError(reason)
 
@@ -182,19 +182,13 @@ class Method:
         """The technique itself."""
         return find_technique(self.technique)
 
-    def _refusal(self, technique: Technique) -> str | None:
-        """Why a technique's removals cannot have this compensation."""
-        return technique.refusal(
-            "lstsq" if self.compensation in LEAST_SQUARES else self.compensation
-        )
-
     def randomly(self, seed: int) -> "Method":
         """The same compensation for units removed at random.
 
         ASSUME: units removed at random have no merge target. Where the compensation needs one,
         their means go to the bias, as those of units with a constant effect do.
         """
-        merges = self._refusal(find_technique("random")) is not None
+        merges = refusal(find_technique("random"), self.compensation) is not None
         compensation = "bias" if merges else self.compensation
         return replace(self, technique="random", settings={}, compensation=compensation, seed=seed)
 
@@ -203,3 +197,8 @@ def _check_choice(name: str, value: object, kind: Any) -> None:
     options = get_args(kind)
     if value not in options:
         raise UserError(f"{name} must be one of {', '.join(options)}; not {value!r}")
+
+
+def refusal(technique: Technique, compensation: str) -> str | None:
+    """Why a technique's removals cannot have a compensation; None where they can."""
+    return technique.refusal("lstsq" if compensation in LEAST_SQUARES else compensation)

@@ -12,7 +12,6 @@ from torch import nn
 from neuron_pruning.any_network.batch_norm import reestimate
 from neuron_pruning.any_network.batches import Batches
 from neuron_pruning.any_network.compensation import (
-    LEAST_SQUARES,
     WITHOUT_STATISTICS,
     Consumers,
     LayerError,
@@ -26,7 +25,7 @@ from neuron_pruning.any_network.moments import (
     Request,
     collect,
 )
-from neuron_pruning.any_network.options import Method
+from neuron_pruning.any_network.options import LEAST_SQUARES, Method
 from neuron_pruning.any_network.surgery import cut, kept_entries
 from neuron_pruning.any_network.unit_layers import FoundLayer, FoundLayers
 from neuron_pruning.any_network.views import channels_of, readings, unit_view
@@ -201,8 +200,9 @@ class Session:
             from neuron_pruning.any_network.library_scores import library_scores
 
             scores = library_scores(self.working, layer, self.method.technique, labelled())
+        measured = {} if self._need == "weights" else self.measured
         return unit_view(
-            layer, self.modules, self.pruner.readings, self.measured,
+            layer, self.modules, self.pruner.readings, measured,
             scores=scores, gates=gates, seed=self.method.seed,
         )  # fmt: skip
 
