@@ -367,7 +367,7 @@ def test_idle_heads_are_counted_whole():
     with torch.no_grad():
         rows_of(model, "value")[0][2] = 0.0
         rows_of(model, "value")[0][1, 0] = 0.0  # one channel alone
-    rows = measured_rows(model, found_in(model), loader(), Method())
+    rows = measured_rows(pruner_of(model), Method())
     dead = {row["layer"]: row["dead"] for row in rows}
     assert dead["attention.query"] == 1
 

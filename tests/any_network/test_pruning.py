@@ -387,7 +387,7 @@ def test_ranking_units_of_all_layers_together():
         ({"amount": 0.5, "across": "world"}, "across must be one of layers, network; not"),
         ({"amount": 0.5, "held_out": 1.5}, "held_out is a share"),
         ({"amount": 0.5, "technique": "l3"}, "no technique 'l3'"),
-        ({"amount": 0.5, "compensation": "money"}, "compensation must be one of none, bias"),
+        ({"amount": 0.5, "compensation": "money"}, "compensation must be one of auto, none, bias"),
         ({"amount": 0.5, "compensation": "add"}, "l1 removes units without merge targets"),
         ({"amount": 0.5, "order": "backwards"}, "order must be one of"),
         ({"budget": {"macs": 0.5}, "technique": "distinctiveness"}, "takes an angle"),
