@@ -17,7 +17,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -46,6 +46,7 @@ from neuron_pruning.any_network.unit_layers import FoundLayers, find_unit_layers
 UNITS = 10_240
 HALF = UNITS // 2
 # The last takes degrees: random units are nearly at right angles.
+FITTED = Method("l1", compensation="lstsq", batch_norm="keep")
 LARGE = {"l1": HALF, "variance": HALF, "random": HALF, "distinctiveness": 85}
 CIFAR = ("resnet56", "resnet20")
 DRAWS, CALIBRATION, TEST = 3, 256, 1_000
@@ -114,9 +115,9 @@ def measure_large(job: Row) -> Row:
     """A layer of 10,240 units: measured, then cut and compensated with least squares."""
     pruner = pruner_of("wide", job["images"], 256)
     (name,) = pruner.found.layers
-    row = {"pass": timed(lambda: pruner.session(Method()).measure([name]))["cpu_seconds"]}
+    row = {"pass": timed(lambda: pruner.session(FITTED).measure([name]))["cpu_seconds"]}
     for technique, amount in LARGE.items():
-        method = Method(technique, batch_norm="keep")
+        method = replace(FITTED, technique=technique)
         started = time.process_time()
         removed = pruner.cut({name: amount}, method).removed[name]
         row |= {technique: time.process_time() - started, f"{technique}, units": len(removed)}
@@ -127,7 +128,7 @@ def measure_memory(job: Row) -> Row:
     """``prune`` from end to end."""
     network, _ = network_of("resnet18")
     loader = RandomImages(job["images"], (3, 32, 32), 128)
-    return timed(lambda: prune(network, loader, amount=0.5, random_draws=0))
+    return timed(lambda: prune(network, loader, amount=0.5, compensation="lstsq", random_draws=0))
 
 
 def measure_passes(job: Row) -> Row:
@@ -143,7 +144,7 @@ def measure_passes(job: Row) -> Row:
 
     for _ in range(job["repeats"]):
         plain.append(timed(forward)["cpu_seconds"])
-        session = Pruner(given.model, given.found, given.batches).session(Method())
+        session = Pruner(given.model, given.found, given.batches).session(FITTED)
         measured = timed(partial(session.measure, given.found.inner))
         statistics.append(measured["cpu_seconds"])
     least = {"plain": min(plain), "statistics": min(statistics)}
@@ -153,10 +154,9 @@ def measure_passes(job: Row) -> Row:
 def measure_cut(job: Row) -> Row:
     """Half of the inner channels, beyond the passes over the images."""
     pruner = pruner_of(job["network"], job["images"], job["batch"])
-    method = Method(batch_norm="keep")
-    passes = timed(lambda: pruner.session(method).measure(pruner.found.inner))
+    passes = timed(lambda: pruner.session(FITTED).measure(pruner.found.inner))
     counts = {name: pruner.found[name].units // 2 for name in pruner.found.inner}
-    row = timed(lambda: pruner.cut(counts, method))
+    row = timed(lambda: pruner.cut(counts, FITTED))
     return {**row, "pass_seconds": passes["seconds"]}
 
 

@@ -452,3 +452,30 @@ def test_weights_and_activations_that_are_no_numbers():
 def test_a_network_without_units_says_why():
     with pytest.raises(UserError, match="can be pruned:\n  1: its outputs are those"):
         pruned(nn.Sequential(nn.Flatten(), nn.Linear(192, 3)).double())
+
+
+@pytest.mark.parametrize(
+    ("technique", "compensation"), [("l1", "none"), ("srinivas_babu", "add"), ("folding", "fold")]
+)
+def test_a_budget_is_met_by_what_is_lost_whatever_compensates(technique, compensation):
+    goal = {"budget": {"macs": 0.6}, "compensation": compensation, "random_draws": 0}
+    removed = pruned(**goal, technique=technique).cut.removed
+    units = {name: layer.units for name, layer in found_in(convolutional()).layers.items()}
+    shares = [len(gone) / units[name] for name, gone in removed.items()]
+    assert max(shares) < 0.9  # not one layer nearly whole, as by errors that are not known
+
+
+def test_a_ranking_over_layers_asks_what_a_technique_needs():
+    with pytest.raises(UserError, match="badness"):
+        pruned(amount=0.5, across="network", technique="badness")
+
+
+def test_a_network_that_keeps_tensors_of_a_pass_is_ranked_by_gradients():
+    class Keeping(nn.Sequential):
+        def forward(self, images):
+            self.kept = super().forward(images)
+            return self.kept
+
+    model = Keeping(*convolutional())
+    result = pruned(model, amount=0.5, across="network", technique="taylor")
+    assert any(result.cut.removed.values())

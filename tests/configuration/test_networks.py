@@ -47,6 +47,8 @@ def test_defaults_are_filled_in():
         ),
         ({"network_pruning": {"techniques": ["l7"]}}, "no technique 'l7'"),
         ({"network_pruning": {"techniques": ["distinctiveness"]}}, "takes an angle"),
+        ({"network_pruning": {"techniques": ["badness"]}}, "badness"),
+        ({"network_pruning": {"techniques": ["karnin"]}}, "what training by the workflow records"),
         ({"network_pruning": {"multiply_adds": [1.5]}}, "network_pruning.multiply_adds"),
         ({"network_pruning": {"batch_norm": ["keep"]}}, "did you mean batch_norms?"),
     ],

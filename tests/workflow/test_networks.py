@@ -136,3 +136,16 @@ def test_images_on_both_sides_are_refused(pruned):
     overlay = {**OVERLAY, "experiment": "shared", "networks": {"mine": shared}}
     ran = project.run("networks", overlay=overlay)
     assert ran.returncode == 1 and "both in calibration and in evaluation" in ran.stderr
+
+
+def test_a_compensation_that_merges_has_its_random_control(pruned):
+    project, _ = pruned
+    section = {"techniques": ["noiseout"], "compensations": ["affine"], "draws": 1}
+    overlay = {**changed(**section, multiply_adds=[0.5]), "experiment": "merged"}
+    ran = project.run("networks", overlay=overlay)
+    assert ran.returncode == 0, ran.stderr
+    rows = read_rows(project.folder / "results/merged/tables/table10.parquet")
+    assert {(row["technique"], row["compensation"]) for row in rows} == {
+        ("noiseout", "affine"), ("random", "affine"),
+    }  # fmt: skip
+    assert all((row["p"] is None) == (row["technique"] == "random") for row in rows)

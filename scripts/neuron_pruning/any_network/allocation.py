@@ -68,9 +68,14 @@ def global_counts(
     technique = method.chosen
     if technique.returns != "scores":
         raise UserError(f"{technique.name} gives units no scores: it cannot rank layers together")
-    scores = []
+    session, scores = pruner.session(method), []
+    session.measure(names)
     for name in names:
-        found = np.asarray(technique(pruner.view(name, method), **method.settings), dtype=float)
+        view, settings = session.view(pruner.found[name]), session.settings_for(pruner.found[name])
+        reason = technique.refusal_of_layer(name, view.offers, settings)
+        if reason is not None:
+            raise UserError(reason)
+        found = np.asarray(technique(view, **settings), dtype=float)
         found = -found if technique.largest else found
         scores.append(found / (np.abs(found).mean() or 1.0))
     limit = np.quantile(np.concatenate(scores), share)
@@ -93,7 +98,7 @@ def sensitivities(
         round_to: what kept units are a multiple of.
     """
     session = pruner.session(method)
-    session.measure(names)
+    session.measure(names, errors=True)
     return {
         name: session.sensitivity(name, _steps(pruner.found[name].units, round_to))
         for name in names

@@ -37,7 +37,7 @@ from neuron_pruning.core.errors import UserError, refuse_unreadable
 from neuron_pruning.core.files import read_file
 from neuron_pruning.data.image_folder import shortened
 
-FAST = "lstsq"  # the compensation that inspect reckons with: its sums take seconds
+FAST = "lstsq"  # the compensation that inspect assumes: its sums take seconds
 Result = tuple[Mapping[str, Any], str]  # as JSON and as text
 
 
@@ -129,7 +129,7 @@ def run_evaluate(given: argparse.Namespace) -> Result:
     """Accuracy, size and latency of a pruned network."""
     plan = read_plan(given.folder)
     opened, class_names = _open_unpruned(given, plan.get("source") or {})
-    model = load_pruned(given.folder, lambda: opened.module)
+    model = load_pruned(given.folder, lambda: opened.module).float()  # as open_network does
     images = _images(given.data, opened, given, class_names)
     right = predict(model, unpacked(Shown(images))).right
     accuracy = None if right is None else share_of(right)

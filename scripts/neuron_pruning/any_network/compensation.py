@@ -150,7 +150,7 @@ class Consumers:
     def apply(
         self, layer: FoundLayer, selection: Selection, name: str, rescale: bool = False
     ) -> dict[str, LayerError]:
-        """Change the network for a selection of a layer's units, which stay in it, unheard.
+        """Change the network for a selection of a layer's units, which stay in it, silenced.
 
         Returns:
             What the removal does to each consumer's outputs, where its input was measured.

@@ -102,7 +102,7 @@ class NetworkGates:
         handles = [modules[n].register_forward_pre_hook(gated(n)) for n in sorted(wanted)]
         try:
             with torch.enable_grad():
-                logits = logits_of(self.model, images.detach().requires_grad_(True))
+                logits = logits_of(self.model, images)
                 classes = logits.argmax(dim=1) if labels is None else labels
                 check_labels(classes, logits.shape[1])
                 names = list(inputs)
@@ -122,7 +122,7 @@ class NetworkGates:
         module: nn.Module, values: Tensor, gradient: Tensor
     ) -> Float64[NDArray, "images columns"]:
         """Activation times gradient, summed over the positions of each image."""
-        product = (values.detach() * gradient).double()
+        product = values.detach().double() * gradient.double()  # 16 bits would not hold it
         axis = 1 if isinstance(module, nn.Conv2d) else product.ndim - 1
         others = [a for a in range(1, product.ndim) if a != axis]
         return (product.sum(dim=others) if others else product).cpu().numpy()

@@ -51,11 +51,12 @@ class ImportedNetwork:
     @cached_property
     def evaluation(self) -> Batches:
         """Images that judge, with labels where they have any."""
-        return self._batches("evaluation", self.evaluation_images, 0)
+        labelled = None if self.section["labelled"] else False
+        return self._batches("evaluation", self.evaluation_images, 0, labelled)
 
     def calibration(self, draw: int) -> Batches:
-        """Images of one draw, to measure and fit on."""
-        return self._batches("calibration", self.calibration_images, draw)
+        """Images of one draw, to measure and fit on without labels."""
+        return self._batches("calibration", self.calibration_images, draw, False)
 
     @cached_property
     def found(self) -> FoundLayers:
@@ -67,11 +68,11 @@ class ImportedNetwork:
         """The network ready to be pruned on one draw of calibration images."""
         return Pruner(self.opened.module, self.found, self.calibration(draw))
 
-    def _batches(self, folder: str, limit: int | None, seed: int) -> Batches:
+    def _batches(self, folder: str, limit: int | None, seed: int, labelled: bool | None) -> Batches:
         images = images_for(
             self.opened, Path(self.section[folder]), limit=limit, seed=seed,
             classes=self.section["class_names"] or (),
-            labelled=None if self.section["labelled"] else False,
+            labelled=labelled,
             remedy="give class_names, the class folder of each output in order, or labelled: false",
         )  # fmt: skip
         return Batches.of(self.opened.module, images)

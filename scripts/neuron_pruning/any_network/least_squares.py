@@ -33,8 +33,8 @@ def refit(
         Weights, zero for columns that leave, and constants, zero where there may be none.
     """
     weight, bias = np.where(leaves, 0.0, outgoing), np.zeros(len(outgoing))
-    unheard = (np.diag(moments.products) == 0.0) & (moments.mean == 0.0)
-    kept, gone = np.flatnonzero(~leaves & ~unheard), np.flatnonzero(leaves)
+    always_zero = (np.diag(moments.products) == 0.0) & (moments.mean == 0.0)
+    kept, gone = np.flatnonzero(~leaves & ~always_zero), np.flatnonzero(leaves)
     if not len(gone) or (not len(kept) and not constant):
         return Dense(weight, bias)
     contribution = outgoing[:, gone].T

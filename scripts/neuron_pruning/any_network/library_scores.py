@@ -1,12 +1,12 @@
 """Importances of the library torch-pruning for the units of any network, to compare with."""
 
-import copy
 from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 
 from neuron_pruning.any_network.logits import logits_of
+from neuron_pruning.any_network.network_copy import copied
 from neuron_pruning.any_network.unit_layers import FoundLayer
 from neuron_pruning.any_network.views import by_unit, weighted
 from neuron_pruning.core.errors import UserError, reason_of
@@ -33,7 +33,7 @@ def library_scores(
     Raises:
         UserError: the library cannot follow this network.
     """
-    whole = copy.deepcopy(model).cpu().eval().requires_grad_(True)
+    whole = copied(model).cpu().eval().requires_grad_(True)
     images, classes = _some(whole, batches)
     gradients = None
     if technique in FROM_GRADIENTS:

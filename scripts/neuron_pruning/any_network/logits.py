@@ -1,4 +1,4 @@
-"""What a network says of a batch: one row of logits per image."""
+"""Logits of a network for a batch, one row per image."""
 
 import torch
 from jaxtyping import Float, Int64

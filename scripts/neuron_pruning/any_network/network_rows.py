@@ -5,6 +5,7 @@ multiply-adds; and what pruned networks do on the evaluation images.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -19,15 +20,23 @@ from neuron_pruning.any_network.evaluation import Predictions, check_same_images
 from neuron_pruning.any_network.imported import ImportedNetwork
 from neuron_pruning.any_network.inspection import layer_rows, measured_rows
 from neuron_pruning.any_network.network_schemas import LAYERS_SCHEMA, SHARES
-from neuron_pruning.any_network.options import BatchNormRule, Method, Order, refusal
+from neuron_pruning.any_network.options import (
+    LEAST_SQUARES,
+    BatchNormRule,
+    Method,
+    Order,
+    control_compensation,
+    refusal,
+)
 from neuron_pruning.any_network.unit_layers import FoundLayer
 from neuron_pruning.core.errors import UserError
-from neuron_pruning.pruning.angles import Centring, centre, is_flat, pairs_within
+from neuron_pruning.pruning.angles import centre, is_flat, pairs_within
 from neuron_pruning.pruning.techniques import find_technique
 from neuron_pruning.pruning.units import UnitLayer
 from neuron_pruning.statistics.resampling import packed
 
 PLANNED_BY = Method("l1", compensation="lstsq", batch_norm="keep", order="parallel")
+SEEN_BY = replace(PLANNED_BY, technique="variance")  # which looks at activations
 
 
 def predictions_rows(found: Predictions) -> list[dict[str, Any]]:
@@ -73,15 +82,14 @@ def unit_layer_rows(imported: ImportedNetwork, angles: Sequence[float]) -> Itera
             "multiply_adds": layer.multiply_adds,
             "dead": measured["dead"],
             "saturated": measured["saturated"],
-            **_pairs(pruner.view(layer.name, PLANNED_BY), layer, angles),
+            **_pairs(pruner.view(layer.name, SEEN_BY), layer, angles),
             **errors,
         }
 
 
 def _pairs(view: UnitLayer, layer: FoundLayer, angles: Sequence[float]) -> dict[str, Any]:
     """Numbers of similar and complementary pairs within each angle."""
-    centring: Centring = "half" if layer.activation == "sigmoid" else "mean"
-    vectors = centre(view.activations, centring, view.value_range)
+    vectors = centre(view.activations, layer.centring, view.value_range)
     vectors[:, is_flat(vectors, view.activations)] = 0.0  # rounding has no direction
     similar, complementary = pairs_within(vectors, max(angles))
     return {
@@ -129,7 +137,7 @@ def point_rows(
     draw: int,
     plan: Sequence[Mapping[str, Any]],
     before: Predictions,
-    methods: Sequence[Method],
+    methods: Sequence[tuple[str, Method]],
 ) -> Iterator[dict[str, Any]]:
     """What every method leaves of a network at every budget of a plan.
 
@@ -138,7 +146,7 @@ def point_rows(
         draw: of the calibration images.
         plan: rows of ``PLAN_SCHEMA``.
         before: predictions of the unpruned network.
-        methods: techniques and compensations.
+        methods: as :func:`methods_for` gives them.
 
     Raises:
         UserError: a technique that needs what a layer of any network does not offer, or evaluation
@@ -150,11 +158,11 @@ def point_rows(
     for share in dict.fromkeys(row["budget"] for row in plan):
         counts = {row["layer"]: row["removed"] for row in plan if row["budget"] == share}
         size = costs.size(counts)
-        for method in methods:
+        for asked, method in methods:
             after = predict(pruner.cut(counts, method).model, imported.evaluation.labelled())
             yield {
                 "budget": share,
-                "compensation": method.compensation,
+                "compensation": asked,
                 "batch_norm": method.batch_norm,
                 "order": method.order,
                 "removed": sum(counts.values()),
@@ -186,17 +194,20 @@ def methods_for(
     batch_norms: Iterable[BatchNormRule],
     order: Order,
     seed: int,
-) -> list[Method]:
-    """Methods that make sense: compensations that a technique allows, rules that change something.
+) -> list[tuple[str, Method]]:
+    """Methods that make sense, each with the compensation that it was asked with.
 
-    Without batch normalisation all rules are ``keep``.
+    Random removal is there for every compensation; some it gets as :func:`control_compensation`
+    says. Without batch normalisation all rules are ``keep``, and without least squares ``rescale``
+    is.
     """
-    chosen = find_technique(technique)
-    allowed = [name for name in compensations if refusal(chosen, name) is None]
-    rules: list[BatchNormRule] = ["keep"]
+    rules: Sequence[BatchNormRule] = ["keep"]
     if any(map(tracks, model.modules())):
         rules = list(batch_norms)
-    return [
-        Method(technique, settings, compensation, rule, order, seed)
-        for compensation, rule in product(allowed, rules)
-    ]
+    methods = []
+    for asked, rule in product(compensations, rules):
+        given = control_compensation(asked) if technique == "random" else asked
+        changes = rule != "rescale" or asked in LEAST_SQUARES
+        if changes and refusal(find_technique(technique), given) is None:
+            methods.append((asked, Method(technique, settings, given, rule, order, seed)))
+    return methods

@@ -20,7 +20,7 @@ PREDICTIONS_SCHEMA = pa.schema(
 LAYERS_SCHEMA = pa.schema(
     [
         NETWORK, LAYER,
-        column("kind", pa.string(), "of that producer"),
+        column("kind", pa.string(), "linear, convolution, heads or groups"),
         column("units", pa.int64(), "units of the layer"),
         column("channels_each", pa.int64(), "channels of a unit: several of a head or a group"),
         column("normalisation", pa.string(), "between the producer and the consumers"),
@@ -33,7 +33,7 @@ LAYERS_SCHEMA = pa.schema(
         column("saturated", pa.int64(), "others that stay at one end of their activation's range"),
         column("angles", pa.list_(pa.float64()), "angles of the pairs", "degrees"),
         column("similar", pa.list_(pa.int64()), "pairs of units within each angle"),
-        column("complementary", pa.list_(pa.int64()), "pairs that far from 180 degrees"),
+        column("complementary", pa.list_(pa.int64()), "pairs within each angle of 180 degrees"),
         *(
             column(
                 f"error_{100 * share:.0f}{suffix}", pa.float64(),
@@ -48,13 +48,16 @@ LAYERS_SCHEMA = pa.schema(
 PLAN_SCHEMA = pa.schema(
     [NETWORK, DRAW, SHARE, LAYER, column("removed", pa.int64(), "units that go")]
 )
+METHOD = (
+    column("technique", pa.string(), "label of the technique"),
+    column("compensation", pa.string(), "compensation of the remaining units"),
+    column("batch_norm", pa.string(), "what became of the statistics of batch normalisations"),
+    column("order", pa.string(), "whether layers were measured one after the other"),
+)
 POINTS_SCHEMA = pa.schema(
     [
         NETWORK, DRAW, SHARE,
-        column("technique", pa.string(), "label of the technique"),
-        column("compensation", pa.string(), "what the remaining units got in return"),
-        column("batch_norm", pa.string(), "what became of the statistics of batch normalisations"),
-        column("order", pa.string(), "whether layers were measured one behind the other"),
+        *METHOD,
         column("removed", pa.int64(), "units that went, of all layers"),
         column("parameters", pa.float64(), "share of the parameters that stayed"),
         column("multiply_adds", pa.float64(), "share of the multiply-adds that stayed"),

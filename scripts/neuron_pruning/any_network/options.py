@@ -183,14 +183,18 @@ class Method:
         return find_technique(self.technique)
 
     def randomly(self, seed: int) -> "Method":
-        """The same compensation for units removed at random.
+        """The same for units removed at random."""
+        given = control_compensation(self.compensation)
+        return replace(self, technique="random", settings={}, compensation=given, seed=seed)
 
-        ASSUME: units removed at random have no merge target. Where the compensation needs one,
-        their means go to the bias, as those of units with a constant effect do.
-        """
-        merges = refusal(find_technique("random"), self.compensation) is not None
-        compensation = "bias" if merges else self.compensation
-        return replace(self, technique="random", settings={}, compensation=compensation, seed=seed)
+
+def control_compensation(compensation: str) -> str:
+    """What units removed at random get, to be set beside others with a compensation.
+
+    ASSUME: units removed at random have no merge target. Where the compensation needs one, their
+    means go to the bias, as those of units with a constant effect do.
+    """
+    return "bias" if refusal(find_technique("random"), compensation) else compensation
 
 
 def _check_choice(name: str, value: object, kind: Any) -> None:

@@ -1,6 +1,5 @@
 """Removal of units from the layers of one network, whatever chooses how many."""
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,6 +24,7 @@ from neuron_pruning.any_network.moments import (
     Request,
     collect,
 )
+from neuron_pruning.any_network.network_copy import copied
 from neuron_pruning.any_network.options import LEAST_SQUARES, Method
 from neuron_pruning.any_network.surgery import cut, kept_entries
 from neuron_pruning.any_network.unit_layers import FoundLayer, FoundLayers
@@ -99,7 +99,7 @@ class Pruner:
                 any network does not offer.
         """
         names = [name for name in self.found.layers if name in amounts]
-        working = copy.deepcopy(self.model)
+        working = copied(self.model)
         session = Session(self, working, method)
         session.measure(names if method.order == "parallel" else names[:1])
         selections: dict[str, Selection] = {}
@@ -155,9 +155,10 @@ class Session:
         self.idle: dict[str, Idle] = {}
         self._need = method.chosen.needed(method.settings)
 
-    def measure(self, names: Sequence[str]) -> None:
-        """Measure what the consumers of some layers read now."""
-        if self._need == "weights" and self.method.compensation in WITHOUT_STATISTICS:
+    def measure(self, names: Sequence[str], errors: bool = False) -> None:
+        """Measure what the consumers of some layers read now; ``errors``: they are asked for."""
+        unread = self._need == "weights" and self.method.compensation in WITHOUT_STATISTICS
+        if unread and not errors:
             return
         wanted = {c: self._wanted(c) for name in names for c in self.pruner.found[name].consumers}
         known = {} if self.cut_anything else self.pruner.measured
@@ -210,7 +211,7 @@ class Session:
         """Settings of the technique: angles are about 0.5 for sigmoids alone, as in the paper."""
         settings = dict(self.method.settings)
         if "centring" in self.method.chosen.settings and "centring" not in settings:
-            settings["centring"] = "half" if layer.activation == "sigmoid" else "mean"
+            settings["centring"] = layer.centring
         return settings
 
     def sensitivity(self, name: str, counts: Sequence[int]) -> Sensitivity:

@@ -1,6 +1,5 @@
 """Removal of units from a network of any kind: smaller tensors, the same modules."""
 
-import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -11,6 +10,7 @@ from jaxtyping import Bool, Int64
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from neuron_pruning.any_network.network_copy import copied
 from neuron_pruning.any_network.tracing import BatchNorm, first_tensor
 from neuron_pruning.core.errors import reason_of
 
@@ -173,7 +173,7 @@ def removed_as_masked(
     )
     if not layers:
         return None
-    whole = copy.deepcopy(model).cpu().double().eval()
+    whole = copied(model).cpu().double().eval()
     generator = torch.Generator().manual_seed(0)
     images = torch.randn((2, *example.shape[1:]), generator=generator, dtype=torch.float64)
     mask(whole, kept)

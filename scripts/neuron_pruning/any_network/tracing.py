@@ -301,8 +301,9 @@ class _Recorder:
                 call.outputs = leaf.requires_grad_(True)
                 self.writers[name] = call
             self._counted = self.counter.multiply_adds
-            # A copy: an operation in place may follow.
-            return _written_again(self.writers[name], values).clone()
+            again = _written_again(self.writers[name], values)
+            self.counter.multiply_adds = self._counted  # only its shape was asked for
+            return again.clone()  # an operation in place may follow
 
         return written
 

@@ -37,6 +37,7 @@ from neuron_pruning.any_network.tracing import (
     walk,
 )
 from neuron_pruning.core.errors import UserError, did_you_mean
+from neuron_pruning.pruning.angles import Centring
 
 Kind = Literal["linear", "convolution", "heads", "groups"]
 
@@ -86,6 +87,11 @@ class FoundLayer:
     def consumers(self) -> tuple[str, ...]:
         """Names of the modules that read the units."""
         return tuple(part.module for part in self.of_role("consumer"))
+
+    @property
+    def centring(self) -> Centring:
+        """What its activations are centred about for angles: 0.5 for sigmoids, as in the paper."""
+        return "half" if self.activation == "sigmoid" else "mean"
 
     @property
     def width(self) -> int:
@@ -450,7 +456,7 @@ def _components(edges: Int64[NDArray, "2 edges"], nodes: int) -> Int64[NDArray, 
 def _described(
     parts: tuple[Part, ...], traced: Trace, modules: Mapping[str, nn.Module]
 ) -> FoundLayer:
-    """A layer of these parts; its ``parameters`` are a number yet."""
+    """A layer of these parts; its ``parameters`` are a count, of which the caller makes a share."""
     producers = [part for part in parts if part.role == "producer"]
     consumer = next(part for part in parts if part.role == "consumer")
     norms = [

@@ -238,3 +238,15 @@ def _check_network_pruning(config: Checked) -> Iterator[str]:
                 f"network_pruning.techniques: {label} takes an angle, so it cannot meet a share of "
                 "multiply-adds; Table 9 counts the pairs within network_pruning.angles"
             )
+        else:
+            yield from _needs_more(label, known[label])
+
+
+def _needs_more(label: str, choice: Checked) -> Iterator[str]:
+    """What a technique needs and no network offers that was trained elsewhere."""
+    technique = find_technique(choice["name"])
+    reason = technique.refusal_of_layer("a network trained elsewhere", "gates", choice["settings"])
+    if technique.name == "karnin":
+        reason = f"{label} needs what training by the workflow records"
+    if reason is not None:
+        yield f"network_pruning.techniques: {reason}"

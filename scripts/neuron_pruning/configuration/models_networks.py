@@ -50,7 +50,8 @@ class ImportedNetwork(Section):
     """Folder of other images, which judge the pruned networks."""
     labelled: bool = True
     """Whether the class folders of the evaluation images are the network's classes; without labels
-    the unpruned network's predictions are what pruned ones are compared with."""
+    the unpruned network's predictions are what pruned ones are compared with. Calibration never
+    looks at labels."""
     class_names: Some[str] | None = None
     """Class folders in the order of the network's outputs; null means the order of their names."""
     classes: Count | None = None
@@ -67,7 +68,7 @@ class NetworkPruning(Section):
     techniques: Some[Name] = ["l1", "variance"]
     """Labels of the techniques that are compared; random is always among them."""
     compensations: Some[Compensation] = ["none", "auto"]
-    """What the remaining units get in return; auto is least squares, on patches where kernels see
+    """Compensations of the remaining units; auto is least squares, on patches where kernels see
     few values."""
     batch_norms: Some[BatchNormRule] = ["keep", "reestimate"]
     """What becomes of the statistics of batch normalisations behind the cuts."""

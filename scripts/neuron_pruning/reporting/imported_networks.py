@@ -41,7 +41,7 @@ def network(name: Any, points: pd.DataFrame, table: pd.DataFrame) -> dict[str, A
     chosen = rows[rows["technique"] != "random"]
     best = chosen.loc[chosen.groupby("budget")[f"{measure}_mean"].idxmax()]
     sizes = [
-        {"row": row, "random": beside(rows, row), "measure": measure, "methods": len(chosen)}
+        {"row": row, "random": beside(rows, row), "measure": measure}
         for _, row in best.sort_values("budget", ascending=False).iterrows()
     ]
     return {
@@ -69,9 +69,12 @@ def measured(points: pd.DataFrame) -> str:
 
 def panel(name: str, points: pd.DataFrame, measure: str) -> Panel:
     """Accuracy or agreement against the share of the multiply-adds that stays."""
+    shown = list(lines(points, measure))
+    if len(shown) > len(LINES):  # random removal, the last one, is always there
+        shown = [*shown[: len(LINES) - 1], shown[-1]]
     curves = [
         Curve(", ".join(map(str, key)), 100 * values, look)
-        for (key, values), look in zip(lines(points, measure), LINES, strict=False)
+        for (key, values), look in zip(shown, LINES, strict=False)
     ]
     before = points["accuracy_before"].max()
     whole = [] if pd.isna(before) else [Level("unpruned", 100 * before)]

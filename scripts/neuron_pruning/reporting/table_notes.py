@@ -26,7 +26,7 @@ TABLES = {number: module.TABLE for number, module in enumerate(MODULES, 1)}
 FIRST_LINES = 12  # of every network in Table 5 that the page does not fold
 UNTRAINED = ", untrained"  # as Tables 5 and 6 mark it
 SHARED = len(svm.SHARED)  # first columns of Table 8, which become headings of its rows
-TEXT_COLUMNS = ("Technique", "Compensation", "Batch norm", "Layer", "Activation")
+TEXT_COLUMNS = ("Technique", "Compensation", "Batch norm", "Layer", "Kind", "Activation")
 
 
 def read_tables(paths: list[Path]) -> dict[int, pd.DataFrame]:

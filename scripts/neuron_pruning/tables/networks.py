@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from neuron_pruning.any_network.network_schemas import METHOD, NETWORK, SHARE
 from neuron_pruning.core.parquet import column, schema
 from neuron_pruning.statistics.resampling import Resampling, ends, unpacked
 from neuron_pruning.statistics.significance import SIGNIFICANT, holm
@@ -13,9 +14,9 @@ from neuron_pruning.statistics.technique_comparison import averages
 from neuron_pruning.tables.rendering import counted, display_name, percent, signed
 from neuron_pruning.tables.table import Table
 
-METHOD = ["technique", "compensation", "batch_norm", "order"]
-KEYS = ["network", "budget", *METHOD]
-SIZED = ["network", "budget", "compensation", "batch_norm", "order"]  # with a random control
+METHOD_KEYS = [field.name for field in METHOD]
+KEYS = ["network", "budget", *METHOD_KEYS]
+SIZED = [name for name in KEYS if name != "technique"]  # with a random control
 AVERAGED = {
     "accuracy": "accuracy on the evaluation images",
     "agreement": "share of evaluation images with the unpruned network's prediction",
@@ -23,12 +24,9 @@ AVERAGED = {
     "multiply_adds": "share of the multiply-adds that stayed",
 }
 SCHEMA = schema(
-    column("network", pa.string(), "key of networks in the config"),
-    column("budget", pa.float64(), "share of the multiply-adds that may stay"),
-    column("technique", pa.string(), "label of the technique"),
-    column("compensation", pa.string(), "what the remaining units got in return"),
-    column("batch_norm", pa.string(), "what became of the statistics of batch normalisations"),
-    column("order", pa.string(), "whether layers were measured one behind the other"),
+    NETWORK,
+    SHARE,
+    *METHOD,
     column("draws", pa.int64(), "draws of calibration images in the mean"),
     column("images", pa.int64(), "evaluation images", "images"),
     column("accuracy_before", pa.float64(), "accuracy of the unpruned network"),
@@ -112,7 +110,7 @@ def caption(rows: pd.DataFrame) -> str:
 def display(rows: pd.DataFrame) -> pd.DataFrame:
     """One line per method, one column per budget."""
     lines = []
-    for key, cells in rows.groupby(["network", *METHOD], sort=False):
+    for key, cells in rows.groupby(["network", *METHOD_KEYS], sort=False):
         network, technique, compensation, rule, _ = map(str, key)
         line = {"Network": before(network, cells.iloc[0]), "Technique": technique}
         line |= {"Compensation": compensation, "Batch norm": rule}

@@ -22,9 +22,9 @@ def caption(rows: pd.DataFrame) -> str:
         "Unit layers of networks that were trained elsewhere, with the shares of parameters and "
         "multiply-adds that go with their units. Dead units are the same on all calibration "
         "images; saturated ones stay at one end of their activation's range. Pairs: similar + "
-        f"complementary units within {angles}. Error: how much of the variance of what the next "
-        "layers compute is lost with that share of the units gone by L1 norm, and in brackets "
-        "after least squares."
+        f"complementary units within {angles}. Error: mean square change of what the next layers "
+        "compute, as a share of its variance, with that share of the units gone by L1 norm, and in "
+        "brackets after least squares."
     )
 
 
@@ -38,6 +38,7 @@ def line(row: dict[Any, Any]) -> dict[str, str]:
     return {
         "Network": display_name(row["network"]),
         "Layer": row["layer"],
+        "Kind": row["kind"],
         "Units": str(row["units"]),
         "Activation": row["activation"] or "–",
         "Parameters, %": f"{100 * row['parameters']:.1f}",
