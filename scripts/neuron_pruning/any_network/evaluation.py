@@ -32,6 +32,15 @@ class Predictions:
         """Which predictions are the labels."""
         return None if self.labels is None else self.classes == self.labels
 
+    def hits(self, unpruned: "Predictions") -> Bool[NDArray, " images"]:
+        """Which predictions are right; without labels, which are those of the unpruned network.
+
+        Raises:
+            UserError: these are about other images.
+        """
+        check_same_images(unpruned, self)
+        return self.classes == unpruned.classes if self.right is None else self.right
+
 
 @torch.inference_mode()
 def predict(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor | None]]) -> Predictions:
@@ -127,21 +136,15 @@ def judge(before: Predictions, after: Predictions, random: Sequence[Predictions]
     Raises:
         UserError: they are not about the same images.
     """
-    for other in (after, *random):
-        check_same_images(before, other)
-
-    def hits(found: Predictions) -> NDArray[np.bool_]:
-        return found.classes == before.classes if found.right is None else found.right
-
+    own, others = after.hits(before), [draw.hits(before) for draw in random]
     difference = p = None
     if random:
-        own, others = hits(after), np.stack([hits(draw) for draw in random])
-        difference, p = _paired(own, others)
+        difference, p = _paired(own, np.stack(others))
     return Answer(
         share_of(after.classes == before.classes),
         None if after.right is None else share_of(after.right),
         None if before.right is None else share_of(before.right),
-        tuple(float(hits(draw).mean()) for draw in random),
+        tuple(float(right.mean()) for right in others),
         difference,
         p,
     )

@@ -16,7 +16,7 @@ from neuron_pruning.any_network.allocation import path, sensitivities, within_bu
 from neuron_pruning.any_network.batch_norm import tracks
 from neuron_pruning.any_network.batches import check_apart
 from neuron_pruning.any_network.costs import CostModel
-from neuron_pruning.any_network.evaluation import Predictions, check_same_images, predict
+from neuron_pruning.any_network.evaluation import Predictions, predict
 from neuron_pruning.any_network.imported import ImportedNetwork
 from neuron_pruning.any_network.inspection import layer_rows, measured_rows
 from neuron_pruning.any_network.network_schemas import LAYERS_SCHEMA, SHARES
@@ -174,15 +174,13 @@ def point_rows(
 
 def _judged(before: Predictions, after: Predictions) -> dict[str, Any]:
     """Agreement, and accuracies where there are labels; which images are right, or agree."""
-    check_same_images(before, after)
-    agreeing, right = after.classes == before.classes, after.right
-    whole = before.right
+    hits, right, whole = after.hits(before), after.right, before.right
     return {
-        "agreement": float(agreeing.mean()),
+        "agreement": float((after.classes == before.classes).mean()),
         "accuracy": None if right is None else float(right.mean()),
         "accuracy_before": None if whole is None else float(whole.mean()),
-        "images": len(agreeing),
-        "correct": packed(agreeing if right is None else right),
+        "images": len(hits),
+        "correct": packed(hits),
     }
 
 

@@ -39,10 +39,10 @@ def without_empty(
     return shown.drop(columns=[head for head, name in named.items() if rows[name].isna().all()])
 
 
-def averaged_columns(figures: Mapping[str, str]) -> list[pa.Field]:
-    """Mean and standard deviation over seeds of figures; ``figures`` describes each by its name."""
+def averaged_columns(figures: Mapping[str, str], over: str = "seeds") -> list[pa.Field]:
+    """Mean and standard deviation of figures; ``figures`` describes each by its name."""
     return [
-        column(f"{name}_{figure}", pa.float64(), f"{text}, {figure} over seeds")
+        column(f"{name}_{figure}", pa.float64(), f"{text}, {figure} over {over}")
         for name, text in figures.items()
         for figure in ("mean", "std")
     ]

@@ -11,6 +11,7 @@ from neuron_pruning.core.parquet import column, schema
 from neuron_pruning.statistics.resampling import Resampling, ends, unpacked
 from neuron_pruning.statistics.significance import SIGNIFICANT, holm
 from neuron_pruning.statistics.technique_comparison import averages
+from neuron_pruning.tables.figures import averaged_columns
 from neuron_pruning.tables.rendering import counted, display_name, percent, signed
 from neuron_pruning.tables.table import Table
 
@@ -30,11 +31,7 @@ SCHEMA = schema(
     column("draws", pa.int64(), "draws of calibration images in the mean"),
     column("images", pa.int64(), "evaluation images", "images"),
     column("accuracy_before", pa.float64(), "accuracy of the unpruned network"),
-    *(
-        column(f"{name}_{how}", pa.float64(), f"{text}, {how} over draws")
-        for name, text in AVERAGED.items()
-        for how in ("mean", "std")
-    ),
+    *averaged_columns(AVERAGED, over="draws"),
     column("difference", pa.float64(), "accuracy (agreement, without labels) less that at random"),
     column("difference_low", pa.float64(), "lower end of its 95 % interval: draws and images"),
     column("difference_high", pa.float64(), "upper end of it"),
