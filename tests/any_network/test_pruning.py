@@ -21,7 +21,7 @@ from neuron_pruning import (
 from neuron_pruning.any_network.allocation import rounded, sensitivities
 from neuron_pruning.any_network.batch_norm import reestimate
 from neuron_pruning.any_network.batches import Batches
-from neuron_pruning.any_network.gates import NetworkGates, cross_entropy
+from neuron_pruning.any_network.gates import LayerGates, cross_entropy
 from neuron_pruning.any_network.options import Method
 from neuron_pruning.any_network.pruning import prune
 from neuron_pruning.core.errors import NotFinite
@@ -94,7 +94,7 @@ def test_gates_are_the_derivatives_of_the_loss_where_two_consumers_read_one_tens
         head=nn.Linear(5, 3),
     ).double()  # fmt: skip
     layer, batches = found_in(model)["conv"], loader(6, batch=4, classes=3)
-    gates = NetworkGates(model, (layer,), lambda: batches).of(layer)
+    gates = LayerGates(model, layer, lambda: batches)
     values, labels = images(6), torch.cat([labels for _, labels in batches])
 
     def losses(unit, gate):

@@ -37,34 +37,33 @@ def linear_error(logits: Float[Tensor, "n classes"], labels: Tensor) -> Float[Te
 
 
 @dataclass(frozen=True)
-class NetworkGates:
-    """Derivatives by the gates of several layers' units, each in one pass over the images."""
+class LayerGates:
+    """Gates of one layer's units; see :class:`neuron_pruning.pruning.units.Gates`.
+
+    Each kind of derivative is one pass over the images.
+    """
 
     model: nn.Module
-    layers: tuple[FoundLayer, ...]
+    layer: FoundLayer
     batches: LabelledBatches
     seed: int = 0
 
-    def of(self, layer: FoundLayer) -> "LayerGates":
-        """Those of one layer."""
-        return LayerGates(self, layer)
-
     @cached_property
-    def gradients(self) -> Mapping[str, Float64[NDArray, "images units"]]:
-        """Derivatives of the cross-entropy, by layer."""
+    def gradient(self) -> Float64[NDArray, "images units"]:
+        """Of the cross-entropy."""
         return self._derivatives(cross_entropy)
 
     @cached_property
-    def error_gradients(self) -> Mapping[str, Float64[NDArray, "images units"]]:
-        """Derivatives of the linear error, by layer."""
+    def error_gradient(self) -> Float64[NDArray, "images units"]:
+        """Of the linear error."""
         return self._derivatives(linear_error)
 
     @cached_property
-    def scores(self) -> Mapping[str, Float64[NDArray, "images units"]]:
-        """Derivatives of the log-probability of a class drawn from the network's own, by layer.
+    def curvature(self) -> Float64[NDArray, "images units"]:
+        """Of the cross-entropy, by Gauss and Newton.
 
-        Their squares are, in the mean over draws, the curvature by Gauss and Newton. ASSUME: one
-        draw per image.
+        That is, in the mean over draws, the squared derivative of the log-probability of a class
+        drawn from the network's own. ASSUME: one draw per image.
         """
         generator = torch.Generator().manual_seed(derive_seed(self.seed, "classes") % 2**63)
 
@@ -73,18 +72,26 @@ class NetworkGates:
             classes = torch.multinomial(probabilities, 1, generator=generator)[:, 0]
             return cross_entropy(logits, classes.to(logits.device))
 
-        return self._derivatives(drawn)
+        return self._derivatives(drawn) ** 2
 
-    def _derivatives(self, loss: Loss) -> dict[str, Float64[NDArray, "images units"]]:
-        found: dict[str, list[NDArray[np.float64]]] = {layer.name: [] for layer in self.layers}
-        for images, labels in self.batches():
-            for name, values in self._of_batch(images, labels, loss).items():
-                found[name].append(values)
-        return {name: np.concatenate(values) for name, values in found.items()}
+    @cached_property
+    def ablation(self) -> Float64[NDArray, " units"]:
+        """Mean loss without each unit minus that with all, a pass for each unit."""
+        whole = self._mean_loss({})
+        parts = {part.module: part.unit_of for part in self.layer.of_role("consumer")}
+        return np.array(
+            [
+                self._mean_loss({n: np.flatnonzero(of == unit) for n, of in parts.items()}) - whole
+                for unit in range(self.layer.units)
+            ]
+        )
+
+    def _derivatives(self, loss: Loss) -> Float64[NDArray, "images units"]:
+        return np.concatenate([self._of_batch(*batch, loss) for batch in self.batches()])
 
     def _of_batch(
         self, images: Tensor, labels: Tensor | None, loss: Loss
-    ) -> dict[str, Float64[NDArray, "images units"]]:
+    ) -> Float64[NDArray, "images units"]:
         inputs: dict[str, Tensor] = {}
 
         def gated(name: str) -> Callable[[nn.Module, tuple[Tensor]], tuple[Tensor]]:
@@ -98,8 +105,7 @@ class NetworkGates:
             return hook
 
         modules = dict(self.model.named_modules())
-        wanted = {c for layer in self.layers for c in layer.consumers}
-        handles = [modules[n].register_forward_pre_hook(gated(n)) for n in sorted(wanted)]
+        handles = [modules[n].register_forward_pre_hook(gated(n)) for n in self.layer.consumers]
         try:
             with torch.enable_grad():
                 logits = logits_of(self.model, images)
@@ -115,7 +121,7 @@ class NetworkGates:
             n: self._by_column(modules[n], inputs[n], g)
             for n, g in zip(names, gradients, strict=True)
         }
-        return {layer.name: _by_unit(layer, products) for layer in self.layers}
+        return _by_unit(self.layer, products)
 
     @staticmethod
     def _by_column(
@@ -126,17 +132,6 @@ class NetworkGates:
         axis = 1 if isinstance(module, nn.Conv2d) else product.ndim - 1
         others = [a for a in range(1, product.ndim) if a != axis]
         return (product.sum(dim=others) if others else product).cpu().numpy()
-
-    def ablations(self, layer: FoundLayer) -> Float64[NDArray, " units"]:
-        """Mean loss without each unit minus that with all, a pass for each unit."""
-        whole = self._mean_loss({})
-        parts = {part.module: part.unit_of for part in layer.of_role("consumer")}
-        return np.array(
-            [
-                self._mean_loss({n: np.flatnonzero(of == unit) for n, of in parts.items()}) - whole
-                for unit in range(layer.units)
-            ]
-        )
 
     @torch.no_grad()
     def _mean_loss(self, silent: Mapping[str, NDArray[np.int64]]) -> float:
@@ -177,31 +172,3 @@ def _by_unit(
         onto[np.arange(len(mapped)), part.unit_of[mapped]] = 1.0
         total += products[part.module][:, mapped] @ onto
     return total
-
-
-@dataclass(frozen=True)
-class LayerGates:
-    """Gates of one layer's units; see :class:`neuron_pruning.pruning.units.Gates`."""
-
-    network: NetworkGates
-    layer: FoundLayer
-
-    @property
-    def gradient(self) -> Float64[NDArray, "images units"]:
-        """Of the cross-entropy."""
-        return self.network.gradients[self.layer.name]
-
-    @property
-    def curvature(self) -> Float64[NDArray, "images units"]:
-        """Of the cross-entropy, by Gauss and Newton, estimated by one draw per image."""
-        return self.network.scores[self.layer.name] ** 2
-
-    @property
-    def error_gradient(self) -> Float64[NDArray, "images units"]:
-        """Of the linear error."""
-        return self.network.error_gradients[self.layer.name]
-
-    @cached_property
-    def ablation(self) -> Float64[NDArray, " units"]:
-        """One unit after the other."""
-        return self.network.ablations(self.layer)

@@ -16,7 +16,7 @@ from neuron_pruning.any_network.compensation import (
     LayerError,
     uses_patches,
 )
-from neuron_pruning.any_network.gates import NetworkGates
+from neuron_pruning.any_network.gates import LayerGates
 from neuron_pruning.any_network.idle import Idle, idle_units
 from neuron_pruning.any_network.moments import (
     Accumulator,
@@ -195,7 +195,7 @@ class Session:
         """A layer as the technique sees it now."""
         gates, scores, labelled = None, None, self.pruner.batches.labelled
         if self._need in ("gates", "loss"):
-            gates = NetworkGates(self.working, (layer,), labelled, self.method.seed).of(layer)
+            gates = LayerGates(self.working, layer, labelled, self.method.seed)
         if self.method.technique.startswith("torch_pruning_"):
             # Imported where it is asked for: the library brings others that take seconds to load.
             from neuron_pruning.any_network.library_scores import library_scores
