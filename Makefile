@@ -49,9 +49,10 @@ lint: .venv/tested
 config-docs: .venv/installed
 	PYTHONPATH=scripts $(BIN)/python -m neuron_pruning.configuration
 
-# Reference pages that follow from the code: files with their columns, techniques.
+# Pages that follow from the code (files with their columns, techniques) and from kept results (SFEW).
 docs-reference: .venv/installed
 	PYTHONPATH=scripts $(BIN)/python docs/generate_reference.py
+	PYTHONPATH=scripts $(BIN)/python docs/generate_results.py
 
 # The documentation as a site in site/; a broken link is an error. Works offline.
 docs: .venv/tested

@@ -19,16 +19,15 @@ LISTED = subprocess.run(
 PAGES = [name for name in LISTED if (ROOT / name).exists()]
 
 
-def load_generator():
-    spec = importlib.util.spec_from_file_location(
-        "generate_reference", ROOT / "docs" / "generate_reference.py"
-    )
+def load_generator(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-GENERATOR = load_generator()
+GENERATOR = load_generator("generate_reference")
+RESULTS = load_generator("generate_results")
 
 
 def prose(page: Path) -> str:
@@ -50,6 +49,26 @@ def test_links_lead_to_files_and_headings(name):
         target = page.parent / address if address else page
         assert target.exists(), address
         assert not anchor or anchor in anchors(target), (address, anchor)
+
+
+def test_figures_on_real_data_are_those_of_their_run():
+    assert RESULTS.page() == (ROOT / "docs/explanation/sfew.md").read_text(encoding="utf-8")
+    techniques, grid = RESULTS.table(5), RESULTS.table(1).set_index("model")
+    random = techniques[
+        (techniques["state"] == "trained")
+        & (techniques["technique"] == "random")
+        & (techniques["removed"] == 50)
+    ].set_index(["model", "compensation"])
+    lost = {
+        key: f"{100 * (grid['test_accuracy_mean'][key[0]] - row['test_accuracy_mean']):.1f}"
+        for key, row in random.iterrows()
+    }
+    for page in ("README.md", "docs/explanation/results.md"):
+        text = " ".join((ROOT / page).read_text(encoding="utf-8").split())
+        for compensation in ("none", "lstsq"):
+            first, second = (lost[model, compensation] for model in ("alexnet", "vgg"))
+            pattern = rf"{first}( points)?( \(AlexNet\))? and {second}"
+            assert re.search(pattern, text), (page, first, second)
 
 
 def test_pictures_have_a_text():

@@ -110,7 +110,7 @@ def write_table(
     write_rows(parquet, as_dicts(missing), table_schema)
     writers = {
         ".csv": lambda: _with_texts(rows, csv_text).to_csv(index=False),
-        ".md": lambda: _markdown(display, caption),
+        ".md": lambda: markdown_table(display, caption),
         ".tex": lambda: _latex(display, caption),
         ".html": lambda: _html(display, caption),
     }
@@ -158,10 +158,15 @@ def latex_text(text: str) -> str:
     return re.sub(r"^\s*[\[*]", r"{\g<0>}", escaped)  # else an argument of the line before
 
 
-def _markdown(display: pd.DataFrame, caption: str) -> str:
+def markdown_table(display: pd.DataFrame, caption: str) -> str:
+    """A pipe table under its caption."""
+    return f"{markdown_text(caption)}\n\n{markdown_rows(display)}"
+
+
+def markdown_rows(display: pd.DataFrame) -> str:
     """A pipe table."""
-    table = _with_texts(display, markdown_text).to_markdown(index=False, disable_numparse=True)
-    return f"{markdown_text(caption)}\n\n{table}\n"
+    table = _with_texts(display, markdown_text)
+    return f"{table.to_markdown(index=False, disable_numparse=True)}\n"
 
 
 def _html(display: pd.DataFrame, caption: str) -> str:
