@@ -78,6 +78,8 @@ def outputs() -> list[Output]:
 
 def _data() -> Iterator[Output]:
     yield Output(PATHS.faces, "The drawn faces; absent if `dataset.path` is set.")
+    named = "A data set that the config names, a folder of PNG files per class."
+    yield Output(PATHS.named_dataset, named)
     yield Output(PATHS.index["index"], "All images and their classes.", INDEX_SCHEMA)
     yield Output(PATHS.index["audit"], "What the images have wrong or in common.", AUDIT_SCHEMA)
     yield Output(PATHS.boxes, "Face boxes, found or given.", BOXES_SCHEMA)

@@ -29,8 +29,13 @@ def read_selection():
 
 
 def user_file(path):
-    """A file of the user's, if the config names one: it lies on this machine."""
+    """A file of the user's, or several, if the config names any: they lie on this machine."""
     return local(path) if path else []
+
+
+def files_of_network(wildcards):
+    """Inputs that decide what a network of the section networks is, and its images."""
+    return {**targets.made_for_network(wildcards), "about": user_file(targets.weights(wildcards))}
 
 
 ENVIRONMENT = "../envs/workflow.yaml"
@@ -38,7 +43,7 @@ paths = names.Paths(config["experiment"])
 settings = JobSettings(config)
 memory = Memory(settings)
 targets = Targets(settings, paths, read_selection)
-IMAGE_FOLDER = {"folder": paths.faces} if config["dataset"]["path"] is None else {}
+IMAGE_FOLDER = targets.image_folder
 NETWORK_INPUTS = {
     "split": paths.split,
     "network": targets.network("network"),

@@ -1,4 +1,4 @@
-# Images: drawn or the user's, their index, arrays, faces, splits and leakage between parts.
+# Images: drawn, of a named data set or the user's, their index, arrays, faces, splits and leakage between parts.
 rule make_faces:
     output: folder=directory(paths.faces)
     log: paths.log("make_faces")
@@ -9,6 +9,22 @@ rule make_faces:
     params: settings=config["faces"], code=code_digest("make_faces")
     message: "Draw the built-in faces"
     script: "../scripts/make_faces.py"
+
+
+localrules:
+    make_dataset,
+
+
+# On the machine where the command was typed: others often reach no network.
+rule make_dataset:
+    output: folder=directory(paths.named_dataset)
+    log: paths.log("make_dataset", names.DATASET)
+    benchmark: paths.benchmark("make_dataset", names.DATASET)
+    conda: ENVIRONMENT
+    resources: mem_mb=growing(2000)
+    params: settings=settings.named_dataset, code=code_digest("make_dataset")
+    message: "Write {wildcards.dataset}, part {wildcards.part}"
+    script: "../scripts/make_dataset.py"
 
 
 rule index_images:

@@ -1,6 +1,6 @@
 # Target `networks`: networks that were trained elsewhere, pruned on images alone.
 rule inspect_network:
-    input: about=lambda wildcards: user_file(targets.weights(wildcards))
+    input: unpack(files_of_network)
     output: **paths.imported
     log: paths.log("inspect_network", names.IMPORTED)
     benchmark: paths.benchmark("inspect_network", names.IMPORTED)
@@ -13,7 +13,7 @@ rule inspect_network:
 
 
 rule plan_network:
-    input: about=lambda wildcards: user_file(targets.weights(wildcards))
+    input: unpack(files_of_network)
     output: plan=paths.plan
     log: paths.log("plan_network", names.DRAW)
     benchmark: paths.benchmark("plan_network", names.DRAW)
@@ -27,7 +27,7 @@ rule plan_network:
 
 rule prune_network:
     input:
-        about=lambda wildcards: user_file(targets.weights(wildcards)),
+        unpack(files_of_network),
         plan=paths.plan,
         predictions=paths.imported["predictions"],
     output: points=paths.points

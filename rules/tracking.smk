@@ -11,7 +11,7 @@ from runtime.tracking_uploader import TrackingUploader, check_records_wait, fini
 IMPORTED = not workflow.modifier.is_main_snakefile()  # then Snakemake calls no onstart of ours
 lock = RunLock(Path(paths.root))
 uploader = TrackingUploader(Path(paths.tracking), settings.tracking())
-bucket_records = BucketRecords(workflow, paths.root, [paths.faces])
+bucket_records = BucketRecords(workflow, paths.root, targets.made_folders)
 
 if workflow.is_main_process:
     bucket_records.take_over()

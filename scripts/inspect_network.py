@@ -1,6 +1,5 @@
 """What could go from a network that was trained elsewhere, and what it predicts as it is."""
 
-from pathlib import Path
 from typing import Any
 
 from neuron_pruning.any_network.evaluation import predict
@@ -8,21 +7,21 @@ from neuron_pruning.any_network.imported import ImportedNetwork
 from neuron_pruning.any_network.network_rows import predictions_rows, unit_layer_rows
 from neuron_pruning.any_network.network_schemas import LAYERS_SCHEMA, PREDICTIONS_SCHEMA
 from neuron_pruning.core.parquet import write_rows
-from runtime.job_adapter import TrackedResult, run_job, warn
+from runtime.job_adapter import Files, TrackedResult, run_job, warn
 
 
 def inspect_network(
-    layers: Path,
-    predictions: Path,
+    input: Files,
+    output: Files,
     keys: dict[str, Any],
     imported: dict[str, Any],
     angles: list[float],
 ) -> TrackedResult:
     """Write one row per unit layer, and one per evaluation image."""
-    network = ImportedNetwork(**imported)
+    network = ImportedNetwork(**imported, made=vars(input))
     found = predict(network.opened.module, network.evaluation.labelled())
-    write_rows(predictions, predictions_rows(found), PREDICTIONS_SCHEMA, keys)
-    write_rows(layers, unit_layer_rows(network, angles), LAYERS_SCHEMA, keys)
+    write_rows(output.predictions, predictions_rows(found), PREDICTIONS_SCHEMA, keys)
+    write_rows(output.layers, unit_layer_rows(network, angles), LAYERS_SCHEMA, keys)
     if network.opened.note:
         warn(f"networks.{keys['network']}: {network.opened.note}")
     right = found.right

@@ -18,7 +18,7 @@ def prune_network(
     methods: dict[str, Any],
 ) -> TrackedResult:
     """Write one row per share of multiply-adds, compensation and rule of batch normalisation."""
-    network, draw = ImportedNetwork(**imported), keys["draw"]
+    network, draw = ImportedNetwork(**imported, made=vars(input)), keys["draw"]
     chosen = methods_for(
         network.opened.module, technique["name"], technique["settings"], **methods, seed=draw
     )

@@ -15,6 +15,7 @@ from neuron_pruning.configuration.derived import (
 )
 from neuron_pruning.configuration.models_training import BFLOAT16_RECIPES, RECIPES
 from neuron_pruning.core.checksums import file_digest
+from neuron_pruning.data.named_datasets import is_named
 from neuron_pruning.pruning.techniques import find_technique
 from planning.code_digest import code_digest
 from planning.folder_fingerprint import folder_fingerprint
@@ -34,11 +35,15 @@ class JobSettings:
 
     # Data
 
+    def named_dataset(self, wildcards: Wildcards) -> Settings:
+        """Which part of which data set is written."""
+        return {"name": wildcards["dataset"], "part": wildcards["part"]}
+
     def index(self, wildcards: Wildcards) -> Settings:
-        """Settings of the index; a folder that the workflow draws itself is an input instead."""
+        """Settings of the index; a folder that the workflow makes itself is an input instead."""
         dataset = self.config["dataset"]
         settings = {"on_bad_image": dataset["on_bad_image"]}
-        if dataset["path"] is not None:
+        if dataset["path"] is not None and not is_named(dataset["path"]):
             settings["fingerprint"] = folder_fingerprint(Path(dataset["path"]))
         return settings
 
@@ -270,10 +275,14 @@ class JobSettings:
 
     @cached_property
     def _contents(self) -> dict[str, list[str]]:
-        """By network, digests of its images, and of its factory's module or its own folder."""
+        """By network, digests of its images, and of its factory's module or its own folder.
+
+        Images and networks that the workflow makes are inputs instead.
+        """
         contents = {}
         for name, section in self.config["networks"].items():
-            folders = [Path(section[kind]) for kind in ("calibration", "evaluation")]
+            named = [section[kind] for kind in ("calibration", "evaluation")]
+            folders = [Path(path) for path in named if not is_named(path)]
             own = sorted(Path(section["source"]).glob("*.*"))
             own += [Path(*section["source"].partition(":")[0].split(".")).with_suffix(".py")]
             files = map(file_digest, filter(Path.is_file, own))

@@ -52,15 +52,15 @@ class Memory:
         return growing(megabytes)
 
     def imported(self) -> Resource:
-        """A network that was trained elsewhere, of which only the weights' file is known.
+        """A network of the section ``networks``, of which only the weights' file is known.
 
         ASSUME: 2 GB for the libraries, images and Gram matrices, and ten times the weights.
         """
 
         def megabytes(wildcards: Wildcards) -> int:
-            path = self.settings.config["networks"][wildcards["network"]]["weights"]
-            file = Path(path) if path else None
-            return 2000 + 10 * (file.stat().st_size // 2**20 if file and file.is_file() else 100)
+            section = self.settings.config["networks"][wildcards["network"]]
+            file = Path(section["weights"] or section["source"])
+            return 2000 + 10 * (file.stat().st_size // 2**20 if file.is_file() else 100)
 
         return growing(megabytes)
 

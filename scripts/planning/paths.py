@@ -28,6 +28,7 @@ CUT = wildcards_in_path(*RUN_KEYS, "state", "cut")
 SPLIT = wildcards_in_path("split", "seed")
 IMAGES = wildcards_in_path("crop", "size")
 SVM = wildcards_in_path("baseline", "split", "seed")
+DATASET = wildcards_in_path("dataset", "part")
 IMPORTED = wildcards_in_path("network")
 DRAW = wildcards_in_path("network", "draw")
 NETWORK_PRUNING = wildcards_in_path("network", "draw", "technique")
@@ -56,6 +57,7 @@ class Paths:
     def __init__(self, experiment: str) -> None:
         self.root = root = f"results/{experiment}"
         self.faces = f"{root}/faces"
+        self.named_dataset = f"{root}/named_datasets/{DATASET}"
         self.boxes = f"{root}/dataset/boxes.parquet"
         self.leakage = f"{root}/dataset/leakage.parquet"
         self.compared_leakage = f"{root}/dataset/compared_leakage.parquet"

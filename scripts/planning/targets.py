@@ -4,11 +4,14 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from neuron_pruning.configuration.derived import compared_labels, input_size_of, pruned_layers
 from neuron_pruning.configuration.validation import check_comparison
 from neuron_pruning.core.errors import UserError
+from neuron_pruning.data.named_datasets import DATASETS, PARTS, is_named
+from neuron_pruning.models.checkpoints import description_path
 from planning.job_settings import Config, JobSettings, Wildcards
 from planning.paths import CELL_KEYS, Paths, combinations, fill
 
@@ -100,6 +103,8 @@ class Targets:
             "baseline": ["images", "feature_table"],
             "cut": self.config["pruning"]["cuts"] or ["none"],
             "network": self.config["networks"] or ["none"],
+            "dataset": DATASETS,
+            "part": PARTS,
         }
         number, whole = r"[0-9.e-]+", r"\d+"
         return {
@@ -121,6 +126,25 @@ class Targets:
         return self.paths.rendered(name, self.config["tables"]["formats"])
 
     # Images and splits
+
+    @property
+    def image_folder(self) -> dict[str, str]:
+        """The experiment's images, where the workflow makes them and they are not the user's."""
+        path = self.config["dataset"]["path"]
+        if path is None:
+            return {"folder": self.paths.faces}
+        return {"folder": self._named_dataset(path)} if is_named(path) else {}
+
+    def _named_dataset(self, name: str) -> str:
+        """Folder of a data set that the config names, ``library/set/part``."""
+        dataset, _, part = name.rpartition("/")
+        return self.paths.named_dataset.format(dataset=dataset, part=part)
+
+    @property
+    def made_folders(self) -> list[str]:
+        """All folders of images that the workflow makes."""
+        rows = combinations(dataset=DATASETS, part=PARTS)
+        return [self.paths.faces, *fill(self.paths.named_dataset, rows)]
 
     def images_at(self, crop: str, size: Sequence[int]) -> str:
         """Array of whole frames or faces at one size (height, width)."""
@@ -315,7 +339,31 @@ class Targets:
         )
         return fill(self.paths.points, rows)
 
-    def weights(self, wildcards: Wildcards) -> str | None:
-        """File of the weights of a network, if the config names one."""
-        path: str | None = self.config["networks"][wildcards["network"]]["weights"]
-        return path
+    def weights(self, wildcards: Wildcards) -> list[str]:
+        """Files of the user's that hold the weights of a network, if the config names any."""
+        section = self.config["networks"][wildcards["network"]]
+        stored = [] if self._is_made(section["source"]) else self._stored(section["source"])
+        return [path for path in (section["weights"], *stored) if path]
+
+    def made_for_network(self, wildcards: Wildcards) -> dict[str, str]:
+        """Files that the workflow makes for a network, by the key of its section that names them.
+
+        Its images, and the network itself where this experiment trains it.
+        """
+        section, made = self.config["networks"][wildcards["network"]], {}
+        for kind in ("calibration", "evaluation"):
+            if is_named(section[kind]):
+                made[kind] = self._named_dataset(section[kind])
+        if self._is_made(section["source"]):
+            made |= zip(("source", "description"), self._stored(section["source"]), strict=True)
+        return made
+
+    def _is_made(self, source: str) -> bool:
+        """Whether a source is a file of this experiment."""
+        return bool(self._stored(source)) and source.startswith(f"{self.paths.root}/")
+
+    @staticmethod
+    def _stored(source: str) -> list[str]:
+        """Weights and description of a source that is a network of the workflow; else none."""
+        named = source.endswith(".safetensors")
+        return [source, str(description_path(Path(source)))] if named else []

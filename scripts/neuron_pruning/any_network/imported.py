@@ -1,7 +1,7 @@
 """Networks that were trained elsewhere as the workflow prunes them: opened, with their images."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,15 @@ class ImportedNetwork:
         calibration_images: of a draw.
         evaluation_images: at most; None: all.
         contents: digests of its images and code, by which the workflow sees that they changed.
+        made: where a job finds what the workflow made, by the keys of the section that name it;
+            other names are ignored.
     """
 
     section: Mapping[str, Any]
     calibration_images: int
     evaluation_images: int | None
     contents: Sequence[str] = ()
+    made: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def opened(self) -> OpenedNetwork:
@@ -42,7 +45,7 @@ class ImportedNetwork:
             (height, width), *scale = (section["input"][name] for name in ("size", "mean", "std"))
             preprocessing = Preprocessing(height, width, *scale)
         return open_network(
-            section["source"],
+            str(self._place("source")),
             section["weights"],
             classes=section["classes"],
             preprocessing=preprocessing,
@@ -68,9 +71,13 @@ class ImportedNetwork:
         """The network ready to be pruned on one draw of calibration images."""
         return Pruner(self.opened.module, self.found, self.calibration(draw))
 
+    def _place(self, key: str) -> Path | str:
+        """Where what a key of the section names lies: of a bucket's, a copy on this machine."""
+        return self.made.get(key, self.section[key])
+
     def _batches(self, folder: str, limit: int | None, seed: int, labelled: bool | None) -> Batches:
         images = images_for(
-            self.opened, Path(self.section[folder]), limit=limit, seed=seed,
+            self.opened, Path(self._place(folder)), limit=limit, seed=seed,
             classes=self.section["class_names"] or (),
             labelled=labelled,
             remedy="give class_names, the class folder of each output in order, or labelled: false",

@@ -14,8 +14,8 @@ from neuron_pruning.pruning.techniques import REGISTRY, find_technique
 from neuron_pruning.pruning.techniques.technique import Technique
 
 SOURCES = (
-    "package.module:factory, torchvision/<name>, timm/<name>, or a folder that Hugging Face's "
-    "save_pretrained wrote"
+    "package.module:factory, torchvision/<name>, timm/<name>, a folder that Hugging Face's "
+    "save_pretrained wrote, or a network.safetensors that this workflow trained"
 )
 HELD_OUT = 0.25  # ASSUME: share of the images that judges, where no other images are given
 RANDOM_DRAWS = 5

@@ -29,6 +29,7 @@ class Preprocessing:
         resize: height and width before the middle is cut out; None: ``height`` and ``width``.
         stretch: whether images are resized to exactly ``resize``. Else their aspect ratio stays,
             and they are as small as they can be and cover it.
+        pad: whether instead they lie whole in the middle of ``resize``, with grey beside them.
         interpolation: of resizing, one of ``INTERPOLATIONS``, with Pillow's antialiasing.
 
     Raises:
@@ -42,6 +43,7 @@ class Preprocessing:
     resize: tuple[int, int] | None = None
     stretch: bool = False
     interpolation: str = "bilinear"
+    pad: bool = False
 
     def __post_init__(self) -> None:
         for name in ("mean", "std", "resize"):  # a list, as JSON has it, would not be hashable
@@ -63,6 +65,8 @@ class Preprocessing:
                 "preprocessing: mean and std must be finite, std above 0; "
                 f"not {self.mean} and {self.std}"
             )
+        if self.stretch and self.pad:
+            raise UserError("preprocessing: stretch and pad exclude each other; give one of them")
         if self.interpolation not in INTERPOLATIONS:
             raise UserError(
                 f"preprocessing: interpolation is one of {', '.join(INTERPOLATIONS)}; "
@@ -82,11 +86,17 @@ class Preprocessing:
     def resized(self, height: int, width: int) -> tuple[int, int]:
         """Height and width, before the crop, of an image of that height and width."""
         rows, columns = self.before_crop
-        if self.stretch:
+        if self.stretch or self.pad:
             return rows, columns
         if columns * height >= width * rows:  # no wider, for its height, than what it covers
             return height * columns // width, columns
         return rows, width * rows // height
+
+
+def workflow_preprocessing(height: int, width: int) -> Preprocessing:
+    """Of networks that this workflow trains: whole images as ``dataset.resize: fit`` makes them."""
+    half = (0.5,) * 3
+    return Preprocessing(height, width, half, half, interpolation="lanczos", pad=True)
 
 
 def torchvision_preprocessing(transforms: Any) -> Preprocessing:

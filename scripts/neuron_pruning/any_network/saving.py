@@ -113,7 +113,8 @@ def load_pruned(folder: Path | str, factory: Callable[[], nn.Module]) -> nn.Modu
 
     Args:
         folder: written by :meth:`PruningResult.save`.
-        factory: builds the unpruned network; its weights do not matter.
+        factory: builds the unpruned network; its weights do not matter. Of a network that
+            :func:`open_network` opens, ``lambda: open_network(source).module``.
 
     Returns:
         The network in evaluation mode, on the CPU, with the very weights that were saved.
@@ -125,7 +126,7 @@ def load_pruned(folder: Path | str, factory: Callable[[], nn.Module]) -> nn.Modu
     folder = Path(folder)
     plan = read_plan(folder)
     model = unwrapped(build(factory)).cpu().eval()
-    _check_definition(folder, plan["unpruned"], shapes_of(model))
+    _check_definition(folder, plan, shapes_of(model))
     tensors = read_tensors(folder / WEIGHTS, "prune again")
     check_finite(tensors, str(folder / WEIGHTS), "prune again")
     shapes, planned = {n: list(t.shape) for n, t in tensors.items()}, plan["pruned"]
@@ -186,14 +187,16 @@ def read_plan(folder: Path) -> dict[str, Any]:
 
 
 def _check_definition(
-    folder: Path, wanted: Mapping[str, list[int]], found: Mapping[str, list[int]]
+    folder: Path, plan: Mapping[str, Any], found: Mapping[str, list[int]]
 ) -> None:
+    wanted, source = plan["unpruned"], (plan.get("source") or {}).get("source")
+    example = f": lambda: open_network({source!r}).module" if source else ""
     for name in [*found, *wanted]:
         if wanted.get(name) != found.get(name):
             raise UserError(
                 f"{folder / PLAN} is the plan of another network: {name} is {found.get(name)} in "
                 f"this one and {wanted.get(name)} in the plan's; give the factory of the network "
-                "that was pruned"
+                f"that was pruned{example}"
             )
 
 

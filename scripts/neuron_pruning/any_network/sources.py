@@ -1,4 +1,4 @@
-"""Where trained networks come from: a factory, torchvision, timm, a folder of Hugging Face.
+"""Where trained networks come from: a factory, torchvision, timm, Hugging Face, this workflow.
 
 Nothing is downloaded and no pickle is run. Only a factory runs code that is not installed.
 """
@@ -23,9 +23,13 @@ from neuron_pruning.any_network.preprocessing import (
     hugging_face_preprocessing,
     timm_preprocessing,
     torchvision_preprocessing,
+    workflow_preprocessing,
 )
 from neuron_pruning.any_network.weights import Tensors, check_finite, load_weights
 from neuron_pruning.core.errors import UserError, did_you_mean, refuse_unreadable
+from neuron_pruning.models.checkpoints import as_network_file, description_path, read_description
+from neuron_pruning.models.networks import load_network
+from neuron_pruning.models.sequential import plain_module
 
 CORRECT = "; correct the name"
 RANDOM = "random weights: no file of weights was given"
@@ -71,6 +75,9 @@ def open_network(
               then says.
             - a folder of a Hugging Face image classifier: ``config.json``, ``model.safetensors``
               and ``preprocessor_config.json``. Its logits are what the module returns.
+            - a ``.safetensors`` file with its JSON beside it, which this workflow or
+              :func:`neuron_pruning.save_network` wrote; ``class_names`` of its provenance are the
+              labels.
 
             A ``.pt2`` of torch.export is refused: it holds operations and no layers to cut, and
             torch reads it by running a pickle.
@@ -90,8 +97,12 @@ def open_network(
         opened = build(name, weights, classes, preprocessing)
     elif classes is not None:
         raise UserError(f"classes: {source} says itself how many there are; leave it out")
+    elif weights is not None and (Path(source).is_dir() or _is_own(source)):
+        raise UserError(f"weights: {source} holds its own; leave them out")
     elif Path(source).is_dir():
-        opened = _from_hugging_face(Path(source), weights, preprocessing)
+        opened = _from_hugging_face(Path(source), preprocessing)
+    elif _is_own(source):
+        opened = _from_workflow(Path(source), preprocessing)
     else:
         opened = _from_factory(source, weights, preprocessing)
     check_finite(opened.module.state_dict(), str(weights or source))
@@ -226,11 +237,7 @@ class Logits(nn.Module):
         return logits
 
 
-def _from_hugging_face(
-    folder: Path, weights: Path | None, preprocessing: Preprocessing | None
-) -> OpenedNetwork:
-    if weights is not None:
-        raise UserError(f"weights: {folder} holds its own; leave them out")
+def _from_hugging_face(folder: Path, preprocessing: Preprocessing | None) -> OpenedNetwork:
     if not (folder / "config.json").is_file():
         raise UserError(f"{folder} holds no config.json; give {SOURCES}")
     if not any(folder.glob("model*.safetensors")):
@@ -284,6 +291,39 @@ def _processor_of(folder: Path, transformers: ModuleType) -> Preprocessing:
     preprocessing = hugging_face_preprocessing(processor.to_dict(), str(folder))
     check_processor(processor, preprocessing, str(folder))
     return preprocessing
+
+
+def _is_own(source: str) -> bool:
+    return source.endswith(".safetensors")
+
+
+def _from_workflow(path: Path, preprocessing: Preprocessing | None) -> OpenedNetwork:
+    """A network that this workflow trained, pruned or fine-tuned, as a chain of modules.
+
+    ASSUME: its images were whole frames that kept their aspect ratio (``dataset.resize: fit``):
+    the description does not say it, and images of the network's own shape are the same either way.
+    """
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; correct the path, or train the network first")
+    if not description_path(path).is_file():
+        raise UserError(
+            f"{path} has no {description_path(path).name} beside it, as networks of this workflow "
+            f"have. Of another network, give this file as its weights (--weights), and as source "
+            f"{SOURCES}"
+        )
+    architecture, provenance = read_description(path)
+    labels = provenance.get("class_names", ())
+    with as_network_file(description_path(path)):
+        if labels and len({*map(str, labels)}) != architecture.widths[-1]:
+            raise ValueError(f"class_names: {architecture.widths[-1]} different ones are needed")
+    faces = "trained on faces that were cut out: images must be such faces"
+    return OpenedNetwork(
+        plain_module(load_network(path)),
+        preprocessing or workflow_preprocessing(*architecture.input_size),
+        str(path),
+        tuple(map(str, labels)),
+        faces if provenance.get("crop") == "face" else "",
+    )
 
 
 def _extra(name: str) -> ModuleType:

@@ -15,6 +15,7 @@ from neuron_pruning.configuration.derived import (
     technique_choices,
 )
 from neuron_pruning.core.errors import UserError
+from neuron_pruning.data.named_datasets import check_named, is_named
 from neuron_pruning.models.architectures import check_name, describe
 from neuron_pruning.pruning.compensations import refusal_of_channels
 from neuron_pruning.pruning.techniques import find_technique
@@ -39,8 +40,8 @@ def check_sections(config: Checked) -> None:
     """Refuse faults between sections; ``check_pruning`` has those within the section pruning."""
     refuse(_unknown_names(config))
     checks = (
-        _check_split, _check_selection, _check_cuts, _check_models, _check_networks,
-        _check_network_pruning,
+        _check_datasets, _check_split, _check_selection, _check_cuts, _check_models,
+        _check_networks, _check_network_pruning,
     )  # fmt: skip
     refuse(chain.from_iterable(check(config) for check in checks))
 
@@ -85,6 +86,20 @@ def _missing(place: str, section: str, names: Iterable[str], known: Iterable[str
     for name in names:
         if name not in known:
             yield f"{place}: {name!r} is none of {section}: {', '.join(known)}"
+
+
+def _check_datasets(config: Checked) -> Iterator[str]:
+    """Names of data sets that do not exist, wherever a folder of images is asked for."""
+    places = {"dataset.path": config["dataset"]["path"]}
+    for name, network in config["networks"].items():
+        for kind in ("calibration", "evaluation"):
+            places[f"networks.{name}.{kind}"] = network[kind]
+    for place, path in places.items():
+        if is_named(path):
+            try:
+                check_named(path)
+            except UserError as error:
+                yield f"{place}: {error}"
 
 
 def _check_split(config: Checked) -> Iterator[str]:
@@ -214,6 +229,8 @@ def check_pruning(pruning: Checked) -> Iterator[str]:
 
 def _check_networks(config: Checked) -> Iterator[str]:
     for name, network in config["networks"].items():
+        if network["weights"] is not None and network["source"].endswith(".safetensors"):
+            yield f"networks.{name}.weights: {network['source']} holds its own; leave them out"
         if network["calibration"] == network["evaluation"]:
             yield (
                 f"networks.{name}.evaluation: is the folder of calibration, so that pruning would "

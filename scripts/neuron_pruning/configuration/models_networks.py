@@ -1,4 +1,4 @@
-"""Sections of the config about networks that were trained elsewhere: where they are, what goes."""
+"""Sections of the config about trained networks of any kind: where they are, what goes."""
 
 from typing import Annotated, Literal
 
@@ -37,17 +37,19 @@ class NetworkInput(Section):
 
 
 class ImportedNetwork(Section):
-    """A network that was trained elsewhere: it is never trained here."""
+    """A trained network, from elsewhere or of this workflow."""
 
     source: str
-    """package.module:factory, torchvision/NAME, timm/NAME, or a folder that Hugging Face's
-    save_pretrained wrote."""
+    """package.module:factory, torchvision/NAME, timm/NAME, a folder that Hugging Face's
+    save_pretrained wrote, or a network.safetensors of this workflow; one below the experiment's own
+    results is trained first."""
     weights: str | None = None
     """File of its weights, .safetensors or a state dict; null where the source has them."""
     calibration: str
-    """Folder of images to measure and fit on, a folder per class or flat."""
+    """Folder of images to measure and fit on, a folder per class or flat; or the name of a data
+    set, as for dataset.path."""
     evaluation: str
-    """Folder of other images, which judge the pruned networks."""
+    """Folder of other images, or name of a data set, which judge the pruned networks."""
     labelled: bool = True
     """Whether the class folders of the evaluation images are the network's classes; without labels
     the unpruned network's predictions are what pruned ones are compared with. Calibration never

@@ -18,6 +18,7 @@ from neuron_pruning.configuration.cross_checks import FAULTS, comparison_faults
 from neuron_pruning.configuration.fields import LIST, WORD, Section
 from neuron_pruning.configuration.models import Config
 from neuron_pruning.core.errors import UserError
+from neuron_pruning.data.named_datasets import is_named
 
 # Keys and values of earlier versions, refused with their new names.
 RENAMED_KEYS = {
@@ -90,11 +91,11 @@ def check_folder(config: Mapping[str, Any]) -> None:
     """
     path = config["dataset"]["path"]
     with suppress(OSError):  # a name that is too long, a folder above that is closed
-        if path is None or Path(path).is_dir():
+        if path is None or is_named(path) or Path(path).is_dir():
             return
     raise UserError(
-        f"dataset.path: {path} is no folder; name one that holds a folder of images per class, or "
-        "null for the built-in faces"
+        f"dataset.path: {path} is no folder; name one that holds a folder of images per class, "
+        "a data set such as scikit-learn/digits/train, or null for the built-in faces"
     )
 
 
