@@ -58,6 +58,7 @@ TABLES = {
     "table8": ("svm", "Table 8: support vector machines"),
     "table9": ("unit_layers", "Table 9: unit layers of imported networks (`snakemake networks`)"),
     "table10": ("networks", "Table 10: imported networks at shares of their multiply-adds"),
+    "table11": ("peers", "Table 11: prunings of others beside ours (`network_pruning.peers`)"),
     "sizes": ("sizes", "Sizes and latencies of cut networks (`snakemake sizes`)"),
 }
 
@@ -143,6 +144,7 @@ def _imported() -> Iterator[Output]:
     yield Output(predictions, "Its prediction for each evaluation image.", PREDICTIONS_SCHEMA)
     yield Output(PATHS.plan, "Units that each of its layers loses, by budget.", PLAN_SCHEMA)
     yield Output(PATHS.points, "What pruned networks do, by technique.", POINTS_SCHEMA)
+    yield Output(PATHS.peer_points, "What those do that others' recipes prune.", POINTS_SCHEMA)
 
 
 def _tables() -> Iterator[Output]:

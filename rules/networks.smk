@@ -41,6 +41,22 @@ rule prune_network:
     script: "../scripts/prune_network.py"
 
 
+rule prune_by_peer:
+    input:
+        unpack(files_of_network),
+        plan=paths.plan,
+        predictions=paths.imported["predictions"],
+    output: points=paths.peer_points
+    log: paths.log("prune_by_peer", names.PEER)
+    benchmark: paths.benchmark("prune_by_peer", names.PEER)
+    conda: ENVIRONMENT
+    threads: 4
+    resources: mem_mb=memory.imported()
+    params: settings=settings.prune_by_peer, code=code_digest("prune_by_peer")
+    message: "Prune {wildcards.network} by {wildcards.peer}, draw {wildcards.draw}"
+    script: "../scripts/prune_by_peer.py"
+
+
 rule build_networks_report:
     input: points=targets.network_points, tables=targets.network_tables
     output: page=report(paths.networks, caption="../report/page.rst", category="Report")

@@ -83,3 +83,10 @@ use rule table_grid as table_networks with:
     wildcard_constraints: table="table10"
     resources: mem_mb=growing(2000)
     params: settings=dict(module="networks"), code=table_digest("networks")
+
+
+use rule table_grid as table_peers with:
+    input: points=targets.peer_points
+    wildcard_constraints: table="table11"
+    resources: mem_mb=growing(2000)
+    params: settings=dict(module="peers"), code=table_digest("peers")

@@ -261,6 +261,13 @@ class JobSettings:
             "methods": {name: section[name] for name in ("compensations", "batch_norms", "order")},
         }
 
+    def prune_by_peer(self, wildcards: Wildcards) -> Settings:
+        """Settings of one pruning of others on one network."""
+        rules = self.config["network_pruning"]["batch_norms"]
+        draw = {"draw": int(wildcards["draw"])}
+        peer = wildcards["peer"]
+        return {**self._imported(wildcards, draw), "peer": peer, "batch_norms": rules}
+
     def _imported(self, wildcards: Wildcards, keys: Settings) -> Settings:
         name, section = wildcards["network"], self.config["network_pruning"]
         return {

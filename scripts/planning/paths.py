@@ -32,6 +32,7 @@ DATASET = wildcards_in_path("dataset", "part")
 IMPORTED = wildcards_in_path("network")
 DRAW = wildcards_in_path("network", "draw")
 NETWORK_PRUNING = wildcards_in_path("network", "draw", "technique")
+PEER = wildcards_in_path("network", "draw", "peer")
 
 
 def combinations(**values: Iterable[Any]) -> list[dict[str, Any]]:
@@ -70,6 +71,7 @@ class Paths:
         self.features = f"{root}/baselines/baseline~{{baseline}}/features.parquet"
         self.plan = f"{root}/imported/{DRAW}/plan.parquet"
         self.points = f"{root}/imported/{NETWORK_PRUNING}/points.parquet"
+        self.peer_points = f"{root}/imported/{PEER}/points.parquet"
         self.report = f"{root}/report.html"
         self.comparison = f"{root}/comparison.html"
         self.networks = f"{root}/networks.html"

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from neuron_pruning.any_network.peers import OURS, PEERS
 from neuron_pruning.configuration.derived import compared_labels, input_size_of, pruned_layers
 from neuron_pruning.configuration.validation import check_comparison
 from neuron_pruning.core.errors import UserError
@@ -105,6 +106,7 @@ class Targets:
             "network": self.config["networks"] or ["none"],
             "dataset": DATASETS,
             "part": PARTS,
+            "peer": PEERS,
         }
         number, whole = r"[0-9.e-]+", r"\d+"
         return {
@@ -310,7 +312,12 @@ class Targets:
     @property
     def network_tables(self) -> list[str]:
         """Tables of target ``networks``."""
-        return [self.paths.table(name) for name in ("table9", "table10")]
+        return [self.paths.table(name) for name in self._network_tables]
+
+    @property
+    def _network_tables(self) -> list[str]:
+        compared = ["table11"] if self.config["network_pruning"]["peers"] else []
+        return ["table9", "table10", *compared]
 
     def network_files(self, wildcards: Wildcards) -> list[str]:
         """What target ``networks`` makes.
@@ -323,7 +330,7 @@ class Targets:
                 "networks: the config names none; copy configs/any_network.yaml, and give it with "
                 "--configfile"
             )
-        rendered = [file for name in ("table9", "table10") for file in self.rendered(name)]
+        rendered = [file for name in self._network_tables for file in self.rendered(name)]
         return [self.paths.networks, *self.network_tables, *rendered]
 
     def of_imported(self, pattern: str) -> list[str]:
@@ -338,6 +345,16 @@ class Targets:
             network=self.config["networks"], draw=range(section["draws"]), technique=labels
         )
         return fill(self.paths.points, rows)
+
+    def peer_points(self, wildcards: Wildcards) -> list[str]:
+        """Files of the prunings of others, and of ours beside them."""
+        section = self.config["network_pruning"]
+        rows = combinations(
+            network=self.config["networks"],
+            draw=range(section["draws"]),
+            peer=dict.fromkeys([OURS, *section["peers"]]),
+        )
+        return fill(self.paths.peer_points, rows)
 
     def weights(self, wildcards: Wildcards) -> list[str]:
         """Files of the user's that hold the weights of a network, if the config names any."""

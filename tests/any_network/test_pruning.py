@@ -18,11 +18,13 @@ from neuron_pruning import (
     prune_layer,
     techniques,
 )
-from neuron_pruning.any_network.allocation import rounded, sensitivities
+from neuron_pruning.any_network.allocation import path, rounded, sensitivities
 from neuron_pruning.any_network.batch_norm import reestimate
 from neuron_pruning.any_network.batches import Batches
+from neuron_pruning.any_network.costs import CostModel
 from neuron_pruning.any_network.gates import LayerGates, cross_entropy
 from neuron_pruning.any_network.options import Method
+from neuron_pruning.any_network.pruner import Sensitivity
 from neuron_pruning.any_network.pruning import prune
 from neuron_pruning.core.errors import NotFinite
 from neuron_pruning.pruning.units import LayerActivations
@@ -343,6 +345,31 @@ def test_budgets_are_met_by_the_steps_that_cost_least(cost):
     sizes = [s.multiply_adds if cost == "macs" else s.parameters for s in result.sizes]
     assert sizes[1] <= 0.6 * sizes[0]
     assert sizes[1] > 0.3 * sizes[0]
+
+
+def test_no_step_of_a_path_takes_more_than_it_must():
+    """A cheap large step must not overshoot a budget that lies within it."""
+    flat = Sensitivity(tuple(range(6)), (0.0,) * 6, (1.0,) * 6)  # every step costs nothing
+    pruner = pruner_of(convolutional())
+    curves = dict.fromkeys(pruner.found.inner, flat)
+    steps = path(CostModel(pruner.model, pruner.found), curves, "macs")
+    totals = [sum(counts.values()) for counts in steps.counts]
+    assert totals == list(range(totals[-1] + 1))
+
+
+def test_a_fit_of_more_channels_than_images_promises_nothing():
+    """Its error on the images that it was fitted on is zero, whatever is removed."""
+    torch.manual_seed(0)
+    wide = nn.Sequential(
+        nn.Conv2d(3, 40, 3), nn.ReLU(), *pooled(), nn.Linear(40, 3),
+    ).double()  # fmt: skip
+    method = Method("l1", compensation="lstsq")
+    few, many = (
+        sensitivities(pruner_of(wide, [images(count)]), ["0"], method)["0"] for count in (24, 960)
+    )
+    middle = few.removed.index(10)  # 30 channels stay, more than 24 images
+    assert few.errors[middle] == pytest.approx(few.without[middle])
+    assert many.errors[middle] < 0.5 * many.without[middle]
 
 
 def test_budgets_of_time_and_loss():

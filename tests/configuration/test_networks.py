@@ -5,6 +5,7 @@ from typing import get_args
 import pytest
 
 from neuron_pruning.any_network import options
+from neuron_pruning.any_network.peers import PEERS
 from neuron_pruning.configuration import models_networks
 from neuron_pruning.configuration.validation import check_config
 from neuron_pruning.core.errors import UserError
@@ -17,6 +18,7 @@ def test_choices_are_those_of_the_package():
         assert get_args(getattr(models_networks, name)) == get_args(getattr(options, name))
     offered = get_args(options.NetworkCompensation)
     assert get_args(models_networks.Compensation) == offered
+    assert get_args(models_networks.Peer) == tuple(PEERS)
 
 
 def test_defaults_are_filled_in():

@@ -19,8 +19,8 @@ MODULES = sorted({path.stem for path in Path(tables.__file__).parent.glob("*.py"
 
 
 def test_there_is_a_module_per_table():
-    wanted = ["compensations", "grid", "models", "networks", "per_class", "pruning", "sizes", "svm"]
-    assert [*wanted, "techniques", "unit_layers"] == MODULES
+    wanted = ["compensations", "grid", "models", "networks", "peers", "per_class", "pruning"]
+    assert [*wanted, "sizes", "svm", "techniques", "unit_layers"] == MODULES
 
 
 @pytest.mark.parametrize("module", MODULES)

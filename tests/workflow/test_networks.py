@@ -149,3 +149,20 @@ def test_a_compensation_that_merges_has_its_random_control(pruned):
         ("noiseout", "affine"), ("random", "affine"),
     }  # fmt: skip
     assert all((row["p"] is None) == (row["technique"] == "random") for row in rows)
+
+
+def test_prunings_of_others_stand_beside_ours_at_equal_size(pruned):
+    project, _ = pruned
+    section = {"peers": ["grail", "torch_pruning_magnitude"], "draws": 1, "multiply_adds": [0.5]}
+    overlay = changed(**section)
+    ran = project.run("networks", overlay=overlay)
+    assert ran.returncode == 0, ran.stderr
+    rows = read_rows(project.folder / "results/elsewhere/tables/table11.parquet")
+    assert {row["technique"] for row in rows} == {"ours", *section["peers"]}
+    assert all(0 < row["multiply_adds_mean"] <= 0.5 for row in rows)
+    assert all((row["p"] is None) == (row["technique"] == "ours") for row in rows)
+    page = (project.folder / "results/elsewhere/networks.html").read_text()
+    assert "Torch-Pruning" in page and "Table 11" in page
+    assert project.dry_run(overlay, "networks") == {}
+    dropped = changed(**{**section, "peers": ["grail"]})
+    assert project.dry_run(dropped, "networks") == {"table_peers": 1, "build_networks_report": 1}

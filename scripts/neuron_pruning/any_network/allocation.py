@@ -129,9 +129,11 @@ def path(
         best = _best_step(costs, curves, places, _measure(sizes[-1], cost), cost)
         if best is None:
             return Path(tuple(counts), tuple(sizes))
-        places[best[0]] = best[1]
-        counts.append(_at(curves, places))
-        sizes.append(costs.size(counts[-1]))
+        name, last = best
+        for place in range(places[name] + 1, last + 1):  # a budget may lie within a step
+            places[name] = place
+            counts.append(_at(curves, places))
+            sizes.append(costs.size(counts[-1]))
 
 
 def _at(curves: Mapping[str, Sensitivity], places: Mapping[str, int]) -> dict[str, int]:

@@ -154,22 +154,43 @@ def point_rows(
     """
     pruner = imported.pruner(draw)
     costs = CostModel(pruner.model, pruner.found)
-    whole = costs.size({})
-    for share in dict.fromkeys(row["budget"] for row in plan):
-        counts = {row["layer"]: row["removed"] for row in plan if row["budget"] == share}
-        size = costs.size(counts)
+    for share in budgets(plan):
+        counts = counts_of(plan, share)
         for asked, method in methods:
-            after = predict(pruner.cut(counts, method).model, imported.evaluation.labelled())
             yield {
                 "budget": share,
                 "compensation": asked,
                 "batch_norm": method.batch_norm,
                 "order": method.order,
-                "removed": sum(counts.values()),
-                "parameters": size.parameters / whole.parameters,
-                "multiply_adds": size.multiply_adds / whole.multiply_adds,
-                **_judged(before, after),
+                **judged_row(imported, costs, before, pruner.cut(counts, method).model, counts),
             }
+
+
+def budgets(plan: Sequence[Mapping[str, Any]]) -> list[float]:
+    """Shares of the multiply-adds in a plan."""
+    return list(dict.fromkeys(row["budget"] for row in plan))
+
+
+def counts_of(plan: Sequence[Mapping[str, Any]], budget: float) -> dict[str, int]:
+    """Units that each layer loses at one share."""
+    return {row["layer"]: row["removed"] for row in plan if row["budget"] == budget}
+
+
+def judged_row(
+    imported: ImportedNetwork,
+    costs: CostModel,
+    before: Predictions,
+    model: nn.Module,
+    counts: Mapping[str, int],
+) -> dict[str, Any]:
+    """Size of a pruned network, and what it does on the evaluation images."""
+    size, whole = costs.size(counts), costs.size({})
+    return {
+        "removed": sum(counts.values()),
+        "parameters": size.parameters / whole.parameters,
+        "multiply_adds": size.multiply_adds / whole.multiply_adds,
+        **_judged(before, predict(model, imported.evaluation.labelled())),
+    }
 
 
 def _judged(before: Predictions, after: Predictions) -> dict[str, Any]:

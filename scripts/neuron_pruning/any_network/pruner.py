@@ -222,11 +222,37 @@ class Session:
         for count in counts:
             selection = select(count)
             changes = self.consumers.changes(layer, selection, self.method.compensation)
-            found = [change.error for change in changes.values() if change.error is not None]
+            found = [
+                self._on_other_images(layer, selection, consumer, change.error)
+                for consumer, change in changes.items()
+                if change.error is not None
+            ]
             errors.append(np.sum(found, axis=0) if found else np.zeros(2))
         # A larger cut never costs less: what says so is rounding, or a lucky choice.
         lost, left = np.maximum.accumulate(np.array(errors), axis=0).T
         return Sensitivity(tuple(counts), tuple(left.tolist()), tuple(lost.tolist()))
+
+    def _on_other_images(
+        self, layer: FoundLayer, selection: Selection, consumer: str, error: LayerError
+    ) -> LayerError:
+        """What is to be expected on images that nothing was fitted on.
+
+        Least squares on nearly as many columns as rows fit these rows, not the layer: a classifier
+        behind global pooling reads one row per image. ASSUME: generalised cross-validation (Golub,
+        Heath & Wahba 1979), every kept column counted; no compensation where there are no more
+        rows than columns.
+        """
+        name, module = self.method.compensation, self.modules[consumer]
+        if name not in LEAST_SQUARES:
+            return error
+        measured, alive = self.measured[consumer], self.alive[consumer]
+        moments = measured.patches if uses_patches(name, module) else measured.moments
+        assert moments is not None
+        channels = channels_of(layer, consumer, self.pruner.readings[consumer])
+        kept = int(alive.sum()) - channels[list(selection.removed)].size
+        share = (kept * len(moments.mean) / len(alive) + 1) / moments.rows
+        lost, left = error
+        return LayerError(lost, min(lost, left / (1.0 - share) ** 2) if share < 1.0 else lost)
 
     def prune(self, layer: FoundLayer, amount: float) -> Selection:
         """Choose units of a layer, compensate for them and silence them."""

@@ -21,6 +21,11 @@ Compensation = Literal[
 ]
 BatchNormRule = Literal["reestimate", "rescale", "keep"]
 Order = Literal["sequential", "parallel"]
+Peer = Literal[
+    "ours", "ours_equal", "ours_global", "grail", "model_folding", "torch_pruning_magnitude",
+    "torch_pruning_magnitude_global", "torch_pruning_fpgm", "torch_pruning_taylor",
+    "torch_pruning_random",
+]  # fmt: skip
 
 Channels = Annotated[list[float], Field(min_length=1, max_length=3)]
 
@@ -76,6 +81,8 @@ class NetworkPruning(Section):
     """What becomes of the statistics of batch normalisations behind the cuts."""
     order: Order = "parallel"
     """All layers measured in the unpruned network, or each behind the cuts in front of it."""
+    peers: list[Peer] = []
+    """Prunings as others put them together, for Table 11, beside ours; empty: no such table."""
     draws: Count = 5
     """Draws of calibration images, each with a random removal of its own."""
     calibration_images: Count = 256

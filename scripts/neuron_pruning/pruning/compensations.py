@@ -18,7 +18,7 @@ from neuron_pruning.pruning.angles import check_sigmoid, is_flat
 from neuron_pruning.pruning.selection import Removal, Selection
 from neuron_pruning.pruning.units import UnitLayer
 
-# ASSUME: strength of ridge as a share of the mean square of the kept units; GRAIL leaves it open.
+# ASSUME: strength of ridge as a share of the mean square of the kept units, as in GRAIL's code.
 RIDGE_STRENGTH = 1e-3
 # ASSUME: directions of the kept units weaker than this share of the strongest are the rounding of
 # recorded activations: fitting them would put large weights on noise.

@@ -1,5 +1,6 @@
 """Table 10: networks that were trained elsewhere, pruned to shares of their multiply-adds."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,25 +25,41 @@ AVERAGED = {
     "parameters": "share of the parameters that stayed",
     "multiply_adds": "share of the multiply-adds that stayed",
 }
+
+
+def figures(reference: str, family: str) -> list[pa.Field]:
+    """Columns of means over draws and of differences from a reference."""
+    return [
+        column("draws", pa.int64(), "draws of calibration images in the mean"),
+        column("images", pa.int64(), "evaluation images", "images"),
+        column("accuracy_before", pa.float64(), "accuracy of the unpruned network"),
+        *averaged_columns(AVERAGED, over="draws"),
+        column(
+            "difference", pa.float64(), f"accuracy (agreement, without labels) less {reference}"
+        ),
+        column("difference_low", pa.float64(), "lower end of its 95 % interval: draws and images"),
+        column("difference_high", pa.float64(), "upper end of it"),
+        column("p", pa.float64(), "of no difference: images turned round at random (Holm)"),
+        column("tests", pa.int64(), f"size of the family: {family}"),
+    ]
+
+
 SCHEMA = schema(
     NETWORK,
     SHARE,
     *METHOD,
-    column("draws", pa.int64(), "draws of calibration images in the mean"),
-    column("images", pa.int64(), "evaluation images", "images"),
-    column("accuracy_before", pa.float64(), "accuracy of the unpruned network"),
-    *averaged_columns(AVERAGED, over="draws"),
-    column("difference", pa.float64(), "accuracy (agreement, without labels) less that at random"),
-    column("difference_low", pa.float64(), "lower end of its 95 % interval: draws and images"),
-    column("difference_high", pa.float64(), "upper end of it"),
-    column("p", pa.float64(), "of no difference: images turned round at random (Holm)"),
-    column("tests", pa.int64(), "size of the family: lines of the network but random removal"),
+    *figures("that at random", "lines of the network but random removal"),
     run=False,
 )
 
 
 def network_rows(points: pd.DataFrame) -> pd.DataFrame:
     """Means over draws, and the paired difference from random removal of as many units."""
+    return compared(points, "random", SIZED)
+
+
+def compared(points: pd.DataFrame, reference: str, matched: Sequence[str]) -> pd.DataFrame:
+    """Means over draws, and the paired difference from a technique with the same ``matched``."""
     grouped = points.groupby(KEYS, sort=False)
     rows = grouped.agg(
         draws=("draw", "nunique"),
@@ -51,26 +68,29 @@ def network_rows(points: pd.DataFrame) -> pd.DataFrame:
         **averages(AVERAGED),
     ).reset_index()
     found = [
-        {**dict(zip(KEYS, key, strict=True)), **difference(cells, points)}
+        {**dict(zip(KEYS, key, strict=True)), **difference(cells, points, reference, matched)}
         for key, cells in grouped
-        if key[KEYS.index("technique")] != "random"
+        if key[KEYS.index("technique")] != reference
     ]
     columns = [*KEYS, "difference", "difference_low", "difference_high", "p"]
-    compared = pd.DataFrame(found, columns=columns)
-    family = compared.groupby("network")["p"]
-    compared = compared.assign(p=family.transform(holm), tests=family.transform("size"))
-    return rows.merge(compared, how="left", on=KEYS)
+    others = pd.DataFrame(found, columns=columns)
+    family = others.groupby("network")["p"]
+    others = others.assign(p=family.transform(holm), tests=family.transform("size"))
+    return rows.merge(others, how="left", on=KEYS)
 
 
-def difference(cells: pd.DataFrame, points: pd.DataFrame) -> dict[str, float]:
-    """Mean difference from random removal, its interval, and p.
+def difference(
+    cells: pd.DataFrame, points: pd.DataFrame, reference: str, matched: Sequence[str]
+) -> dict[str, float]:
+    """Mean difference from a reference, its interval, and p.
 
     ASSUME: draws and images are drawn independently of each other, as seeds and clips are.
     """
     first = cells.iloc[0]
-    same = (points[SIZED] == first[SIZED]).all(axis=1) & points["draw"].isin(cells["draw"])
-    random = points[same & (points["technique"] == "random")]
-    own, others = (outcomes(rows) for rows in (cells, random))
+    keys = list(matched)
+    same = (points[keys] == first[keys]).all(axis=1) & points["draw"].isin(cells["draw"])
+    other = points[same & (points["technique"] == reference)]
+    own, others = (outcomes(rows) for rows in (cells, other))
     images = Resampling({draw: np.arange(first["images"]) for draw in own})
     low, high = ends(images.accuracies(own) - images.accuracies(others))
     by_image = images.by_clip(own, others)
