@@ -5,7 +5,6 @@
 The tables lie in docs/results/EXPERIMENT as the workflow wrote them, with a note on the run.
 """
 
-from importlib import import_module
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +12,7 @@ import yaml
 
 from neuron_pruning.core.files import write_text
 from neuron_pruning.core.parquet import read_frame
+from neuron_pruning.reporting.table_notes import TABLES
 from neuron_pruning.reporting.templating import environment
 from neuron_pruning.statistics.significance import SIGNIFICANT
 from neuron_pruning.tables.rendering import (
@@ -25,7 +25,7 @@ from neuron_pruning.tables.rendering import (
 
 DOCS = Path(__file__).parent
 RUN = DOCS / "results" / "sfew_selected"
-MODULES = ("grid", "per_class", "per_class", "pruning", "techniques", "compensations")
+KEPT = range(1, 7)  # numbers of the tables
 SHOWN = [  # of the techniques of Table 5
     "random", "distinctiveness", "sietsma_dow", "pelillo_fanelli_residual", "variance", "thinet",
     "karnin", "folding", "l1", "l2", "fpgm", "taylor", "apoz", "noiseout",
@@ -41,7 +41,7 @@ def table(number: int) -> pd.DataFrame:
 
 def rendered(number: int, rows: pd.DataFrame) -> str:
     """A table with its caption, as the workflow shows it."""
-    made = import_module(f"neuron_pruning.tables.{MODULES[number - 1]}").TABLE
+    made = TABLES[number]
     return markdown_table(made.display(rows), f"Table {number}. {made.caption(rows)}")
 
 
@@ -82,7 +82,7 @@ def better_than_random() -> pd.DataFrame:
 
 def page() -> str:
     """The whole page."""
-    rows = {number: table(number) for number in range(1, len(MODULES) + 1)}
+    rows = {number: table(number) for number in KEPT}
     rows[5] = rows[5][rows[5]["technique"].isin(SHOWN)]
     return (
         environment()

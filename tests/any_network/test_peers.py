@@ -46,11 +46,11 @@ def imported(tmp_path, monkeypatch):
     return ImportedNetwork(section, 24, None)
 
 
-def rows_of(imported, name, budget=BUDGET, warn=pytest.fail):
+def rows_of(imported, name, budget=BUDGET, warn=pytest.fail, rules=("keep", "reestimate")):
     plan = list(plan_rows(imported, 0, [BUDGET], pytest.fail))
     plan = [{**row, "budget": budget} for row in plan]
     before = predict(imported.opened.module, imported.evaluation.labelled())
-    return list(peer_rows(imported, 0, plan, before, PEERS[name], ["keep", "reestimate"], warn))
+    return list(peer_rows(imported, 0, plan, before, PEERS[name], rules, warn))
 
 
 @pytest.mark.parametrize("name", PEERS)
@@ -79,3 +79,7 @@ def test_a_budget_that_no_share_meets_has_no_row_and_is_told(imported):
     told = []
     assert rows_of(imported, "grail", budget=1e-6, warn=told.append) == []
     assert len(told) == 1 and "GRAIL" in told[0] and "cannot meet 1e-06" in told[0]
+
+
+def test_a_rule_without_meaning_here_leaves_the_statistics(imported):
+    assert [row["batch_norm"] for row in rows_of(imported, OURS, rules=["rescale"])] == ["keep"]

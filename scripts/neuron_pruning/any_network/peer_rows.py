@@ -49,7 +49,7 @@ def peer_rows(
         plan: rows of ``PLAN_SCHEMA``.
         before: predictions of the unpruned network.
         recipe: how units are spread, chosen and compensated for.
-        batch_norms: ``rescale`` has no meaning here and is left out.
+        batch_norms: ``rescale`` has no meaning here and is left out; ``keep`` where none is left.
         warn: is told of budgets that the recipe cannot meet; they have no rows.
 
     Raises:
@@ -58,7 +58,7 @@ def peer_rows(
     pruner = imported.pruner(draw)
     costs = CostModel(pruner.model, pruner.found)
     tracked = any(map(tracks, pruner.model.modules()))
-    rules = [rule for rule in batch_norms if rule != "rescale"] if tracked else ["keep"]
+    rules = [rule for rule in batch_norms if rule != "rescale" and tracked] or ["keep"]
     for budget in budgets(plan):
         try:
             model, counts = _pruned(pruner, costs, recipe, draw, budget, counts_of(plan, budget))
@@ -156,8 +156,7 @@ def _by_library(
             f"torch-pruning cannot prune this network ({reason_of(error)}): leave its recipes out "
             "of network_pruning.peers"
         ) from error
-    lost = {name: len(pruner.model.get_parameter(f"{name}.weight")) for name in names}
-    counts = {name: lost[name] - len(modules[name].weight) for name in names}
+    counts = {name: pruner.found[name].units - len(modules[name].weight) for name in names}
     return network.eval().requires_grad_(False), counts
 
 
