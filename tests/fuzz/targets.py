@@ -72,7 +72,7 @@ def read_config(data: bytes) -> None:
 
 def config_seeds() -> list[bytes]:
     """The example configs."""
-    return [p.read_bytes() for p in [ROOT / "config.yaml", *sorted((ROOT / "configs").iterdir())]]
+    return [p.read_bytes() for p in [ROOT / "config.yaml", *sorted((ROOT / "configs").glob("*.yaml"))]]
 
 
 def read_index(data: bytes) -> None:
