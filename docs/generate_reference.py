@@ -18,6 +18,7 @@ from neuron_pruning.any_network.network_schemas import (
     PLAN_SCHEMA,
     POINTS_SCHEMA,
     PREDICTIONS_SCHEMA,
+    RUNNING_TIMES_SCHEMA,
 )
 from neuron_pruning.baselines.descriptors import FEATURES_SCHEMA
 from neuron_pruning.baselines.feature_table import FAULTS_SCHEMA
@@ -59,6 +60,7 @@ TABLES = {
     "table9": ("unit_layers", "Table 9: unit layers of imported networks (`snakemake networks`)"),
     "table10": ("networks", "Table 10: imported networks at shares of their multiply-adds"),
     "table11": ("peers", "Table 11: prunings of others beside ours (`network_pruning.peers`)"),
+    "table12": ("running_times", "Table 12: running times (`network_pruning.latency`)"),
     "sizes": ("sizes", "Sizes and latencies of cut networks (`snakemake sizes`)"),
 }
 
@@ -143,6 +145,8 @@ def _imported() -> Iterator[Output]:
     yield Output(layers, "Unit layers of a network trained elsewhere.", LAYERS_SCHEMA)
     yield Output(predictions, "Its prediction for each evaluation image.", PREDICTIONS_SCHEMA)
     yield Output(PATHS.plan, "Units that each of its layers loses, by budget.", PLAN_SCHEMA)
+    times = "How long its forward passes take, whole and pruned."
+    yield Output(PATHS.running_times, times, RUNNING_TIMES_SCHEMA)
     yield Output(PATHS.points, "What pruned networks do, by technique.", POINTS_SCHEMA)
     yield Output(PATHS.peer_points, "What those do that others' recipes prune.", POINTS_SCHEMA)
 

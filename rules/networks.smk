@@ -41,6 +41,20 @@ rule prune_network:
     script: "../scripts/prune_network.py"
 
 
+# More threads than cores are scaled down to all: nothing else runs beside what is timed.
+rule time_network:
+    input: unpack(files_of_network), plan=targets.first_plan
+    output: times=paths.running_times
+    log: paths.log("time_network", names.IMPORTED)
+    benchmark: paths.benchmark("time_network", names.IMPORTED)
+    conda: ENVIRONMENT
+    threads: 128
+    resources: mem_mb=memory.imported()
+    params: settings=settings.time_network, code=code_digest("time_network")
+    message: "Time {wildcards.network}, whole and pruned"
+    script: "../scripts/time_network.py"
+
+
 rule prune_by_peer:
     input:
         unpack(files_of_network),

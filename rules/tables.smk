@@ -85,6 +85,13 @@ use rule table_grid as table_networks with:
     params: settings=dict(module="networks"), code=table_digest("networks")
 
 
+use rule table_grid as table_running_times with:
+    input: measured=targets.of_imported(paths.running_times)
+    wildcard_constraints: table="table12"
+    resources: mem_mb=growing(1500)
+    params: settings=dict(module="running_times"), code=table_digest("running_times")
+
+
 use rule table_grid as table_peers with:
     input: points=targets.peer_points
     wildcard_constraints: table="table11"

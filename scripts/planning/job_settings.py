@@ -261,6 +261,11 @@ class JobSettings:
             "methods": {name: section[name] for name in ("compensations", "batch_norms", "order")},
         }
 
+    def time_network(self, wildcards: Wildcards) -> Settings:
+        """Settings of the timing of the networks that a plan makes of one."""
+        latency = self.config["network_pruning"]["latency"]
+        return {**self._imported(wildcards, {}), "latency": latency}
+
     def prune_by_peer(self, wildcards: Wildcards) -> Settings:
         """Settings of one pruning of others on one network."""
         rules = self.config["network_pruning"]["batch_norms"]

@@ -70,6 +70,7 @@ class Paths:
         self.compensations = f"{root}/compensations/{LAYER}.parquet"
         self.features = f"{root}/baselines/baseline~{{baseline}}/features.parquet"
         self.plan = f"{root}/imported/{DRAW}/plan.parquet"
+        self.running_times = f"{root}/imported/{IMPORTED}/running_times.parquet"
         self.points = f"{root}/imported/{NETWORK_PRUNING}/points.parquet"
         self.peer_points = f"{root}/imported/{PEER}/points.parquet"
         self.report = f"{root}/report.html"

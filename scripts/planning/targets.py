@@ -316,8 +316,10 @@ class Targets:
 
     @property
     def _network_tables(self) -> list[str]:
-        compared = ["table11"] if self.config["network_pruning"]["peers"] else []
-        return ["table9", "table10", *compared]
+        section = self.config["network_pruning"]
+        compared = ["table11"] if section["peers"] else []
+        timed = ["table12"] if section["latency"]["runtimes"] else []
+        return ["table9", "table10", *compared, *timed]
 
     def network_files(self, wildcards: Wildcards) -> list[str]:
         """What target ``networks`` makes.
@@ -332,6 +334,10 @@ class Targets:
             )
         rendered = [file for name in self._network_tables for file in self.rendered(name)]
         return [self.paths.networks, *self.network_tables, *rendered]
+
+    def first_plan(self, wildcards: Wildcards) -> str:
+        """Input function: the sizes that the first draw of a network has."""
+        return self.paths.plan.format(**wildcards, draw=0)
 
     def of_imported(self, pattern: str) -> list[str]:
         """``pattern`` for every network of the config."""

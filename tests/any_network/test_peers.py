@@ -1,49 +1,15 @@
 """Prunings as others put them together, on networks that the package knows nothing of."""
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import nn
 
 from neuron_pruning.any_network.evaluation import predict
-from neuron_pruning.any_network.imported import ImportedNetwork
 from neuron_pruning.any_network.network_rows import plan_rows
 from neuron_pruning.any_network.peer_rows import peer_rows
 from neuron_pruning.any_network.peers import OURS, PEERS
 
 BUDGET = 0.5
-FACTORY = """
-import torch
-from torch import nn
-
-
-def build():
-    torch.manual_seed(0)
-    return nn.Sequential(
-        nn.Conv2d(1, 12, 3, padding=1), nn.BatchNorm2d(12), nn.ReLU(),
-        nn.Conv2d(12, 16, 3), nn.ReLU(), nn.Flatten(), nn.Linear(576, 20), nn.ReLU(),
-        nn.Linear(20, 10),
-    )
-"""
-
-
-@pytest.fixture
-def imported(tmp_path, monkeypatch):
-    (tmp_path / "peernet.py").write_text(FACTORY)
-    monkeypatch.chdir(tmp_path)
-    generator = np.random.default_rng(0)
-    for part in ("seen", "unseen"):
-        (tmp_path / part).mkdir()
-        for number in range(24):
-            pixels = generator.integers(0, 256, (8, 8), dtype=np.uint8)
-            Image.fromarray(pixels).save(tmp_path / part / f"{number}.png")
-    section = {
-        "source": "peernet:build", "weights": None, "classes": None, "class_names": None,
-        "input": {"size": [8, 8], "mean": [0.5], "std": [0.5]}, "labelled": False,
-        "calibration": "seen", "evaluation": "unseen",
-    }  # fmt: skip
-    return ImportedNetwork(section, 24, None)
 
 
 def rows_of(imported, name, budget=BUDGET, warn=pytest.fail, rules=("keep", "reestimate")):

@@ -6,6 +6,7 @@ import pytest
 
 from neuron_pruning.any_network import options
 from neuron_pruning.any_network.peers import PEERS
+from neuron_pruning.any_network.running_times import RUNTIMES
 from neuron_pruning.configuration import models_networks
 from neuron_pruning.configuration.validation import check_config
 from neuron_pruning.core.errors import UserError
@@ -19,6 +20,7 @@ def test_choices_are_those_of_the_package():
     offered = get_args(options.NetworkCompensation)
     assert get_args(models_networks.Compensation) == offered
     assert get_args(models_networks.Peer) == tuple(PEERS)
+    assert get_args(models_networks.Runtime) == tuple(RUNTIMES)
 
 
 def test_defaults_are_filled_in():

@@ -72,7 +72,8 @@ def read_config(data: bytes) -> None:
 
 def config_seeds() -> list[bytes]:
     """The example configs."""
-    return [p.read_bytes() for p in [ROOT / "config.yaml", *sorted((ROOT / "configs").glob("*.yaml"))]]
+    examples = sorted((ROOT / "configs").glob("*.yaml"))
+    return [path.read_bytes() for path in [ROOT / "config.yaml", *examples]]
 
 
 def read_index(data: bytes) -> None:

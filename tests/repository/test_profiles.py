@@ -15,7 +15,7 @@ ALONE |= {"table_compensations", "table_models", "table_svm", "build_report"}
 ALONE |= {"table_sizes", "build_comparison_report", "table_unit_layers", "table_networks"}
 ALONE |= {"make_dataset"}  # on the machine where the command was typed
 ALONE |= {"networks", "inspect_network", "plan_network", "prune_network", "build_networks_report"}
-ALONE |= {"prune_by_peer", "table_peers"}
+ALONE |= {"prune_by_peer", "table_peers", "time_network", "table_running_times"}
 
 
 def profile(name):

@@ -36,12 +36,14 @@ OVERLAY = {
         "techniques": ["l1"],
         "draws": 2,
         "calibration_images": 40,
+        "latency": {"runtimes": ["eager", "onnx"], "batch_sizes": [4], "repeats": 2},
     },
     "tracking": {"uri": None},
 }
 ALL_JOBS = {
     "inspect_network": 1, "plan_network": 2, "prune_network": 4, "table_networks": 1,
-    "table_unit_layers": 1, "build_networks_report": 1,
+    "table_unit_layers": 1, "time_network": 1, "table_running_times": 1,
+    "build_networks_report": 1,
 }  # fmt: skip
 METHODS = 2 * 2 * 2  # techniques, compensations, rules of batch normalisation
 
@@ -95,18 +97,32 @@ def test_tables_compare_with_random_removal(pruned):
     assert "mine" in (tables / "table9.md").read_text()
 
 
+def test_the_sizes_are_timed(pruned):
+    project, _ = pruned
+    rows = read_rows(project.folder / "results/elsewhere/tables/table12.parquet")
+    assert [(row["runtime"], row["images"], row["budget"]) for row in rows] == [
+        (runtime, 4, budget) for runtime in ("eager", "onnx") for budget in (1.0, 0.5)
+    ]
+    assert all(row["median"] > 0 and row["multiply_adds"] <= row["budget"] for row in rows)
+    assert "times faster" in (project.folder / "results/elsewhere/networks.html").read_text()
+    plain = changed(latency={"runtimes": []})
+    assert project.dry_run(plain, "networks") == {"build_networks_report": 1}
+
+
 def test_only_what_a_change_concerns_runs_again(pruned):
     project, _ = pruned
     assert project.dry_run(OVERLAY, "networks") == {}
     more = changed(techniques=["l1", "variance"])
+    timed = {"time_network": 1, "table_running_times": 1}
     behind = {"table_networks": 1, "build_networks_report": 1}
     assert project.dry_run(more, "networks") == {"prune_network": 2, **behind}
     drawn = project.dry_run(changed(draws=3), "networks")
     assert drawn == {"plan_network": 1, "prune_network": 2, **behind}
     sized = project.dry_run(changed(multiply_adds=[0.6]), "networks")
-    assert sized == {"plan_network": 2, "prune_network": 4, **behind}
+    assert sized == {"plan_network": 2, "prune_network": 4, **timed, **behind}
     looked_at = project.dry_run(changed(angles=[20]), "networks")
-    assert looked_at == {rule: jobs for rule, jobs in ALL_JOBS.items() if rule != "plan_network"}
+    kept = {"plan_network", *timed}
+    assert looked_at == {rule: jobs for rule, jobs in ALL_JOBS.items() if rule not in kept}
 
 
 @pytest.mark.parametrize("file", ["mynet.py", "unseen/3/83.png"])

@@ -34,7 +34,7 @@ OVERLAY = {
     },
     "network_pruning": {
         "multiply_adds": [0.5], "techniques": ["l1"], "draws": 1,
-        "calibration_images": 64, "evaluation_images": 200,
+        "calibration_images": 64, "evaluation_images": 200, "latency": {"runtimes": []},
     },
     "tracking": {"uri": None},
 }  # fmt: skip

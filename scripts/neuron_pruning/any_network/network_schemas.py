@@ -48,6 +48,23 @@ LAYERS_SCHEMA = pa.schema(
 PLAN_SCHEMA = pa.schema(
     [NETWORK, DRAW, SHARE, LAYER, column("removed", pa.int64(), "units that go")]
 )
+RUNNING_TIMES_SCHEMA = pa.schema(
+    [
+        NETWORK, SHARE,
+        column("runtime", pa.string(), "eager, compiled or onnx"),
+        column("images", pa.int64(), "images of a forward pass", "images"),
+        column("parameters", pa.float64(), "share of the parameters that stayed"),
+        column("multiply_adds", pa.float64(), "share of the multiply-adds that stayed"),
+        column("median", pa.float64(), "of a forward pass", "s"),
+        column("lower", pa.float64(), "lower quartile of it", "s"),
+        column("upper", pa.float64(), "upper quartile of it", "s"),
+        column("speed_up", pa.float64(), "unpruned over pruned, within a turn: median"),
+        column("speed_up_low", pa.float64(), "lower quartile of it"),
+        column("speed_up_high", pa.float64(), "upper quartile of it"),
+        column("repeats", pa.int64(), "passes measured"),
+        column("device", pa.string(), "where they ran"),
+    ]
+)  # fmt: skip
 METHOD = (
     column("technique", pa.string(), "label of the technique"),
     column("compensation", pa.string(), "compensation of the remaining units"),

@@ -14,6 +14,7 @@ from neuron_pruning.configuration.fields import (
     Section,
     Some,
 )
+from neuron_pruning.configuration.models_pruning import Latency
 
 # Literals that stand in any_network too, which lies above this folder; a test compares.
 Compensation = Literal[
@@ -21,6 +22,7 @@ Compensation = Literal[
 ]
 BatchNormRule = Literal["reestimate", "rescale", "keep"]
 Order = Literal["sequential", "parallel"]
+Runtime = Literal["eager", "compiled", "onnx"]
 Peer = Literal[
     "ours", "ours_equal", "ours_global", "grail", "model_folding", "torch_pruning_magnitude",
     "torch_pruning_magnitude_global", "torch_pruning_fpgm", "torch_pruning_taylor",
@@ -67,6 +69,16 @@ class ImportedNetwork(Section):
     """Preprocessing; null means that of the network's metadata."""
 
 
+class NetworkLatency(Latency):
+    """How forward passes of pruned networks are timed, for Table 12."""
+
+    runtimes: list[Runtime] = ["eager", "onnx"]
+    """What runs them on the CPU: PyTorch as it is, compiled by torch.compile, which needs a C++
+    compiler, or onnxruntime; an empty list means no such table."""
+    batch_sizes: Some[Count] = [1, 16]
+    """Images of a forward pass."""
+
+
 class NetworkPruning(Section):
     """How networks that were trained elsewhere are pruned, for Tables 9 and 10."""
 
@@ -83,6 +95,8 @@ class NetworkPruning(Section):
     """All layers measured in the unpruned network, or each behind the cuts in front of it."""
     peers: list[Peer] = []
     """Prunings as others put them together, for Table 11, beside ours; empty: no such table."""
+    latency: NetworkLatency = NetworkLatency()
+    """Table 12: how fast the pruned networks are."""
     draws: Count = 5
     """Draws of calibration images, each with a random removal of its own."""
     calibration_images: Count = 256

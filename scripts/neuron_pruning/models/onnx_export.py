@@ -105,16 +105,41 @@ def compare_onnx(network: Network, path: Path, images: Tensor) -> float:
 
 def onnx_logits(path: Path, images: Tensor) -> NDArray[np.float32]:
     """Logits, N x classes, by onnxruntime; arguments and errors are those of `compare_onnx`."""
-    if not path.is_file():
-        raise UserError(f"{path} does not exist; export the network again")
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors, not advice
-    options.intra_op_num_threads = torch.get_num_threads()
-    try:
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        values = images.detach().cpu().contiguous().numpy()
-        logits: NDArray[np.float32] = session.run([OUTPUT], {INPUT: values})[0]
-    except _UNREADABLE as error:
-        reason = reason_of(error)
-        raise UserError(f"{path} cannot be run ({reason}); export the network again") from error
+    logits: NDArray[np.float32] = OnnxModule(path)(images).numpy()
     return logits
+
+
+class OnnxModule(nn.Module):
+    """What :func:`write_onnx` wrote, run by onnxruntime on as many threads as PyTorch has.
+
+    Raises:
+        UserError: the file is missing or no ONNX; in passes: images that it does not take.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        if not path.is_file():
+            raise UserError(f"{path} does not exist; export the network again")
+        self.path = path
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3  # errors, not advice
+        options.intra_op_num_threads = torch.get_num_threads()
+        with self._explained():
+            self.session = onnxruntime.InferenceSession(
+                path, options, providers=["CPUExecutionProvider"]
+            )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits, N x classes, of images N x 3 x height x width."""
+        with self._explained():
+            values = images.detach().cpu().contiguous().numpy()
+            return torch.from_numpy(self.session.run([OUTPUT], {INPUT: values})[0])
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except _UNREADABLE as error:
+            raise UserError(
+                f"{self.path} cannot be run ({reason_of(error)}); export the network again"
+            ) from error

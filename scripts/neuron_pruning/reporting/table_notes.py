@@ -14,6 +14,7 @@ from neuron_pruning.tables import (
     peers,
     per_class,
     pruning,
+    running_times,
     svm,
     techniques,
     unit_layers,
@@ -21,13 +22,16 @@ from neuron_pruning.tables import (
 
 MODULES = (
     *(grid, per_class, per_class, pruning, techniques, compensations, models, svm),
-    *(unit_layers, networks, peers),
+    *(unit_layers, networks, peers, running_times),
 )
 TABLES = {number: module.TABLE for number, module in enumerate(MODULES, 1)}
 FIRST_LINES = 12  # of every network in Table 5 that the page does not fold
 UNTRAINED = ", untrained"  # as Tables 5 and 6 mark it
 SHARED = len(svm.SHARED)  # first columns of Table 8, which become headings of its rows
-TEXT_COLUMNS = ("Technique", "Compensation", "Batch norm", "Layer", "Kind", "Activation", "By")
+TEXT_COLUMNS = (
+    *("Technique", "Compensation", "Batch norm", "Layer", "Kind", "Activation", "By"),
+    "Runtime",
+)
 
 
 def read_tables(paths: list[Path]) -> dict[int, pd.DataFrame]:
@@ -45,7 +49,7 @@ def page_table(number: int, rows: pd.DataFrame) -> dict[str, Any]:
     groups = shown.groupby(keys, sort=False) if keys else ()
     inner, early = shown.iloc[:, len(keys) :], in_sight(number, shown)
     # In the other tables names of columns may be the user's.
-    texts_in = TEXT_COLUMNS if number in (5, 6, 9, 10, 11) else ()
+    texts_in = TEXT_COLUMNS if number in (5, 6, 9, 10, 11, 12) else ()
     return {
         "number": number,
         "caption": TABLES[number].caption(rows),
