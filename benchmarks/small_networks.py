@@ -3,8 +3,14 @@
 ``lenet``: 784-300-100-10 with ReLU, on 4,000 digits of MNIST. ``vgg``: six convolutions with batch
 normalisation, on 5,000 images of CIFAR-10. ``vit``: a vision transformer of four blocks, on
 scikit-learn's digits of 8 x 8 pixels.
+
+    python -m benchmarks.small_networks lenet mnist/train --seeds 3 --out networks
+
+trains them on class folders and writes NAME_SEED.safetensors, which a config names as ``weights``
+of ``benchmarks.small_networks:NAME``.
 """
 
+import argparse
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +24,7 @@ from torch.nn import functional
 
 from neuron_pruning.any_network.images import image_batches
 from neuron_pruning.any_network.preprocessing import Preprocessing
+from neuron_pruning.any_network.saving import write_tensors
 
 BATCH = 64  # images of a step
 CIFAR = Preprocessing(32, 32, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -42,14 +49,16 @@ class Recipe(NamedTuple):
     mirror: bool = False
 
 
-def _lenet() -> nn.Module:
+def lenet() -> nn.Module:
+    """784-300-100-10."""
     return nn.Sequential(
         nn.Flatten(), nn.Linear(784, 300), nn.ReLU(), nn.Linear(300, 100), nn.ReLU(),
         nn.Linear(100, 10),
     )  # fmt: skip
 
 
-def _vgg() -> nn.Module:
+def vgg() -> nn.Module:
+    """Six convolutions, 16 to 64 channels."""
     layers, inputs = list[nn.Module](), 3
     for place, width in enumerate((16, 16, 32, 32, 64, 64)):
         convolution = nn.Conv2d(inputs, width, 3, padding=1, bias=False)
@@ -59,7 +68,8 @@ def _vgg() -> nn.Module:
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, 10))
 
 
-def _vit() -> nn.Module:
+def vit() -> nn.Module:
+    """Four blocks of width 64 with four heads, on patches of 2 x 2 pixels."""
     from torchvision.models import VisionTransformer
 
     return VisionTransformer(8, 2, num_layers=4, num_heads=4, hidden_dim=64, mlp_dim=256,
@@ -67,9 +77,14 @@ def _vit() -> nn.Module:
 
 
 RECIPES = {
-    "lenet": Recipe(_lenet, 20),
-    "vgg": Recipe(_vgg, 10, mirror=True),
-    "vit": Recipe(_vit, 25),
+    "lenet": Recipe(lenet, 20),
+    "vgg": Recipe(vgg, 10, mirror=True),
+    "vit": Recipe(vit, 25),
+}
+PREPROCESSING = {
+    "lenet": Preprocessing(28, 28, (0.5,), (0.5,)),
+    "vgg": CIFAR,
+    "vit": Preprocessing(8, 8, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
 }
 
 
@@ -83,7 +98,7 @@ def examples(name: str, training: Path | None, test: Path | None) -> tuple[Examp
     """
     if name == "vgg":
         assert training is not None and test is not None
-        return _of_folder(training), _of_folder(test)
+        return of_folder(training, CIFAR), of_folder(test, CIFAR)
     if name == "lenet":
         table = pd.read_csv(training, header=None).to_numpy()
         pixels, labels, side, white = table[:, :-1], table[:, -1], 28, 255.0
@@ -101,8 +116,9 @@ def examples(name: str, training: Path | None, test: Path | None) -> tuple[Examp
     return every.part(order[:count]), every.part(order[count:])
 
 
-def _of_folder(folder: Path) -> Examples:
-    batches = list(image_batches(folder, CIFAR, batch_size=250, labelled=True))
+def of_folder(folder: Path, preprocessing: Preprocessing) -> Examples:
+    """All images of class folders."""
+    batches = list(image_batches(folder, preprocessing, batch_size=250, labelled=True))
     images, labels = zip(*((batch[0], batch[1]) for batch in batches), strict=True)
     return Examples(torch.cat(images), torch.cat(labels))
 
@@ -125,3 +141,23 @@ def trained(name: str, data: Examples, seed: int) -> nn.Module:
             optimiser.step()
             schedule.step()
     return model.eval()
+
+
+def main() -> None:
+    """Train one network for each seed, and write its weights."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("network", choices=RECIPES)
+    parser.add_argument("folder", type=Path, help="class folders of training images")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=Path())
+    given = parser.parse_args()
+    data = of_folder(given.folder, PREPROCESSING[given.network])
+    given.out.mkdir(parents=True, exist_ok=True)
+    for seed in range(given.seeds):
+        path = given.out / f"{given.network}_{seed}.safetensors"
+        write_tensors(path, trained(given.network, data, seed))
+        print(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -13,6 +13,7 @@ from neuron_pruning.any_network.allocation import LARGEST_SHARE, Counts, global_
 from neuron_pruning.any_network.batch_norm import reestimate, tracks
 from neuron_pruning.any_network.costs import CostModel
 from neuron_pruning.any_network.evaluation import Predictions
+from neuron_pruning.any_network.greedy import greedy_counts
 from neuron_pruning.any_network.imported import ImportedNetwork
 from neuron_pruning.any_network.logits import logits_of
 from neuron_pruning.any_network.network_copy import copied
@@ -90,9 +91,21 @@ def _pruned(
         return _within(costs, recipe, budget, partial(_by_library, pruner, recipe, draw))
     method = Method(recipe.technique, {}, recipe.compensation, "keep", "parallel", draw)
     counts = planned
-    if recipe.spread != "sensitivity":
+    if recipe.spread == "greedy":
+        counts = _searched(pruner, costs, recipe, method, budget)
+    elif recipe.spread != "sensitivity":
         _, counts = _within(costs, recipe, budget, partial(_spread, pruner, recipe, method))
     return pruner.cut(counts, method).model, counts
+
+
+def _searched(
+    pruner: Pruner, costs: CostModel, recipe: Recipe, method: Method, budget: float
+) -> Counts:
+    """Units that each layer loses by a greedy search."""
+    found = greedy_counts(pruner, costs, method, budget)
+    if found is None:
+        raise _TooLarge(f"{recipe.title} cannot meet {budget:g} of the multiply-adds")
+    return found
 
 
 def _within(

@@ -4,7 +4,7 @@ from typing import Literal, NamedTuple
 
 from neuron_pruning.any_network.options import Method
 
-Spread = Literal["sensitivity", "equal", "global"]
+Spread = Literal["sensitivity", "equal", "global", "greedy"]
 
 
 class Recipe(NamedTuple):
@@ -13,7 +13,7 @@ class Recipe(NamedTuple):
     Attributes:
         title: as Table 11 names it.
         spread: over the layers: by their ``sensitivity``; ``equal`` shares of all; ``global``: the
-            units of all layers are ranked together.
+            units of all layers are ranked together; ``greedy``: by a search on held-out images.
         technique: ours, or one of the importances of torch-pruning.
         compensation: of the remaining units; None: torch-pruning's own pruner does all of it.
     """
@@ -33,6 +33,7 @@ PEERS: dict[str, Recipe] = {
     OURS: Recipe("ours: L1, by sensitivity", "sensitivity", "l1", Method().compensation),
     "ours_equal": Recipe("ours: L1, equal shares", "equal", "l1", Method().compensation),
     "ours_global": Recipe("ours: L1, ranked together", "global", "l1", Method().compensation),
+    "ours_greedy": Recipe("ours: L1, greedy search", "greedy", "l1", Method().compensation),
     "grail": Recipe("GRAIL: L2 and ridge, equal shares", "equal", "l2", "ridge"),
     "model_folding": Recipe("Model Folding: k-means, equal shares", "equal", "folding", "fold"),
     "torch_pruning_magnitude": Recipe(

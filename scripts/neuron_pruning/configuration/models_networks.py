@@ -24,9 +24,9 @@ BatchNormRule = Literal["reestimate", "rescale", "keep"]
 Order = Literal["sequential", "parallel"]
 Runtime = Literal["eager", "compiled", "onnx"]
 Peer = Literal[
-    "ours", "ours_equal", "ours_global", "grail", "model_folding", "torch_pruning_magnitude",
-    "torch_pruning_magnitude_global", "torch_pruning_fpgm", "torch_pruning_taylor",
-    "torch_pruning_random",
+    "ours", "ours_equal", "ours_global", "ours_greedy", "grail", "model_folding",
+    "torch_pruning_magnitude", "torch_pruning_magnitude_global", "torch_pruning_fpgm",
+    "torch_pruning_taylor", "torch_pruning_random",
 ]  # fmt: skip
 
 Channels = Annotated[list[float], Field(min_length=1, max_length=3)]
