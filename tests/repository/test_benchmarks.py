@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
@@ -15,15 +16,19 @@ from torch.autograd import DeviceType
 from benchmarks import (
     any_network,
     common,
+    effort,
     floor,
     growth,
     profile,
+    small_networks,
     training,
     without_training,
     zoo,
 )
+from neuron_pruning.any_network.saving import write_tensors
 from neuron_pruning.any_network.unit_layers import find_unit_layers
 from neuron_pruning.core.row_cache import Journal
+from neuron_pruning.data.named_datasets import write_dataset
 from neuron_pruning.models.architectures import (
     activation_bytes,
     count_multiply_adds,
@@ -194,3 +199,29 @@ def test_torch_pruning_is_set_beside_on_inner_channels_alone(across):
     assert network[0].out_channels == 8
     (cut, *_), whole = any_network.rows_of_ours(given), given.row(network, {})
     assert cut["multiply_adds"] < 0.6 * whole["multiply_adds"]
+
+
+def test_more_images_and_seconds_are_judged_on_the_same_images(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for part in ("train", "test"):
+        write_dataset("scikit-learn/digits", part, tmp_path / part)
+    (tmp_path / "vit").mkdir()
+    write_tensors(tmp_path / "vit.safetensors", small_networks.vit())
+    network = {
+        "source": "benchmarks.small_networks:vit", "weights": "vit.safetensors",
+        "calibration": "train", "evaluation": "test",
+        "input": {"size": [8, 8], "mean": [0.5] * 3, "std": [0.5] * 3},
+    }  # fmt: skip
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump({"networks": {"mine": network}}))
+    results: list = []
+    monkeypatch.setattr(effort, "write_results", lambda *given: results.append(given))
+    few = "--images 8 16 --tuned-images 16 --epochs 0 1 --judging 20 --draws 1 --share 0.9"
+    effort.main([str(config), "--networks", "mine", *few.split()])
+    ((name, rows, text, _),) = results
+    assert name == "effort" and "mine" in text
+    assert [(row["part"], row["images"], row["epochs"]) for row in rows] == [
+        *[("calibration", images, 0) for images in (8, 8, 16, 16)],
+        *[("fine-tuning", 16, epochs) for epochs in (0, 1, 0, 1)],
+    ]
+    assert all(0 <= row["accuracy"] <= 1 and row["seconds"] > 0 for row in rows)

@@ -28,6 +28,7 @@ def load_generator(name):
 
 GENERATOR = load_generator("generate_reference")
 RESULTS = load_generator("generate_results")
+WHAT_WORKS = load_generator("generate_what_works")
 
 
 def prose(page: Path) -> str:
@@ -49,6 +50,11 @@ def test_links_lead_to_files_and_headings(name):
         target = page.parent / address if address else page
         assert target.exists(), address
         assert not anchor or anchor in anchors(target), (address, anchor)
+
+
+def test_the_page_on_what_works_is_that_of_its_run():
+    page = (ROOT / "docs/explanation/what-works.md").read_text(encoding="utf-8")
+    assert WHAT_WORKS.page() == page
 
 
 def test_figures_on_real_data_are_those_of_their_run():
