@@ -55,10 +55,11 @@ def running_time_rows(
     cut = [pruner.cut(removed, SIZES_ONLY).model.eval() for removed in counts.values()]
     sizes = [costs.size(removed) for removed in counts.values()]
     images, _ = next(imported.evaluation.labelled())
+    batches = [images[torch.arange(batch_size) % len(images)] for batch_size in batch_sizes]
     for runtime in runtimes:
-        for batch_size in batch_sizes:
-            batch = images[torch.arange(batch_size) % len(images)]
-            seconds = _seconds(runtime, cut, batch, repeats)
+        for batch_size, seconds in zip(
+            batch_sizes, _seconds(runtime, cut, batches, repeats), strict=True
+        ):
             for budget, size, own in zip(counts, sizes, seconds, strict=True):
                 yield {
                     "budget": budget,
@@ -74,23 +75,29 @@ def running_time_rows(
 
 
 def _seconds(
-    runtime: str, networks: Sequence[nn.Module], images: Tensor, repeats: int
-) -> list[np.ndarray]:
-    """Seconds of every pass, by network."""
+    runtime: str, networks: Sequence[nn.Module], batches: Sequence[Tensor], repeats: int
+) -> list[list[np.ndarray]]:
+    """Seconds of every pass, by batch and network."""
     torch.compiler.reset()  # of the networks before
-    many = torch._dynamo.config.patch(recompile_limit=len(networks) + 1)  # of one forward method
+    versions = len(networks) * len(batches)  # of one forward method
+    many = torch._dynamo.config.patch(recompile_limit=versions + 1)
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode(), many:
         try:
-            ready = [RUNTIMES[runtime](network, images, Path(folder)) for network in networks]
-            found = [first_tensor(network(images)) for network in ready]
+            ready = [RUNTIMES[runtime](net, batches[0], Path(folder)) for net in networks]
+            for images in batches:
+                for network, run in zip(networks, ready, strict=True):
+                    _check_same(runtime, first_tensor(network(images)), first_tensor(run(images)))
+        except UserError:
+            raise
         except Exception as error:
             raise UserError(
                 f"the runtime {runtime} does not take this network ({reason_of(error)}): leave it "
                 "out of network_pruning.latency.runtimes"
             ) from error
-        for network, logits in zip(networks, found, strict=True):
-            _check_same(runtime, first_tensor(network(images)), logits)
-        return [np.array(own) for own in seconds_in_turns(ready, images, repeats, WARMUP)]
+        return [
+            [np.array(own) for own in seconds_in_turns(ready, images, repeats, WARMUP)]
+            for images in batches
+        ]
 
 
 def _eager(network: nn.Module, images: Tensor, folder: Path) -> nn.Module:

@@ -124,6 +124,8 @@ class OnnxModule(nn.Module):
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors, not advice
         options.intra_op_num_threads = torch.get_num_threads()
+        # Threads that spin between two passes would slow down whatever else runs then.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         with self._explained():
             self.session = onnxruntime.InferenceSession(
                 path, options, providers=["CPUExecutionProvider"]
