@@ -66,6 +66,7 @@ config-docs: .venv/installed
 docs-reference: .venv/installed
 	PYTHONPATH=scripts $(BIN)/python docs/generate_reference.py
 	PYTHONPATH=scripts $(BIN)/python docs/generate_results.py
+	PYTHONPATH=scripts $(BIN)/python docs/generate_what_works.py
 
 # The documentation as a site in site/; a broken link is an error. Works offline.
 docs: .venv/tested
