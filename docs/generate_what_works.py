@@ -11,13 +11,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import pandas as pd
 import yaml
+from matplotlib.figure import Figure
 from scipy import stats
 
 from neuron_pruning.any_network.peers import OURS, PEERS
 from neuron_pruning.core.files import write_text
 from neuron_pruning.core.parquet import read_frame
+from neuron_pruning.reporting.charts import LINES, STYLE
 from neuron_pruning.reporting.table_notes import TABLES
 from neuron_pruning.reporting.templating import environment
 from neuron_pruning.statistics.significance import SIGNIFICANT
@@ -203,6 +206,26 @@ def speed() -> str:
     return markdown_rows(TABLES[12].display(rows)) + "\n" + TABLES[12].caption(rows)
 
 
+def picture(path: Path) -> None:
+    """Accuracy against the multiply-adds that stay, a panel for each kind of network."""
+    rows = measured_again(table(10)).query("technique in ['l1', 'random']")
+    names = {kind: about["name"] for kind, about in run()["networks"].items()}
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(10.5, 2.6), layout="constrained")
+        for axes, (kind, name) in zip(figure.subplots(1, len(names)), names.items(), strict=True):
+            found = rows[rows["kind"] == kind]
+            whole = 100 * found["accuracy_before"].mean()
+            lines = found.groupby(["compensation", "technique"])
+            for look, ((how, technique), cells) in zip(LINES, lines, strict=False):
+                means = 100 * cells.groupby("budget")["accuracy_mean"].mean()
+                axes.plot([*means.index, 1.0], [*means, whole], label=f"{technique}, {how}", **look)
+            axes.set(title=name, xlabel="multiply-adds", ylim=(0, 100), xlim=(0.3, 1.03))
+        figure.axes[0].set_ylabel("accuracy (%)")
+        handles = figure.axes[0].get_legend_handles_labels()
+        figure.legend(*handles, loc="outside lower center", ncols=4)
+        figure.savefig(path, dpi=160, facecolor="white")
+
+
 def page() -> str:
     """The whole page."""
     template = (RUN.parent / "what-works.md.j2").read_text(encoding="utf-8")
@@ -221,3 +244,4 @@ def page() -> str:
 
 if __name__ == "__main__":
     write_text(DOCS / "explanation" / "what-works.md", page())
+    picture(DOCS / "pictures" / "what_works.png")
