@@ -80,7 +80,10 @@ def fine_tuning_rows(given: argparse.Namespace, section: dict[str, Any]) -> Iter
                 for epochs in given.epochs:
                     model = copied(cut).requires_grad_(True)
                     started = time.perf_counter()
-                    fine_tune(model, small, epochs, teacher=trial.network.opened.module, seed=draw)
+                    fine_tune(
+                        model, small, epochs, teacher=trial.network.opened.module, seed=draw,
+                        learning_rate=given.learning_rate,
+                    )  # fmt: skip
                     yield {
                         "part": "fine-tuning", "images": images, "draw": draw, "epochs": epochs,
                         "seconds": time.perf_counter() - started, "compensation": compensation,
@@ -118,6 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--images", type=int, nargs="+", default=[16, 64, 256, 1024, 4096])
     parser.add_argument("--tuned-images", type=int, nargs="+", default=[256, 2048])
     parser.add_argument("--epochs", type=int, nargs="+", default=[0, 1, 4, 16])
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--batch", type=int, default=32, help="images of a step")
     parser.add_argument("--judging", type=int, default=1000, help="images that judge")
     parser.add_argument("--draws", type=int, default=2)

@@ -28,6 +28,7 @@ from neuron_pruning.tables.rendering import markdown_rows, percent, signed
 
 DOCS = Path(__file__).parent
 RUN = DOCS / "results" / "what_works"
+EFFORT = DOCS.parent / "benchmarks" / "results" / "effort.parquet"
 METHOD = ["technique", "compensation"]
 
 
@@ -206,6 +207,17 @@ def speed() -> str:
     return markdown_rows(TABLES[12].display(rows)) + "\n" + TABLES[12].caption(rows)
 
 
+def effort(part: str, columns: str, line: Sequence[str]) -> str:
+    """Accuracy in percent, mean over draws, of a part of benchmarks.effort."""
+    rows = pd.read_parquet(EFFORT).query("part == @part")
+    seconds = rows.groupby([*line, columns], sort=False)["seconds"].mean()
+    means = 100 * rows.groupby([*line, columns], sort=False)["accuracy"].mean()
+    shown = means.round(1).astype(str)
+    if part == "fine-tuning":
+        shown += " (" + seconds.round(0).astype(int).astype(str) + " s)"
+    return markdown_rows(shown.unstack(columns).reset_index().astype(str))
+
+
 def picture(path: Path) -> None:
     """Accuracy against the multiply-adds that stay, a panel for each kind of network."""
     rows = measured_again(table(10)).query("technique in ['l1', 'random']")
@@ -237,6 +249,8 @@ def page() -> str:
     made = environment().from_string(template)
     functions = {
         "accuracy": accuracy, "unpruned": unpruned, "points": points, "lost": lost,
+        "images": effort("calibration", "images", ["network", "batch_norm"]),
+        "tuning": effort("fine-tuning", "epochs", ["network", "images", "compensation"]),
         "speed_up": speed_up, "milliseconds": milliseconds,
     }  # fmt: skip
     return made.render(run=run(), speed=speed(), **functions, **shown) + "\n"
