@@ -48,14 +48,14 @@ def refuses(network, images, folder):
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (lambda network, images, folder: Doubled(network), "something else than the network"),
         (refuses, "no compiler here"),
     ],
 )
-def test_only_what_computes_the_same_is_timed(imported, monkeypatch, make, said):
+def test_only_what_computes_the_same_is_timed(imported, monkeypatch, make, message):
     monkeypatch.setattr(running_times, "RUNTIMES", {**RUNTIMES, "other": make})
-    with pytest.raises(UserError, match=said) as error:
+    with pytest.raises(UserError, match=message) as error:
         rows_of(imported, ["other"])
     assert "network_pruning.latency.runtimes" in str(error.value)
