@@ -1,5 +1,6 @@
 """How fast pruned networks are for real: run by PyTorch, compiled by it, and by onnxruntime."""
 
+import importlib
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,7 +18,6 @@ from neuron_pruning.any_network.tracing import first_tensor
 from neuron_pruning.core.devices import device_name
 from neuron_pruning.core.errors import UserError, reason_of
 from neuron_pruning.evaluation.latency import seconds_in_turns
-from neuron_pruning.models.onnx_export import OnnxModule, write_onnx
 
 WARMUP = 3  # passes that do not count: memory is taken, code is compiled
 TOLERANCE = 1e-3  # relative, of the logits that a runtime computes
@@ -109,10 +109,11 @@ def _compiled(network: nn.Module, images: Tensor, folder: Path) -> nn.Module:
 
 
 def _onnx(network: nn.Module, images: Tensor, folder: Path) -> nn.Module:
+    onnx = importlib.import_module("neuron_pruning.models.onnx_export")  # an extra's packages
     path = Path(tempfile.mkdtemp(dir=folder)) / "network.onnx"
     with torch.inference_mode(False):
-        write_onnx(network, images[:1].repeat(2, *[1] * (images.ndim - 1)), path)
-    return OnnxModule(path)
+        onnx.write_onnx(network, images[:1].repeat(2, *[1] * (images.ndim - 1)), path)
+    return cast(nn.Module, onnx.OnnxModule(path))
 
 
 # ASSUME: on the CPU, whatever else the machine has; compiled needs a C++ compiler.
