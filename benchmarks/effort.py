@@ -39,6 +39,7 @@ class Trial:
     ) -> None:
         self.network = ImportedNetwork(section, images, judging)
         self.pruner: Pruner = self.network.pruner(draw)
+        self.before = predict(self.network.opened.module, self.network.evaluation.labelled())
         self.counts = counts_of(list(plan_rows(self.network, draw, [share], print)), share)
 
     def cut(self, compensation: str, batch_norm: str) -> nn.Module:
@@ -49,8 +50,7 @@ class Trial:
     def accuracy(self, model: nn.Module) -> float:
         """On the images that judge; agreement where they have no labels."""
         after = predict(model, self.network.evaluation.labelled())
-        before = predict(self.network.opened.module, self.network.evaluation.labelled())
-        return float(after.hits(before).mean())
+        return float(after.hits(self.before).mean())
 
 
 def calibration_rows(given: argparse.Namespace, section: dict[str, Any]) -> Iterator[Row]:

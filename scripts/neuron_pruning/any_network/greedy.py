@@ -13,8 +13,8 @@ from neuron_pruning.any_network.logits import logits_of
 from neuron_pruning.any_network.options import Method
 from neuron_pruning.any_network.pruner import Pruner
 
-STEP = 0.05  # of the network's multiply-adds that a step saves
-HELD_OUT = 0.25  # of the calibration images, which judge the steps
+STEP = 0.05  # ASSUME: of the network's multiply-adds that a step saves
+HELD_OUT = 0.25  # ASSUME: of the calibration images, which judge the steps
 
 
 def greedy_counts(

@@ -14,13 +14,13 @@ from neuron_pruning.any_network.costs import CostModel
 from neuron_pruning.any_network.imported import ImportedNetwork
 from neuron_pruning.any_network.network_rows import budgets, counts_of
 from neuron_pruning.any_network.options import Method
+from neuron_pruning.any_network.saving import TOLERANCE, relative_difference
 from neuron_pruning.any_network.tracing import first_tensor
 from neuron_pruning.core.devices import device_name
 from neuron_pruning.core.errors import UserError, reason_of
 from neuron_pruning.evaluation.latency import seconds_in_turns
 
 WARMUP = 3  # passes that do not count: memory is taken, code is compiled
-TOLERANCE = 1e-3  # relative, of the logits that a runtime computes
 SIZES_ONLY = Method("l1", compensation="none", batch_norm="keep", order="parallel")
 
 
@@ -125,7 +125,7 @@ RUNTIMES: Mapping[str, Callable[[nn.Module, Tensor, Path], nn.Module]] = {
 
 
 def _check_same(runtime: str, expected: Tensor, found: Tensor) -> None:
-    apart = float((found - expected).abs().max() / expected.abs().max().clamp_min(1e-12))
+    apart = relative_difference(expected, found)
     if not apart <= TOLERANCE:
         raise UserError(
             f"the runtime {runtime} computes something else than the network: {apart:.2g} apart; "

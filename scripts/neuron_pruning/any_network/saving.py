@@ -237,9 +237,14 @@ def _for_export(result: "PruningResult") -> tuple[nn.Module, Tensor]:
     return copy.deepcopy(result.model).cpu().float().eval(), images
 
 
+def relative_difference(expected: Tensor, found: Tensor) -> float:
+    """Largest difference of logits, as a share of the largest of those expected."""
+    return float((found.detach() - expected).abs().max() / expected.abs().max().clamp_min(1e-12))
+
+
 def _check_same(path: Path, model: nn.Module, images: Tensor, found: Tensor) -> None:
     with torch.inference_mode():
         expected = first_tensor(model(images))
-    apart = float((found.detach() - expected).abs().max() / expected.abs().max().clamp_min(1e-12))
+    apart = relative_difference(expected, found)
     if not apart <= TOLERANCE:
         raise UserError(f"{path} computes something else than the network: {apart:.2g} apart")
